@@ -1,0 +1,11 @@
+# The worker: the project with its locked packages. A machine with a GPU needs nothing else than its driver.
+FROM python:3.12-slim
+WORKDIR /opt/polyloom
+COPY requirements.lock pyproject.toml README.md ./
+COPY flows flows
+COPY tasks tasks
+COPY storage storage
+RUN pip install --no-cache-dir -c requirements.lock -e '.[s3]'
+COPY configs configs
+COPY prefect.yaml ./
+ENV PREFECT_LOGGING_EXTRA_LOGGERS=polyloom DO_NOT_TRACK=1 PREFECT_SERVER_ANALYTICS_ENABLED=false

@@ -1,0 +1,33 @@
+"""Tables in the Prefect UI: the datasets of a run with their lineage, and the metrics."""
+
+from collections.abc import Sequence
+
+from prefect.artifacts import create_table_artifact
+
+from flows.outcome import Outcome
+from flows.pipeline import Pipeline
+from storage import inspect, load
+
+
+def publish(outcomes: Sequence[Outcome], pipeline: Pipeline, root: str) -> None:
+    """Publish what a flow run made; called in the flow's body, since a cached task's body never runs."""
+    create_table_artifact(
+        key="datasets",
+        description="Every dataset of this run, with what it was made from.",
+        table=[
+            {
+                "stage": planned.stage,
+                "dataset": str(planned.step.ref(root)),
+                "status": outcome.status,
+                "rows": outcome.rows,
+                "seconds": outcome.seconds,
+                "made from": ", ".join(str(entry.ref(root)) for entry in planned.step.inputs.values()),
+                "uri": planned.step.ref(root).uri,
+                "content": load(planned.step.ref(root)).content[:12],
+            }
+            for planned, outcome in zip(pipeline.planned, outcomes, strict=True)
+        ],
+    )
+    means = [row for step in pipeline.metrics for row in inspect.metrics_means(step.ref(root))]
+    if means:
+        create_table_artifact(key="metrics", description="Dev queries, per language and mean.", table=means)

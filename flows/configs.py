@@ -1,0 +1,119 @@
+"""PipelineConfig: all settings of a pipeline. The schema of the YAML files, and the form in the Prefect UI."""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from tasks.denoise.config import DenoiseConfig
+from tasks.encoder.config import EncoderConfig
+from tasks.evaluate.config import EvaluateConfig
+from tasks.ingest.config import IngestConfig
+from tasks.plan_batches.config import PlanBatchesConfig
+from tasks.retrieve.config import RetrieveConfig
+from tasks.stage import Settings
+from tasks.train.config import TrainConfig
+
+Language = Literal["ar", "bn", "en", "es", "fa", "fi", "fr", "hi", "id", "ja", "ko", "ru", "sw", "te", "th", "zh"]
+
+
+class StorageConfig(Settings):
+    """Where datasets are kept."""
+
+    root: str = Field(
+        default="data", description="A folder or an fsspec URL (s3://bucket/prefix); ${NAME} is read from the environment."
+    )
+
+    @property
+    def location(self) -> str:
+        """The root as every process sees it: variables filled in, a local folder absolute."""
+        root = os.path.expandvars(self.root).rstrip("/")
+        return root if "://" in root else str(Path(root).expanduser().absolute())
+
+
+class ResourcesConfig(Settings):
+    """What a run may use. Nothing here changes a result, so nothing here makes anything run again."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: CUDA where there is one.")
+    batch_tokens: int = Field(default=8192, ge=256, description="Tokens per inference batch, padding included.")
+    max_concurrency: int = Field(
+        default=2, ge=1, description="Steps at a time. Memory grows with it; networks run one at a time in any case."
+    )
+
+
+class PipelineConfig(Settings):
+    """One pipeline: from raw corpora to a measured retriever."""
+
+    name: str = Field(default="polyloom", description="Name of the pipeline, for people.")
+    languages: tuple[Language, ...] = Field(min_length=1, description="ISO 639-1 codes, from MIRACL's 16 languages.")
+    storage: StorageConfig = StorageConfig()
+    resources: ResourcesConfig = ResourcesConfig()
+    ingest: IngestConfig = IngestConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    retrieve: RetrieveConfig = RetrieveConfig()
+    denoise: DenoiseConfig = DenoiseConfig()
+    plan_batches: PlanBatchesConfig = PlanBatchesConfig()
+    train: TrainConfig = TrainConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+    @model_validator(mode="after")
+    def _check_languages(self) -> "PipelineConfig":
+        if len(set(self.languages)) != len(self.languages):
+            raise ValueError(f"expected each language once, got {', '.join(self.languages)}. Remove the repeated one.")
+        return self
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the text says where and why."""
+
+
+def load_config(path: Path, overrides: tuple[str, ...] = ()) -> PipelineConfig:
+    """Read a configuration.
+
+    Args:
+        path: a YAML file.
+        overrides: `stage.key=value` each; the value is YAML.
+
+    Returns:
+        The settings, checked.
+
+    Raises:
+        ConfigError: no such file, not YAML, an unknown key or a value out of range; names each.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: expected a YAML file, got none. Try configs/quickstart.yaml.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: expected YAML in UTF-8, got: {error}. Mend the file.") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected settings by name, got {type(content).__name__}. See configs/quickstart.yaml.")
+    for override in overrides:
+        _apply(content, override)
+    try:
+        return PipelineConfig.model_validate(content)
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, one['loc']))}: {one['msg']} (got {one['input']!r})" for one in error.errors()]
+        raise ConfigError("\n".join([f"{path}: expected valid settings, got {len(lines)} wrong:", *lines])) from error
+
+
+def _apply(content: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    names = key.strip().split(".")
+    if not equals or not all(names):
+        raise ConfigError(f"--set: expected stage.key=value, got '{override}'. Write e.g. --set plan_batches.seed=7.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {key}: expected a YAML value, got '{text}' ({error}). Quote it.") from error
+    place = content
+    for name in names[:-1]:
+        inner = place.get(name)
+        if inner is None:
+            inner = place[name] = {}
+        if not isinstance(inner, dict):
+            raise ConfigError(f"--set {key}: expected '{name}' to hold settings, got {inner!r}. Check the key.")
+        place = inner
+    place[names[-1]] = value

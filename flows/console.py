@@ -1,0 +1,135 @@
+"""What a person sees on the terminal: the tables of stages, results, plans and datasets."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import polars as pl
+from rich.table import Table
+from rich.tree import Tree
+
+from flows.outcome import Outcome
+from storage import DatasetRef, Manifest
+
+SYSTEMS = ("bm25", "untrained", "trained")
+
+
+def human_bytes(number: float) -> str:
+    """Write a number of bytes for people: 12.3 MB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"
+
+
+def stages_table(outcomes: Sequence[Outcome]) -> Table:
+    """Sum a run up, one line per stage and kind of dataset."""
+    table = Table(title="Stages", title_justify="left")
+    for name in ("stage", "dataset", "partitions"):
+        table.add_column(name)
+    for name in ("built", "cached", "rows", "seconds"):
+        table.add_column(name, justify="right")
+    groups: dict[tuple[str, str], list[Outcome]] = {}
+    for outcome in outcomes:
+        groups.setdefault((outcome.stage, outcome.kind), []).append(outcome)
+    previous = None
+    for (stage, kind), group in groups.items():
+        built = sum(outcome.status == "built" for outcome in group)
+        partitions = sorted({outcome.partition for outcome in group})
+        table.add_row(
+            stage if stage != previous else "",
+            kind,
+            " ".join(partitions) if len(partitions) <= 6 else f"{len(partitions)} languages",
+            f"[green]{built}[/]" if built else "·",
+            str(len(group) - built) if len(group) > built else "·",
+            f"{sum(outcome.rows for outcome in group):,}",
+            f"{sum(outcome.seconds for outcome in group):.1f}",
+        )
+        previous = stage
+    return table
+
+
+def metrics_table(metrics: Sequence[dict[str, Any]]) -> Table:
+    """Lay the means out: one line per language, one column per measure and system."""
+    systems = [name for name in SYSTEMS if any(row["system"] == name for row in metrics)]
+    names = list(dict.fromkeys(row["metric"] for row in metrics))
+    values = {(row["language"], row["metric"], row["system"]): row["value"] for row in metrics}
+    queries = {row["language"]: row["num_queries"] for row in metrics}
+    table = Table(title="Results on dev queries", title_justify="left")
+    table.add_column("language")
+    table.add_column("queries", justify="right")
+    for name in names:
+        for system in systems:
+            table.add_column(f"{name}\n{system}", justify="right")
+    for language in [*sorted(set(queries) - {"all"}), "all"]:
+        cells = []
+        for name in names:
+            row = [values.get((language, name, system)) for system in systems]
+            best = max(value for value in row if value is not None)
+            cells += ["–" if v is None else f"[bold]{v:.4f}[/]" if v == best else f"{v:.4f}" for v in row]
+        if language == "all":
+            table.add_section()
+        table.add_row("mean" if language == "all" else language, str(queries[language]), *cells)
+    return table
+
+
+def plan_table(rows: Iterable[tuple[str, str, DatasetRef, str]]) -> Table:
+    """Show what would be built: stage, step, dataset, state."""
+    table = Table(title="Plan", title_justify="left")
+    for name in ("stage", "step", "dataset", "state"):
+        table.add_column(name)
+    previous = None
+    for stage, step, ref, reason in rows:
+        state = "cached" if reason == "cached" else f"[green]build[/]: {reason}"
+        table.add_row(stage if stage != previous else "", step, str(ref), state)
+        previous = stage
+    return table
+
+
+def datasets_table(found: Iterable[tuple[DatasetRef, Manifest]]) -> Table:
+    """List datasets with what they hold and cost."""
+    table = Table()
+    table.add_column("dataset")
+    for name in ("rows", "size", "seconds", "peak memory"):
+        table.add_column(name, justify="right")
+    table.add_column("built at (UTC)")
+    for ref, manifest in found:
+        table.add_row(
+            str(ref),
+            f"{manifest.rows:,}",
+            human_bytes(manifest.bytes),
+            f"{manifest.seconds:.1f}",
+            human_bytes(manifest.peak_memory_bytes),
+            manifest.created_at[:19].replace("T", " "),
+        )
+    return table
+
+
+def lineage_tree(rows: Sequence[tuple[int, str, Manifest | None]]) -> Tree:
+    """Draw a dataset's ancestors; each stands once, below the first dataset that uses it."""
+    trees: list[Tree] = []
+    for depth, name, manifest in rows:
+        text = f"{name}: gone" if manifest is None else _line(name, manifest)
+        tree = trees[depth - 1].add(text) if depth else Tree(text)
+        trees[depth:] = [tree]
+    return trees[0]
+
+
+def _line(name: str, manifest: Manifest) -> str:
+    ref = f"{manifest.kind}/{manifest.partition}/{manifest.fingerprint[:12]}"
+    return f"[bold]{name}[/] {ref} [dim]{manifest.stage}, {manifest.rows:,} rows[/]"
+
+
+def frame_table(frame: pl.DataFrame, width: int = 60) -> Table:
+    """Show rows; long texts are cut."""
+    table = Table()
+    for name in frame.columns:
+        table.add_column(name, overflow="fold")
+    for row in frame.iter_rows():
+        table.add_row(*[_cut(value, width) for value in row])
+    return table
+
+
+def _cut(value: object, width: int) -> str:
+    text = f"{value:.4f}" if isinstance(value, float) else str(value)
+    return (text if len(text) <= width else f"{text[: width - 1]}…").replace("[", r"\[")

@@ -1,0 +1,137 @@
+"""Run a pipeline's Steps as Prefect tasks: what is in the store is Cached, the rest is built."""
+
+import contextlib
+import functools
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.states import Completed, State
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.configs import PipelineConfig
+from flows.outcome import Outcome
+from flows.pipeline import Pipeline, Planned
+from flows.progress import Bars, log_progress
+from storage import DamagedDataset, DatasetRef
+from tasks.build import Surroundings, build, state
+from tasks.stage import Step
+
+BARS: list[Bars] = []  # the command line's bars while it runs a pipeline in this process
+
+
+@dataclass
+class Execution:
+    """One run of a pipeline: knows what is shared between its threads."""
+
+    pipeline: Pipeline
+    config: PipelineConfig
+    refresh: frozenset[str]
+
+    def __post_init__(self) -> None:
+        """Make the locks."""
+        self.root = self.config.storage.location
+        self._resources = {"model": threading.Semaphore(1), "jvm": threading.Semaphore(1)}
+        self._one_at_a_time = {str(planned.step.ref(self.root)): threading.Lock() for planned in self.pipeline.planned}
+        self._by_uri = {planned.step.ref(self.root).uri: planned for planned in self.pipeline.planned}
+        self._refreshed: set[str] = set()
+
+    def run(self) -> list[Outcome]:
+        """Submit every Step and wait; a failed Step leaves those that need it unrun.
+
+        Languages run side by side, `max_concurrency` Steps at a time: that bounds the memory.
+
+        Raises:
+            Exception: that of the first Step that failed.
+        """
+        futures: dict[str, Any] = {}
+        outcomes: dict[str, Outcome] = {}
+        with ThreadPoolTaskRunner(max_workers=self.config.resources.max_concurrency) as runner:
+            for planned in self.pipeline.planned:
+                ref = planned.step.ref(self.root)
+                inputs = [futures[str(entry.ref(self.root))] for entry in planned.step.inputs.values()]
+                parameters = {"dataset": ref, "inputs": inputs}
+                futures[str(ref)] = runner.submit(self._as_task(planned, outcomes), parameters)
+            for future in futures.values():
+                future.wait()
+        for future in futures.values():
+            if future.state.is_failed() or future.state.is_crashed():
+                future.result()
+        return [outcomes[key] for key in futures]
+
+    def _as_task(self, planned: Planned, outcomes: dict[str, Outcome]) -> Any:
+        step = planned.step
+
+        @task(
+            name=step.stage.name,
+            task_run_name=str(step),
+            description=step.stage.body.__doc__,
+            tags=[planned.stage, step.stage.resource],
+            cache_policy=NO_CACHE,
+            persist_result=False,
+        )
+        def make_dataset(dataset: DatasetRef, inputs: list[DatasetRef]) -> State[DatasetRef] | DatasetRef:
+            outcome = self._make(planned)
+            outcomes[str(dataset)] = outcome
+            if outcome.status == "cached":
+                return Completed(name="Cached", message=f"{dataset} is in the store", data=dataset)
+            return dataset
+
+        return make_dataset
+
+    def _make(self, planned: Planned) -> Outcome:
+        step, log = planned.step, logging.getLogger("polyloom.run")
+        key = str(step.ref(self.root))
+        with self._one_at_a_time[key]:
+            refresh = planned.named(self.refresh) and key not in self._refreshed
+            found = state(step, self.root)
+            if found.manifest and not refresh:
+                return Outcome.of(planned, found.manifest, "cached")
+            if found.damaged:
+                log.warning("%s: %s", step, found.reason)
+            with self._resources.get(step.stage.resource, contextlib.nullcontext()):
+                manifest = self._build(planned, refresh=refresh)
+            self._refreshed.add(key)
+            log.info("%s: built %d rows in %.1f s (%s)", step, manifest.rows, manifest.seconds, found.reason)
+            return Outcome.of(planned, manifest, "built", found.reason if not refresh else "refresh")
+
+    def _build(self, planned: Planned, *, refresh: bool) -> Any:
+        surroundings = self._surroundings(planned.step)
+        try:
+            return build(planned.step, self.root, surroundings, refresh=refresh)
+        except DamagedDataset as damage:
+            producer = self._by_uri.get(damage.uri)
+            if producer is None or producer.step is planned.step:
+                raise
+            logging.getLogger("polyloom.run").warning("%s: %s", planned.step, damage)
+            self._make(producer)
+            return build(planned.step, self.root, surroundings)
+
+    def _surroundings(self, step: Step) -> Surroundings:
+        resources = self.config.resources
+        log = logging.getLogger(f"polyloom.{step.stage.name}")
+        draw = (
+            functools.partial(BARS[-1].draw, str(step)) if BARS else functools.partial(log_progress, log, str(step))
+        )
+        return Surroundings(
+            device=resources.resolved_device(),
+            batch_tokens=resources.batch_tokens,
+            threads=os.cpu_count() or 1,
+            progress=draw,
+        )
+
+
+@contextlib.contextmanager
+def bars(drawn: Bars) -> Iterator[None]:
+    """Show progress as bars on this process's terminal."""
+    BARS.append(drawn)
+    try:
+        with drawn:
+            yield
+    finally:
+        BARS.remove(drawn)

@@ -1,0 +1,44 @@
+"""Outcome: what became of one Step, as `run --json` and the tables show it."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from flows.pipeline import Planned
+from storage import Manifest
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One line of the table of stages."""
+
+    stage: str
+    step: str
+    kind: str
+    partition: str
+    fingerprint: str
+    content: str
+    status: Literal["built", "cached"]
+    rows: int
+    seconds: float
+    """What this run spent; 0 where the dataset was there."""
+    reason: str
+
+    @classmethod
+    def of(cls, planned: Planned, manifest: Manifest, status: Literal["built", "cached"], reason: str = "") -> "Outcome":
+        """Describe a Step whose dataset is in the store."""
+        return cls(
+            stage=planned.stage,
+            step=planned.step.stage.name,
+            kind=manifest.kind,
+            partition=manifest.partition,
+            fingerprint=manifest.fingerprint,
+            content=manifest.content,
+            status=status,
+            rows=manifest.rows,
+            seconds=manifest.seconds if status == "built" else 0.0,
+            reason=reason or status,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the entry of `stages` in `run --json`."""
+        return self.__dict__.copy()

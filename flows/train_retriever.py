@@ -1,0 +1,28 @@
+"""The flow: the whole pipeline, run by Prefect, with its results as artifacts."""
+
+from typing import Any
+
+from prefect import flow
+
+from flows import artifacts
+from flows.configs import PipelineConfig
+from flows.execute import Execution
+from flows.weave import weave
+
+
+@flow(name="train_retriever", persist_result=False, validate_parameters=True)
+def train_retriever(
+    config: PipelineConfig, until: str | None = None, refresh: list[str] | None = None
+) -> list[dict[str, Any]]:
+    """Train one multilingual retriever and measure it; build what is missing, take the rest from the store.
+
+    Args:
+        config: all settings.
+        until: stop after this stage (ingest, retrieve, denoise, plan_batches, train, evaluate) or step.
+        refresh: stages or steps to build again, whatever is in the store.
+    """
+    pipeline = weave(config).until(until)
+    pipeline.check_names(refresh or [])
+    outcomes = Execution(pipeline, config, frozenset(refresh or [])).run()
+    artifacts.publish(outcomes, pipeline, config.storage.location)
+    return [outcome.as_json() for outcome in outcomes]

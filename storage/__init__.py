@@ -1,0 +1,36 @@
+"""The dataset store: immutable, content-addressed, verified. Knows no Prefect and no torch."""
+
+from storage.errors import DamagedDataset, MissingDataset, SchemaMismatch, StorageError
+from storage.fingerprints import code_fingerprint, fingerprint
+from storage.manifest import Input, Manifest, Part, find, load
+from storage.read import check_dataset, count, folder, iter_parts, num_parts, read, scan
+from storage.reference import DatasetRef
+from storage.schemas import SCHEMAS
+from storage.write import Writer, commit, discard, salvage
+
+__all__ = [
+    "SCHEMAS",
+    "DamagedDataset",
+    "DatasetRef",
+    "Input",
+    "Manifest",
+    "MissingDataset",
+    "Part",
+    "SchemaMismatch",
+    "StorageError",
+    "Writer",
+    "check_dataset",
+    "code_fingerprint",
+    "commit",
+    "count",
+    "discard",
+    "find",
+    "fingerprint",
+    "folder",
+    "iter_parts",
+    "load",
+    "num_parts",
+    "read",
+    "salvage",
+    "scan",
+]

@@ -1,0 +1,135 @@
+"""Bytes in a store, the same on a local disk and behind an fsspec URL: whole files appear at once or not at all."""
+
+import hashlib
+import os
+import tempfile
+import uuid
+from pathlib import Path
+from typing import Any, cast
+
+import fsspec
+
+CACHE = "polyloom-cache"  # folder below the system's temporary one, for files of remote stores
+
+
+def is_local(uri: str) -> bool:
+    """Say whether a URI is on this machine's disk."""
+    return "://" not in uri or uri.startswith("file://")
+
+
+def local_path(uri: str) -> Path:
+    """Turn a local URI into a path."""
+    return Path(uri.removeprefix("file://"))
+
+
+def _open(uri: str) -> tuple[Any, str]:
+    filesystem, path = fsspec.core.url_to_fs(uri)
+    return filesystem, cast("str", path)
+
+
+def read_bytes(uri: str) -> bytes:
+    """Read a whole file.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    if is_local(uri):
+        return local_path(uri).read_bytes()
+    filesystem, path = _open(uri)
+    filesystem.invalidate_cache()
+    return cast("bytes", filesystem.cat_file(path))
+
+
+def size(uri: str) -> int | None:
+    """Return a file's bytes, or None where there is no such file."""
+    if is_local(uri):
+        try:
+            return local_path(uri).stat().st_size
+        except FileNotFoundError:
+            return None
+    filesystem, path = _open(uri)
+    filesystem.invalidate_cache()
+    try:
+        return int(filesystem.info(path)["size"])
+    except FileNotFoundError:
+        return None
+
+
+def put(source: Path, uri: str) -> None:
+    """Move a finished local file into the store under its final name, in one step."""
+    if is_local(uri):
+        target = local_path(uri)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with source.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(source, target)
+        return
+    filesystem, path = _open(uri)
+    filesystem.put_file(str(source), path)
+    source.unlink()
+
+
+def put_bytes(content: bytes, uri: str) -> None:
+    """Write a small file in one step."""
+    source = spool(uri)
+    source.write_bytes(content)
+    put(source, uri)
+
+
+def cache() -> Path:
+    """Return the folder of this machine where files of remote stores are kept for a while."""
+    folder = Path(tempfile.gettempdir()) / CACHE
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def spool(uri: str) -> Path:
+    """Name a new temporary file from which `put(…, uri)` is one step."""
+    folder = local_path(uri).parent if is_local(uri) else cache()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f".tmp-{uuid.uuid4().hex}"
+
+
+def fetch(uri: str, sha256: str) -> Path:
+    """Return a local path with a file's bytes; a remote file is downloaded once per version of it."""
+    if is_local(uri):
+        return local_path(uri)
+    filesystem, path = _open(uri)
+    filesystem.invalidate_cache()
+    version = hashlib.sha256(str(filesystem.ukey(path)).encode()).hexdigest()[:16]
+    kept = cache() / f"{sha256}-{version}-{Path(uri).name}"
+    if not kept.exists():
+        target = spool(uri)
+        filesystem.get_file(path, str(target))
+        os.replace(target, kept)
+    return kept
+
+
+def remove(uri: str) -> None:
+    """Delete a file; one that is not there is fine."""
+    if is_local(uri):
+        local_path(uri).unlink(missing_ok=True)
+        return
+    filesystem, path = _open(uri)
+    filesystem.invalidate_cache()
+    if filesystem.exists(path):
+        filesystem.rm_file(path)
+
+
+def names(uri: str) -> list[str]:
+    """List the names directly below a folder, sorted; none where there is no such folder."""
+    if is_local(uri):
+        folder = local_path(uri)
+        return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+    filesystem, path = _open(uri)
+    filesystem.invalidate_cache()
+    try:
+        return sorted(Path(entry.rstrip("/")).name for entry in filesystem.ls(path, detail=False))
+    except FileNotFoundError:
+        return []
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a local file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

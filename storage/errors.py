@@ -1,0 +1,30 @@
+"""Every way storage can fail.
+
+StorageError
+├── MissingDataset   there is no manifest: never built, or not committed
+├── DamagedDataset   a part or file is gone or its bytes changed; names the path
+└── SchemaMismatch   a frame does not have the columns of its kind
+"""
+
+
+class StorageError(Exception):
+    """Base of all storage failures."""
+
+
+class MissingDataset(StorageError, FileNotFoundError):
+    """A dataset without a manifest: it does not exist."""
+
+
+class DamagedDataset(StorageError):
+    """Bytes on disk are not those that were committed."""
+
+    def __init__(self, uri: str, path: str, problem: str) -> None:
+        super().__init__(
+            f"dataset '{uri}': {problem} in '{path}'. Run the pipeline again: the stage rebuilds this dataset."
+        )
+        self.uri = uri
+        self.path = path
+
+
+class SchemaMismatch(StorageError, ValueError):
+    """A frame's columns are not those of its kind."""

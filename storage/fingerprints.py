@@ -1,0 +1,105 @@
+"""Fingerprints: a short hash of what a dataset is made from."""
+
+import ast
+import functools
+import hashlib
+import importlib.util
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+_LENGTH = 32  # hex digits: 128 bits
+
+
+def fingerprint(content: Any) -> str:
+    """Hash a JSON-like value; key order does not matter.
+
+    Raises:
+        TypeError: the value holds something JSON does not know, which could hash differently each time.
+    """
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]
+
+
+def normalised(tree: ast.AST) -> str:
+    """Render code without comments, docstrings and layout: what can change a result."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        first = node.body[0] if node.body else None
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+def code_fingerprint(modules: Iterable[str]) -> str:
+    """Hash modules and all they import of the same top-level package, comments and docstrings left out.
+
+    Data files beside a module's package `__init__.py` (templates, word lists) count as code.
+    """
+    reached: dict[str, str] = {}
+    todo = sorted(set(modules))
+    while todo:
+        name = todo.pop()
+        if name in reached:
+            continue
+        digest, imports = _module_code(name)
+        reached[name] = digest
+        todo.extend(imports)
+    return fingerprint(reached)
+
+
+def reached_modules(modules: Iterable[str]) -> set[str]:
+    """Name the modules that `code_fingerprint` covers."""
+    reached: set[str] = set()
+    todo = sorted(set(modules))
+    while todo:
+        name = todo.pop()
+        if name not in reached:
+            reached.add(name)
+            todo.extend(_module_code(name)[1])
+    return reached
+
+
+@functools.cache
+def _module_code(name: str) -> tuple[str, tuple[str, ...]]:
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"code fingerprint: expected a module, got '{name}'. Fix the stage's imports.")
+    path = Path(spec.origin)
+    tree = ast.parse(path.read_bytes())
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    imports = tuple(sorted(imported_modules(tree, name.partition(".")[0], package)))
+    data = []
+    if path.name == "__init__.py":
+        data = [
+            [file.name, hashlib.sha256(file.read_bytes()).hexdigest()]
+            for file in sorted(path.parent.iterdir())
+            if file.is_file() and file.suffix not in (".py", ".pyc")
+        ]
+    return fingerprint([normalised(tree), data]), imports
+
+
+def imported_modules(tree: ast.AST, top: str, package: str) -> set[str]:
+    """Name the modules below the top-level package that a piece of code imports."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*parents, *([node.module] if node.module else [])])
+            found.add(base)
+            found |= {f"{base}.{alias.name}" for alias in node.names}
+    return {name for name in found if name.partition(".")[0] == top and _is_module(name)}
+
+
+@functools.cache
+def _is_module(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # the parent is a module, not a package: the name is a function in it
+        return False

@@ -1,0 +1,102 @@
+"""Look at a store: which datasets it holds, and what one of them is made of."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from storage import backend, manifest
+from storage.errors import DamagedDataset, MissingDataset
+from storage.manifest import Manifest
+from storage.read import scan
+from storage.reference import DatasetRef
+from storage.schemas import SCHEMAS
+
+
+def datasets(root: str, kind: str | None = None, partition: str | None = None) -> Iterator[tuple[DatasetRef, Manifest]]:
+    """Walk the committed datasets of a store, by kind (in pipeline order), partition and time.
+
+    A dataset whose manifest cannot be read is left out here; `check_dataset` names it.
+    """
+    for one_kind in [kind] if kind else SCHEMAS:
+        for one_partition in [partition] if partition else backend.names(f"{root}/{one_kind}"):
+            found = []
+            for name in backend.names(f"{root}/{one_kind}/{one_partition}"):
+                ref = DatasetRef(kind=one_kind, partition=one_partition, fingerprint=name, root=root)
+                try:
+                    content = manifest.find(ref)
+                except DamagedDataset:
+                    continue
+                if content is not None:
+                    found.append((ref, content))
+            yield from sorted(found, key=lambda pair: (pair[1].created_at, pair[0].fingerprint))
+
+
+def resolve(root: str, name: str) -> DatasetRef:
+    """Find the dataset that a person means.
+
+    Args:
+        root: the store.
+        name: `kind`, `kind/partition` (the newest of them) or `kind/partition/start-of-fingerprint`; or a path to it.
+
+    Raises:
+        MissingDataset: there is none, or several with that start.
+    """
+    inner = name.rstrip("/")
+    if Path(inner, manifest.NAME).is_file():
+        inner, root = "/".join(Path(inner).parts[-3:]), str(Path(inner).parents[2])
+    kind, _, rest = inner.partition("/")
+    partition, _, start = rest.partition("/")
+    if kind not in SCHEMAS:
+        raise MissingDataset(
+            f"dataset '{name}': expected a kind of {', '.join(SCHEMAS)}, got '{kind}'. See `polyloom ls`."
+        )
+    found = [ref for ref, _ in datasets(root, kind, partition or None) if ref.fingerprint.startswith(start)]
+    if not found:
+        raise MissingDataset(f"dataset '{name}': expected one in '{root}', found none. See `polyloom ls`.")
+    if start and len(found) > 1:
+        raise MissingDataset(
+            f"dataset '{name}': expected one, got {len(found)}: {', '.join(map(str, found))}. Write more of its name."
+        )
+    return found[-1]
+
+
+def query(ref: DatasetRef, sql: str) -> pl.DataFrame:
+    """Run SQL on a dataset; the table is called by its kind, and `self`.
+
+    Raises:
+        ValueError: the query is wrong; says how.
+    """
+    frame = scan(ref)
+    try:
+        return pl.SQLContext({ref.kind: frame, "self": frame}).execute(sql, eager=True)
+    except (pl.exceptions.PolarsError, TypeError) as error:
+        raise ValueError(f"--sql: expected a query on the table '{ref.kind}', got: {error}. Mend the query.") from error
+
+
+def metrics_means(ref: DatasetRef) -> list[dict[str, Any]]:
+    """Read the means of a metrics dataset: system, language (`all`: the mean over languages), metric, value, num_queries."""
+    columns = ("system", "language", "metric", "value", "num_queries")
+    return scan(ref).filter(pl.col("query_id") == "all").select(columns).collect().to_dicts()
+
+
+def lineage(ref: DatasetRef) -> list[tuple[int, str, Manifest | None]]:
+    """List a dataset's ancestors: depth, the name of the input, its manifest (None where it is gone); each once."""
+    rows: list[tuple[int, str, Manifest | None]] = []
+    seen: set[str] = set()
+
+    def walk(one: DatasetRef, depth: int, name: str) -> None:
+        if one.uri in seen:
+            return
+        seen.add(one.uri)
+        content = manifest.find(one)
+        rows.append((depth, name, content))
+        for entry in content.inputs if content else []:
+            inner = DatasetRef(
+                kind=entry.kind, partition=entry.partition, fingerprint=entry.fingerprint, root=ref.root
+            )
+            walk(inner, depth + 1, entry.name)
+
+    walk(ref, 0, ref.kind)
+    return rows

@@ -1,0 +1,113 @@
+"""Read datasets. Every byte that a reader gets has been checked against the manifest's checksum."""
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+
+from storage import backend, manifest, verified
+from storage.errors import DamagedDataset
+from storage.manifest import Manifest, Part
+from storage.reference import DatasetRef
+
+
+def damage(uri: str, part: Part) -> str | None:
+    """Say what is wrong with a committed file, or None.
+
+    A local file that was found sound is read again only when its size or time has changed; a remote one is compared
+    by size here and by checksum whenever it is fetched.
+    """
+    found = backend.size(uri)
+    if found is None:
+        return "file missing"
+    if found != part.bytes:
+        return f"expected {part.bytes} bytes, got {found}"
+    if backend.is_local(uri):
+        path = backend.local_path(uri)
+        if not verified.known(path, part.sha256):
+            if backend.checksum(path) != part.sha256:
+                return f"checksum differs from the manifest's {part.sha256[:12]}"
+            verified.remember(path, part.sha256)
+    return None
+
+
+def check_dataset(ref: DatasetRef, content: Manifest) -> None:
+    """See that every part and file is there and unchanged.
+
+    Raises:
+        DamagedDataset: one is not; names its path.
+    """
+    for part in [*content.parts, *content.files]:
+        uri = f"{ref.uri}/{part.name}"
+        if problem := damage(uri, part):
+            raise DamagedDataset(ref.uri, uri, problem)
+
+
+def sound_path(ref: DatasetRef, part: Part) -> Path:
+    """Return a local path with a committed file's bytes, compared with its checksum.
+
+    Raises:
+        DamagedDataset: they are not those that were committed.
+    """
+    uri = f"{ref.uri}/{part.name}"
+    if problem := damage(uri, part):
+        raise DamagedDataset(ref.uri, uri, problem)
+    path = backend.fetch(uri, part.sha256)
+    if not backend.is_local(uri) and not verified.known(path, part.sha256):
+        if backend.checksum(path) != part.sha256:
+            path.unlink()
+            raise DamagedDataset(ref.uri, uri, f"checksum differs from the manifest's {part.sha256[:12]}")
+        verified.remember(path, part.sha256)
+    return path
+
+
+def scan(ref: DatasetRef) -> pl.LazyFrame:
+    """Read a dataset lazily.
+
+    Raises:
+        MissingDataset: it was never committed.
+        DamagedDataset: its bytes changed.
+    """
+    return pl.scan_parquet([sound_path(ref, part) for part in manifest.load(ref).parts], glob=False)
+
+
+def read(ref: DatasetRef) -> pl.DataFrame:
+    """Read a whole dataset into memory; `Raises` as `scan`."""
+    return scan(ref).collect()
+
+
+def iter_parts(ref: DatasetRef) -> Iterator[pl.DataFrame]:
+    """Read a dataset one part at a time, in order: memory is bounded by a part; `Raises` as `scan`."""
+    for part in manifest.load(ref).parts:
+        yield pl.read_parquet(sound_path(ref, part), glob=False)
+
+
+def num_parts(ref: DatasetRef) -> int:
+    """Count the parts that `iter_parts` yields."""
+    return len(manifest.load(ref).parts)
+
+
+def count(ref: DatasetRef) -> int:
+    """Count the rows, out of the manifest alone."""
+    return manifest.load(ref).rows
+
+
+@functools.cache
+def _checkout(ref: DatasetRef, content: str) -> Path:
+    target = backend.cache() / f"folder-{content}"
+    for file in manifest.load(ref).files:
+        path = target / file.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(sound_path(ref, file).read_bytes())
+    return target
+
+
+def folder(ref: DatasetRef) -> Path:
+    """Return a local folder with the dataset's files (a model, say); `Raises` as `scan`."""
+    content = manifest.load(ref)
+    if not backend.is_local(ref.uri):
+        return _checkout(ref, content.content)
+    for file in content.files:
+        sound_path(ref, file)
+    return backend.local_path(ref.uri)

@@ -1,0 +1,121 @@
+"""The columns of every kind of dataset. Each write is checked against them."""
+
+import pyarrow as pa
+
+from storage.errors import SchemaMismatch
+
+_SYSTEMS = pa.list_(pa.struct([("system", pa.string()), ("rank", pa.int32()), ("score", pa.float32())]))
+
+
+def _schema(**columns: pa.DataType) -> pa.Schema:
+    return pa.schema(list(columns.items()))
+
+
+_S, _I32, _F32 = pa.string(), pa.int32(), pa.float32()
+
+SCHEMAS: dict[str, pa.Schema] = {
+    "corpus": _schema(doc_id=_S, title=_S, text=_S),
+    "queries": _schema(query_id=_S, text=_S, split=_S, origin=_S, parent=_S),
+    "qrels": _schema(query_id=_S, doc_id=_S, relevance=_I32),
+    "truth": _schema(query_id=_S, doc_id=_S, reason=_S),
+    "quarantine": _schema(source=_S, line=pa.int64(), field=_S, reason=_S, content=_S),
+    "encoder": _schema(
+        name=_S, num_layers=_I32, hidden_size=_I32, num_parameters=pa.int64(), vocabulary_size=_I32, digest=_S
+    ),
+    # The vector's size is the encoder's; `check` accepts any.
+    "embeddings": _schema(id=_S, vector=pa.list_(pa.float16(), 1)),
+    "candidates": _schema(query_id=_S, doc_id=_S, system=_S, rank=_I32, score=_F32),
+    "fused": _schema(query_id=_S, doc_id=_S, rank=_I32, score=_F32, systems=_SYSTEMS),
+    "cross_encoder": _schema(fold=_I32, num_pairs=_I32, num_queries=_I32, loss=_F32),
+    "raw_scores": _schema(query_id=_S, doc_id=_S, judge=_S, raw=_F32),
+    "calibration": _schema(
+        language=_S,
+        raw_low=_F32,
+        raw_high=_F32,
+        num_positive=_I32,
+        num_negative=_I32,
+        observed=_F32,
+        probability=_F32,
+    ),
+    "scores": _schema(query_id=_S, doc_id=_S, judge=_S, raw=_F32, probability=_F32, grade=_I32),
+    "hard_negatives": _schema(
+        query_id=_S,
+        doc_id=_S,
+        rank=_I32,
+        fused_score=_F32,
+        systems=_SYSTEMS,
+        judge=_S,
+        raw=_F32,
+        probability=_F32,
+        grade=_I32,
+        relevance=_I32,
+        decision=_S,
+        reason=_S,
+        hardness=_I32,
+    ),
+    "topics": _schema(language=_S, query_id=_S, topic=_I32, label=_S, confidence=_F32),
+    "batch_plan": _schema(
+        epoch=_I32,
+        step=_I32,
+        slot=_I32,
+        query_id=_S,
+        positive=_S,
+        negatives=pa.list_(_S),
+        language=_S,
+        topic=_I32,
+        weight=_F32,
+    ),
+    "training_log": _schema(
+        step=_I32,
+        epoch=_I32,
+        loss=_F32,
+        learning_rate=_F32,
+        gradient_norm=_F32,
+        language=_S,
+        examples_per_second=_F32,
+    ),
+    "run": _schema(system=_S, query_id=_S, doc_id=_S, rank=_I32, score=_F32),
+    "metrics": _schema(system=_S, language=_S, metric=_S, query_id=_S, value=pa.float64(), num_queries=_I32),
+}
+
+
+def check(kind: str, table: pa.Table) -> pa.Table:
+    """Cast a table to its kind's schema.
+
+    Args:
+        kind: a key of `SCHEMAS`.
+        table: the rows to write; column names and order must be the schema's, types must cast without loss.
+
+    Returns:
+        The table with exactly the schema's types.
+
+    Raises:
+        SchemaMismatch: other columns, a type that does not cast, or an unknown kind.
+    """
+    if kind not in SCHEMAS:
+        raise SchemaMismatch(
+            f"dataset '{kind}': expected one of {sorted(SCHEMAS)}. Add the kind to storage/schemas.py."
+        )
+    schema = SCHEMAS[kind]
+    if table.column_names != schema.names:
+        raise SchemaMismatch(
+            f"dataset '{kind}': expected columns {schema.names}, got {table.column_names}. "
+            f"Select and cast in the stage that writes it, or change SCHEMAS['{kind}']."
+        )
+    if kind == "embeddings":
+        vector = table.schema.field("vector").type
+        size = getattr(vector, "list_size", None)
+        if size is None:
+            raise SchemaMismatch(
+                f"dataset 'embeddings': expected vector as fixed_size_list<float16>, got {vector}. "
+                "Write one array of equal length per row."
+            )
+        schema = _schema(id=_S, vector=pa.list_(pa.float16(), size))
+    try:
+        return table.cast(schema).replace_schema_metadata(None)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise SchemaMismatch(
+            f"dataset '{kind}': expected {dict(zip(schema.names, map(str, schema.types), strict=True))}, "
+            f"got {dict(zip(table.column_names, map(str, table.schema.types), strict=True))} ({error}). "
+            "Cast in the stage that writes it."
+        ) from error

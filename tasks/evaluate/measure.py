@@ -1,0 +1,78 @@
+"""run + qrels -> metrics, computed by ir_measures."""
+
+from collections.abc import Mapping, Sequence
+
+import ir_measures
+import polars as pl
+
+ALL = "all"
+METRICS_SCHEMA: dict[str, type[pl.DataType]] = {
+    "system": pl.String,
+    "language": pl.String,
+    "metric": pl.String,
+    "query_id": pl.String,
+    "value": pl.Float64,
+    "num_queries": pl.Int32,
+}
+
+
+def measure_language(run: pl.DataFrame, qrels: pl.DataFrame, *, metrics: Sequence[str]) -> pl.DataFrame:
+    """Measure one run, query by query.
+
+    A query with judgements that the run does not answer counts as zero, as in `trec_eval -c`. The run's order is its
+    `rank`: equal scores are not reordered.
+
+    Args:
+        run: query_id, doc_id, rank.
+        qrels: query_id, doc_id, relevance, of the evaluated queries only.
+        metrics: measures as ir_measures spells them.
+
+    Returns:
+        metric, query_id, value; sorted by metric (in the given order) and query_id.
+
+    Raises:
+        ValueError: a metric that ir_measures does not know, or no judgements.
+    """
+    if qrels.is_empty():
+        raise ValueError("evaluate: expected judgements of the evaluated split, got none. Check ingest's qrels.")
+    measures = [_parse(name) for name in metrics]
+    ranked = run.select("query_id", "doc_id", score=-pl.col("rank").cast(pl.Float64))
+    values = ir_measures.iter_calc(measures, qrels.to_pandas(), ranked.to_pandas())
+    rows = [(str(found.measure), found.query_id, float(found.value)) for found in values]
+    frame = pl.DataFrame(rows, schema={"metric": pl.String, "query_id": pl.String, "value": pl.Float64}, orient="row")
+    order = {name: number for number, name in enumerate(metrics)}
+    position = pl.col("metric").replace_strict(order, return_dtype=pl.Int32)
+    return frame.sort(position, "query_id")
+
+
+def summarise(per_query: Mapping[str, pl.DataFrame], *, system: str) -> pl.DataFrame:
+    """Put the languages together: per query, per language, and the plain mean over languages.
+
+    Args:
+        per_query: language -> metric, query_id, value.
+        system: name in the table.
+
+    Returns:
+        system, language, metric, query_id, value, num_queries. Means have query_id `all`; the mean over languages has
+        language `all`, and the number of all queries.
+    """
+    columns = list(METRICS_SCHEMA)
+    rows = pl.concat(
+        [frame.with_columns(language=pl.lit(language)) for language, frame in sorted(per_query.items())]
+    ).with_columns(system=pl.lit(system), num_queries=pl.lit(1, pl.Int32))
+    means = rows.group_by("system", "language", "metric", maintain_order=True).agg(
+        pl.col("value").mean(), pl.len().cast(pl.Int32).alias("num_queries"), query_id=pl.lit(ALL)
+    )
+    overall = means.group_by("system", "metric", maintain_order=True).agg(
+        pl.col("value").mean(), pl.col("num_queries").sum(), language=pl.lit(ALL), query_id=pl.lit(ALL)
+    )
+    return pl.concat([part.select(columns).cast(dict(METRICS_SCHEMA)) for part in (overall, means, rows)])
+
+
+def _parse(name: str) -> ir_measures.Measure:
+    try:
+        return ir_measures.parse_measure(name)
+    except (ValueError, NameError, SyntaxError) as error:
+        raise ValueError(
+            f"evaluate.metrics: expected measures such as nDCG@10 or R@100, got '{name}'. See ir_measures' list."
+        ) from error

@@ -1,0 +1,45 @@
+"""Last stage: ranked lists of dev queries, measured."""
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from storage import DatasetRef, read, scan
+from tasks.evaluate.config import EvaluateConfig
+from tasks.stage import Job, deferred, stage
+
+if TYPE_CHECKING:
+    from tasks.evaluate import measure, runs
+else:
+    measure = deferred("tasks.evaluate.measure")
+    runs = deferred("tasks.evaluate.runs")
+
+
+@stage(produces="run")
+def make_run(job: Job, *, candidates: DatasetRef, queries: DatasetRef, system: str, config: EvaluateConfig) -> None:
+    """Keep the dev queries' ranked lists, as Parquet and as a TREC run file."""
+    run = runs.cut_run(scan(candidates), scan(queries), system=system, split="dev", depth=config.depth)
+    job.out.write(run)
+    folder = job.scratch / "trec"
+    folder.mkdir(exist_ok=True)
+    runs.write_trec(run, folder / f"{system}.run")
+    job.out.add_folder(folder, "trec")
+
+
+@stage(produces="metrics")
+def measure_runs(
+    job: Job,
+    *,
+    runs: dict[str, DatasetRef],
+    qrels: dict[str, DatasetRef],
+    queries: dict[str, DatasetRef],
+    system: str,
+    config: EvaluateConfig,
+) -> None:
+    """Measure a system per query, per language and over all languages."""
+    per_query = {}
+    for language, run in runs.items():
+        wanted = scan(queries[language]).filter(pl.col("split") == "dev").select("query_id")
+        judged = scan(qrels[language]).join(wanted, on="query_id", how="semi").collect()
+        per_query[language] = measure.measure_language(read(run), judged, metrics=config.metrics)
+    job.out.write(measure.summarise(per_query, system=system))

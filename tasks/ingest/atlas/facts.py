@@ -1,0 +1,174 @@
+"""The facts of atlas: what CLDR, through Babel, knows of territories, currencies, languages and scripts."""
+
+import datetime
+import functools
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from babel import Locale, localedata
+from babel.core import get_cldr_version, get_global
+from babel.languages import get_official_languages, get_territory_language_info
+from babel.numbers import get_territory_currencies
+
+from tasks.ingest.atlas.regions import REGIONS
+
+LANGUAGES = ("ar", "bn", "en", "es", "fa", "fi", "fr", "hi", "id", "ja", "ko", "ru", "sw", "te", "th", "zh")
+"""The languages of the project, in which every name must exist."""
+
+LATIN = frozenset({"en", "es", "fi", "fr", "id", "sw"})
+"""Those written in Latin letters; in all others a name with a Latin letter is a name that CLDR lacks."""
+
+TODAY = datetime.date(2025, 1, 1)
+"""The day for which the facts hold: fixed, so that a corpus does not change with the calendar."""
+
+UNCLEAR_SCRIPTS = frozenset({"Hans", "Hant", "Jpan", "Kore"})
+"""CLDR names these by variant ("Simplified"), which makes no sentence."""
+
+
+@dataclass(frozen=True)
+class World:
+    """All facts, and the names to tell them with; the same in every language."""
+
+    pairs: Mapping[str, Mapping[str, tuple[str, ...]]]
+    """Relation -> head -> tails: currency, official, region, weekend, week_start, zone (head: a territory), code
+    (head: a currency) and script (head: a language). Heads and tails are CLDR codes, days are 0 (Monday) to 6."""
+
+    minorities: Mapping[str, tuple[tuple[str, int], ...]]
+    """Territory -> languages without official status there, with the percentage of people who know them."""
+
+    names: Mapping[str, Mapping[str, Mapping[str, str]]]
+    """Language -> kind of entity (territory, currency, language, script, region, city, day, code) -> code -> name."""
+
+
+KINDS = {
+    "currency": ("territory", "currency"),
+    "official": ("territory", "language"),
+    "region": ("territory", "region"),
+    "weekend": ("territory", "day"),
+    "week_start": ("territory", "day"),
+    "zone": ("territory", "city"),
+    "code": ("currency", "code"),
+    "script": ("language", "script"),
+}
+"""Relation -> the kinds of its head and of its tails."""
+
+
+@functools.cache
+def load_world() -> World:
+    """Read the facts out of Babel, keeping what has a distinct, native name in all 16 languages.
+
+    Returns:
+        The world; mappings are sorted by code. A territory is in it if it has a currency, an official language and a
+        region; its other facts may be missing.
+
+    Source: Unicode CLDR as packed into Babel; see `cldr_version`.
+    """
+    locales = {language: Locale(language) for language in LANGUAGES}
+    zones = _city_zones()
+    named = {
+        "territory": _named({x: dict(y.territories) for x, y in locales.items()}),
+        "currency": _named({x: dict(y.currencies) for x, y in locales.items()}),
+        "language": _named({x: dict(y.languages) for x, y in locales.items()}),
+        "script": _named({x: dict(y.scripts) for x, y in locales.items()}),
+        "city": _named({x: _city_names(y, sorted(zones.values())) for x, y in locales.items()}),
+    }
+    pairs = _pairs(named, zones)
+    days = {x: {str(day): y.days["stand-alone"]["wide"][day] for day in range(7)} for x, y in locales.items()}
+    codes = {code: code for code in named["currency"]["en"]}
+    names = {
+        x: {kind: table[x] for kind, table in named.items()}
+        | {"region": {code: locales[x].territories[code] for code in REGIONS}, "day": days[x], "code": codes}
+        for x in LANGUAGES
+    }
+    return World(pairs, _minorities(pairs["official"], named["language"]["en"]), names)
+
+
+def cldr_version() -> str:
+    """The release of CLDR that Babel carries, such as `47`: another release may give another atlas."""
+    return str(get_cldr_version())
+
+
+def _named(tables: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """The rows of each language's table of names whose code every language names natively and unambiguously."""
+    codes = set.intersection(*(set(table) for table in tables.values()))
+    for language, table in tables.items():
+        counts = Counter(table[code] for code in codes)
+        clear = {code for code in codes if counts[table[code]] == 1}
+        codes &= clear if language in LATIN else {code for code in clear if not _has_latin(table[code])}
+    kept = sorted(codes)
+    return {x: {c: unicodedata.normalize("NFC", table[c]) for c in kept} for x, table in tables.items()}
+
+
+def _has_latin(name: str) -> bool:
+    return any(unicodedata.name(letter, "").startswith("LATIN") for letter in name if letter.isalpha())
+
+
+def _city_zones() -> dict[str, str]:
+    """Territory -> its zone, for the territories with a single one."""
+    return {t: zones[0] for t, zones in get_global("territory_zones").items() if len(zones) == 1}
+
+
+def _city_names(locale: Locale, zones: list[str]) -> dict[str, str]:
+    known = locale.time_zones
+    return {zone: known.get(zone, {}).get("city") or zone.rsplit("/", 1)[-1].replace("_", " ") for zone in zones}
+
+
+def _pairs(named: dict[str, dict[str, dict[str, str]]], zones: dict[str, str]) -> dict[str, dict[str, tuple[str, ...]]]:
+    region_of = {territory: code for code, members in REGIONS.items() for territory in members.split()}
+    currencies, languages, scripts = (named[kind]["en"] for kind in ("currency", "language", "script"))
+    pairs: dict[str, dict[str, tuple[str, ...]]] = {relation: {} for relation in KINDS}
+    weeks = _weeks()
+    for territory in named["territory"]["en"]:
+        money = get_territory_currencies(territory, TODAY, TODAY, tender=True, non_tender=False)
+        tongues = get_official_languages(territory, de_facto=True)
+        if territory not in region_of or not money or not tongues:
+            continue
+        if not all(c in currencies for c in money) or not all(x in languages for x in tongues):
+            continue  # a list of currencies that left one out would make false statements
+        pairs["currency"][territory] = tuple(sorted(money))
+        pairs["official"][territory] = tuple(tongues)
+        pairs["region"][territory] = (region_of[territory],)
+        if territory in weeks:
+            first, start, end = weeks[territory]
+            pairs["week_start"][territory] = (str(first),)
+            pairs["weekend"][territory] = tuple(str((start + i) % 7) for i in range((end - start) % 7 + 1))
+        zone = zones.get(territory, "")
+        if zone in named["city"]["en"] and not _gives_away(named, zone, territory):
+            pairs["zone"][territory] = (zone,)
+    pairs["code"] = {code: (code,) for code in sorted({c for tails in pairs["currency"].values() for c in tails})}
+    for language in sorted({x for tails in pairs["official"].values() for x in tails}):
+        script = get_global("likely_subtags").get(language, "").split("_")[1:2]
+        if script and script[0] in scripts and script[0] not in UNCLEAR_SCRIPTS:
+            pairs["script"][language] = (script[0],)
+    return pairs
+
+
+def _gives_away(named: dict[str, dict[str, dict[str, str]]], zone: str, territory: str) -> bool:
+    """Whether the city is called like its territory in some language, which would be no question."""
+    return any(named["city"][x][zone] == named["territory"][x][territory] for x in LANGUAGES)
+
+
+def _weeks() -> dict[str, tuple[int, int, int]]:
+    """Territory -> first day of the week, first and last day of the weekend, where its locales agree."""
+    found: dict[str, set[tuple[int, int, int]]] = {}
+    for identifier in sorted(localedata.locale_identifiers()):
+        locale = Locale.parse(identifier)
+        if locale.territory:
+            week = (locale.first_week_day, locale.weekend_start, locale.weekend_end)
+            found.setdefault(locale.territory, set()).add(week)
+    return {territory: week for territory, weeks in sorted(found.items()) if len(weeks) == 1 for week in weeks}
+
+
+def _minorities(official: Mapping[str, tuple[str, ...]], languages: Mapping[str, str]) -> dict[str, tuple[tuple[str, int], ...]]:
+    minorities: dict[str, tuple[tuple[str, int], ...]] = {}
+    for territory in official:
+        shares = sorted(
+            (language, round(info["population_percent"]))
+            for language, info in get_territory_language_info(territory).items()
+            if info["official_status"] is None and info["population_percent"] >= 5 and language in languages
+        )
+        if shares:
+            minorities[territory] = tuple(shares)
+    return minorities

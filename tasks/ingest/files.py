@@ -1,0 +1,170 @@
+"""Settings -> the input files of one language, each with the digest of its content."""
+
+import glob
+import hashlib
+import os
+import re
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import fsspec
+
+from tasks.ingest.config import HUB, HUB_PREFIX, FileFormat, IngestConfig, InputFile, Source, What, check_language
+from tasks.stage import deferred
+
+if TYPE_CHECKING:
+    from tasks.ingest import hub
+else:  # only loaded where files come from the hub
+    hub = deferred("tasks.ingest.hub")
+
+BLOCK_BYTES = 1 << 20
+SUFFIXES: dict[str, FileFormat] = {
+    ".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl", ".tsv": "tsv", ".txt": "tsv", ".parquet": "parquet",
+}  # fmt: skip
+_STAMPS = ("ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "created")
+
+
+def find_source(config: IngestConfig, language: str, what: What, memo: MutableMapping[str, str]) -> Source:
+    """Find the files of one language's corpus, queries or qrels and digest them.
+
+    Args:
+        config: any layout but atlas, which has no files.
+        language: ISO 639-1.
+        what: `corpus`, `queries` or `qrels`.
+        memo: digests by path, size and modification time; looked up and added to. Keep it between runs, so that
+            unchanged files are not read again.
+
+    Raises:
+        ValueError: unknown language; an environment variable that is not set; a file of unknown kind.
+        FileNotFoundError: a pattern without a file.
+    """
+    return Source(
+        form=config.form(what),
+        columns=config.column_names(what),
+        on_bad_row=config.on_bad_row,
+        files=tuple(
+            InputFile(path=path, digest=digest_file(path, memo), split=split, format=_file_format(path, config, what))
+            for path, split in input_files(config, language, what)
+        ),
+    )
+
+
+def input_files(config: IngestConfig, language: str, what: What) -> list[tuple[str, str]]:
+    """Return path and split ("" where the pattern has none) of each file, in reading order: docs-2 before docs-10.
+
+    Raises:
+        ValueError: unknown language, or an environment variable that is not set.
+        FileNotFoundError: a pattern without a file.
+    """
+    check_language(language)
+    pattern = _rooted(config, what).replace("{language}", language)
+    if "{split}" not in pattern:
+        found = find_files(pattern)
+        return [(path, "") for path in _present(found, pattern, language, what)]
+    files = []
+    for split, name in (("train", config.train_split), ("dev", config.dev_split)):
+        if not name:
+            continue
+        found = find_files(pattern.replace("{split}", name))
+        if split == "dev":
+            _present(found, pattern.replace("{split}", name), language, what)
+        elif not config.allow_missing_train:
+            hint = ", or set ingest.allow_missing_train for a language that is only evaluated"
+            _present(found, pattern.replace("{split}", name), language, what, hint)
+        files += [(path, split) for path in found]
+    return files
+
+
+def find_files(pattern: str) -> list[str]:
+    """Return the files that match, in natural order; where there is none, those whose names end in `.gz` as well."""
+    if pattern.startswith(HUB_PREFIX):
+        pattern = hub.fetch(pattern)
+    for candidate in (pattern, f"{pattern}.gz"):
+        if "://" in candidate:
+            system, path = fsspec.url_to_fs(candidate)
+            found = [str(system.unstrip_protocol(name)) for name in system.glob(path) if system.isfile(name)]
+        else:
+            found = [path for path in glob.glob(os.path.expanduser(candidate)) if os.path.isfile(path)]
+        if found:
+            return sorted(found, key=_natural)
+    return []
+
+
+def digest_file(path: str, memo: MutableMapping[str, str]) -> str:
+    """Return the blake2b digest of a file's bytes, 32 hexadecimal digits.
+
+    Args:
+        path: local path or fsspec URL.
+        memo: known digests by `path|size|modified`; a file that a store gives no modification time for is always
+            read.
+    """
+    key = _memo_key(path)
+    if key is not None and key in memo:
+        return memo[key]
+    digest = hashlib.blake2b(digest_size=16)
+    with fsspec.open(path, "rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+    if key is not None:
+        memo[key] = digest.hexdigest()
+    return digest.hexdigest()
+
+
+def _memo_key(path: str) -> str | None:
+    if "://" not in path:
+        stat = Path(path).resolve().stat()
+        return f"{Path(path).resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
+    system, inner = fsspec.url_to_fs(path)
+    info: dict[str, Any] = system.info(inner)
+    modified = next((info[name] for name in _STAMPS if info.get(name)), None)
+    return None if modified is None else f"{path}|{info.get('size')}|{modified}"
+
+
+def _rooted(config: IngestConfig, what: What) -> str:
+    pattern = _expanded(config.pattern(what), what)
+    root = _expanded(config.path, "path")
+    if "://" in pattern or pattern.startswith(("/", "~")):
+        return pattern
+    if not root:
+        own = getattr(config, what) or config.passages
+        return pattern if own or config.layout != "miracl" else HUB[what] + pattern
+    return f"{root.rstrip('/')}/{pattern}"
+
+
+def _expanded(text: str, name: str) -> str:
+    def value(found: re.Match[str]) -> str:
+        variable = found.group(1)
+        if not os.environ.get(variable):
+            raise ValueError(
+                f"ingest.{name}: expected the environment variable {variable} to be set, got nothing in '{text}'. "
+                f"Run `export {variable}=…`, or write the path itself."
+            )
+        return os.environ[variable]
+
+    return re.sub(r"\$\{(\w+)\}", value, text)
+
+
+def _present(found: list[str], pattern: str, language: str, what: str, hint: str = "") -> list[str]:
+    if not found:
+        raise FileNotFoundError(
+            f"ingest {what} of '{language}': expected files at '{pattern}', got none. "
+            f"Check ingest.path and ingest.{what}{hint}."
+        )
+    return found
+
+
+def _file_format(path: str, config: IngestConfig, what: What) -> FileFormat:
+    form = config.form(what)
+    if form != "table":
+        return "jsonl" if form == "passages" else "tsv"
+    suffix = Path(path.removesuffix(".gz")).suffix
+    if suffix not in SUFFIXES:
+        raise ValueError(
+            f"{path}: expected a name that ends in {', '.join(SUFFIXES)}, got '{suffix}'. Rename the file."
+        )
+    return SUFFIXES[suffix]
+
+
+def _natural(path: str) -> list[tuple[int, str]]:
+    return [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in re.split(r"(\d+)", path)]

@@ -1,0 +1,92 @@
+"""A file, plain or gzipped, local or behind any fsspec URL -> its lines as bytes, in bounded memory."""
+
+import zlib
+from collections.abc import Iterator
+
+import fsspec
+
+from tasks.ingest.rows import BadRow, bad_row
+
+BLOCK_BYTES = 1 << 20
+MAX_LINE_BYTES = 64 << 20
+GZIP_MAGIC = b"\x1f\x8b"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class _Damaged(Exception):
+    """The compressed stream ends or breaks here: reason, what was found."""
+
+
+def read_lines(path: str) -> Iterator[tuple[int, bytes] | BadRow]:
+    """Yield each line's number (from 1) and its bytes, without the line end.
+
+    A UTF-8 byte order mark and the CR of a CRLF are taken off. A line without any character holds no row and is
+    left out. Where the compression is damaged, the lines before the damage come first and one bad row last.
+
+    Args:
+        path: local path or fsspec URL; gzip is told by its first bytes or by the name's end `.gz`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    number, rest = 0, b""
+    try:
+        for block in _blocks(path):
+            lines = (rest + block).split(b"\n")
+            rest = lines.pop()
+            for line in lines:
+                number += 1
+                if (line := _trimmed(line, number)) != b"":
+                    yield number, line
+            if len(rest) > MAX_LINE_BYTES:
+                got = f"a line of more than {MAX_LINE_BYTES >> 20} MiB; the rest of the file is not read"
+                yield bad_row(path, number + 1, "line too long", got=got, content=rest)
+                return
+    except _Damaged as damage:
+        reason, got = damage.args
+        yield bad_row(path, number + 1, reason, got=got, content=rest)
+        return
+    if last := _trimmed(rest, number + 1):
+        yield number + 1, last
+
+
+def _trimmed(line: bytes, number: int) -> bytes:
+    if number == 1:
+        line = line.removeprefix(BYTE_ORDER_MARK)
+    return line.removesuffix(b"\r")
+
+
+def _blocks(path: str) -> Iterator[bytes]:
+    with fsspec.open(path, "rb") as file:
+        first = file.read(BLOCK_BYTES)
+        blocks = _chain(first, iter(lambda: file.read(BLOCK_BYTES), b""))
+        if first.startswith(GZIP_MAGIC) or path.endswith(".gz"):
+            yield from _inflated(blocks)
+        else:
+            yield from blocks
+
+
+def _chain(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from others
+
+
+def _inflated(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Decompress member after member; zlib itself, since GzipFile loses the rows before a damage."""
+    member = zlib.decompressobj(wbits=31)
+    for block in blocks:
+        data = block
+        while data:
+            if member.eof:
+                data = data.lstrip(b"\0")  # padding after a member is allowed
+                member = zlib.decompressobj(wbits=31) if data else member
+                continue
+            try:
+                plain = member.decompress(data, BLOCK_BYTES)
+            except zlib.error as error:
+                raise _Damaged("damaged gzip", str(error)) from error
+            if plain:
+                yield plain
+            data = member.unconsumed_tail or member.unused_data
+    if not member.eof:
+        raise _Damaged("truncated gzip", "the end of the file in the middle of the stream")

@@ -1,0 +1,80 @@
+"""Judgements -> the qrels dataset: every pair once, and only of queries and documents that are there."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import polars as pl
+
+from tasks.ingest.rows import BadRow, Judgement, bad_row
+
+COLUMNS = {"query_id": pl.String, "doc_id": pl.String, "relevance": pl.Int32}
+
+
+def unique_judgements(rows: Iterable[Judgement | BadRow]) -> Iterator[Judgement | BadRow]:
+    """Turn judgements of a pair that was judged before into bad rows."""
+    firsts: dict[tuple[str, str], Judgement] = {}
+    for row in rows:
+        if isinstance(row, BadRow) or (row.query_id, row.doc_id) not in firsts:
+            yield row
+            if isinstance(row, Judgement):
+                firsts[row.query_id, row.doc_id] = row
+            continue
+        first = firsts[row.query_id, row.doc_id]
+        same = first.relevance == row.relevance
+        got = f"'{row.query_id}', '{row.doc_id}' again, first in {first.source}, line {first.line}"
+        reason = "duplicate judgement" if same else "contradictory judgement"
+        yield bad_row(row.source, row.line, reason, got=got, field="doc_id", content=_content(row))
+
+
+def unknown_documents(judgements: Iterable[Judgement | BadRow], corpus: pl.LazyFrame) -> set[str]:
+    """Return the judged document ids that the corpus does not have.
+
+    Args:
+        judgements: the judgements; they and not the corpus decide how much memory is needed.
+        corpus: doc_id; streamed.
+    """
+    judged = {row.doc_id for row in judgements if isinstance(row, Judgement)}
+    wanted = pl.LazyFrame({"doc_id": sorted(judged)}, schema={"doc_id": pl.String})
+    found = corpus.select("doc_id").join(wanted, on="doc_id", how="semi").collect(engine="streaming")
+    return judged.difference(found["doc_id"])
+
+
+def known_judgements(
+    rows: Iterable[Judgement | BadRow], *, splits: Mapping[str, str], unknown_doc_ids: set[str]
+) -> Iterator[Judgement | BadRow]:
+    """Turn judgements of unknown queries or documents into bad rows.
+
+    Args:
+        rows: the judgements.
+        splits: each known query's split; validation counts as train. A judgement whose file names a split must be
+            of a query of that split.
+        unknown_doc_ids: judged ids that the corpus does not have.
+    """
+    for row in rows:
+        if isinstance(row, BadRow):
+            yield row
+            continue
+        split = splits.get(row.query_id)
+        if split is None or row.split not in ("", "train" if split == "validation" else split):
+            got = f"'{row.query_id}'" + (f", a query of {split}" if split else "")
+            yield bad_row(row.source, row.line, "unknown query", got=got, field="query_id", content=_content(row))
+        elif row.doc_id in unknown_doc_ids:
+            got = f"'{row.doc_id}'"
+            yield bad_row(row.source, row.line, "unknown document", got=got, field="doc_id", content=_content(row))
+        else:
+            yield row
+
+
+def qrels_frame(rows: Sequence[Judgement]) -> pl.DataFrame:
+    """Build the qrels dataset: query_id, doc_id, relevance (0 = judged not relevant), sorted by both ids."""
+    return pl.DataFrame(
+        {
+            "query_id": [row.query_id for row in rows],
+            "doc_id": [row.doc_id for row in rows],
+            "relevance": [row.relevance for row in rows],
+        },
+        schema=COLUMNS,
+    ).sort("query_id", "doc_id")
+
+
+def _content(row: Judgement) -> str:
+    return f"{row.query_id}\t{row.doc_id}\t{row.relevance}"

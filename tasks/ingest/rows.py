@@ -1,0 +1,127 @@
+"""What the readers yield: documents, queries and judgements, and the rows that cannot be one of them."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, TypeVar
+
+MAX_CONTENT_CHARACTERS = 500
+
+# reason -> (what a row must be, what to do about one that is not)
+REASONS = {
+    "broken JSON": ("one JSON object per line", "Correct the line"),
+    "not UTF-8": ("UTF-8 text", "Convert the file, for example with `iconv -f latin1 -t utf-8`"),
+    "truncated gzip": ("a complete gzip file", "Fetch the file again"),
+    "damaged gzip": ("a sound gzip file", "Fetch the file again"),
+    "damaged Parquet": ("a sound Parquet file", "Fetch the file again"),
+    "line too long": ("lines of at most 64 MiB", "Write one row per line"),
+    "wrong number of columns": ("the layout's columns", "Correct the line: columns are split by tabs"),
+    "missing id": ("an id, which is a text or a whole number", "Give the row an id"),
+    "not a text": ("a text", "Correct the row"),
+    "empty text": ("a text that is not empty", "Fill in or remove the row"),
+    "not a list of passages": ("a list of objects with docid, title and text", "Correct the row"),
+    "duplicate id, same content": ("every id once", "Remove the repeated row"),
+    "duplicate id, other content": ("every id once", "Give one of the two rows another id"),
+    "query in two splits": ("every query in one split", "Remove its judgements from one of the splits"),
+    "relevance not an integer": ("a relevance of 0, 1, 2, … (0 = not relevant)", "Correct the judgement"),
+    "duplicate judgement": ("one judgement per query and document", "Remove the repeated row"),
+    "contradictory judgement": ("one judgement per query and document", "Remove the wrong one of the two rows"),
+    "unknown query": ("a query of the same split", "Add the query or remove its judgements"),
+    "unknown document": ("a document of the corpus", "Add the document or remove the judgement"),
+}
+
+
+class Document(NamedTuple):
+    """One document, and where it was read."""
+
+    source: str
+    line: int
+    doc_id: str
+    title: str
+    text: str
+
+
+class Query(NamedTuple):
+    """One query, and where it was read; `split` is empty where its file does not tell."""
+
+    source: str
+    line: int
+    query_id: str
+    text: str
+    split: str
+
+
+class Judgement(NamedTuple):
+    """One judgement, and where it was read; `relevance` 0 = judged not relevant."""
+
+    source: str
+    line: int
+    query_id: str
+    doc_id: str
+    relevance: int
+    split: str
+
+
+class BadRow(NamedTuple):
+    """A row that cannot be used; `reason` is a key of REASONS, `line` None where the whole file is meant."""
+
+    source: str
+    line: int | None
+    field: str
+    reason: str
+    got: str
+    content: str
+
+    @property
+    def message(self) -> str:
+        """The error's text: where, what was expected, what was there, what to do."""
+        expected, cure = REASONS[self.reason]
+        line = "" if self.line is None else f", line {self.line}"
+        field = f", field '{self.field}'" if self.field else ""
+        return (
+            f"{self.source}{line}{field}: expected {expected}, got {self.got} ({self.reason}). "
+            f"{cure}, or set ingest.on_bad_row to 'quarantine' to leave such rows out."
+        )
+
+
+Row = TypeVar("Row", Document, Query, Judgement)
+
+
+def bad_row(
+    source: str, line: int | None, reason: str, *, got: str, field: str = "", content: bytes | str = ""
+) -> BadRow:
+    """Describe a bad row; long content is cut, and what is not UTF-8 is shown as `\\xff`."""
+    if isinstance(content, bytes):
+        content = content[: 4 * MAX_CONTENT_CHARACTERS].decode(errors="backslashreplace")
+    return BadRow(source, line, field, reason, got, content[:MAX_CONTENT_CHARACTERS])
+
+
+def refuse(bad: BadRow) -> None:
+    """Answer a bad row with an error.
+
+    Raises:
+        ValueError: always, with the row's file, line and cure.
+    """
+    raise ValueError(bad.message)
+
+
+class Tally:
+    """Answers bad rows by counting them per reason."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def __call__(self, bad: BadRow) -> None:
+        """Count one bad row."""
+        self.counts[bad.reason] += 1
+
+    def __str__(self) -> str:
+        return ", ".join(f"{number} × {reason}" for reason, number in sorted(self.counts.items()))
+
+
+def good_rows(rows: Iterable[Row | BadRow], on_bad_row: Callable[[BadRow], None]) -> Iterator[Row]:
+    """Yield the usable rows in their order and hand each of the others to `on_bad_row`."""
+    for row in rows:
+        if isinstance(row, BadRow):
+            on_bad_row(row)
+        else:
+            yield row

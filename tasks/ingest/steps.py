@@ -1,0 +1,55 @@
+"""Promise one language's ingest: files or atlas -> Steps of corpus, queries, qrels, truth and quarantine."""
+
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+
+from tasks.ingest.config import IngestConfig
+from tasks.ingest.files import find_source
+from tasks.ingest.task import ingest_corpus, ingest_qrels, ingest_queries, quarantine_rows
+from tasks.stage import Step
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """The datasets that ingest makes of one language."""
+
+    corpus: Step
+    queries: Step
+    qrels: Step
+    truth: Step | None = None
+    """Only atlas knows which of its documents are relevant but not judged."""
+    quarantine: Step | None = None
+    """Only where bad rows are left out."""
+
+
+def ingest(config: IngestConfig, language: str, memo: MutableMapping[str, str]) -> Ingested:
+    """Promise the datasets of one language; runs nothing but reads new input files once, for their digests.
+
+    Args:
+        config: the settings of ingest.
+        language: ISO 639-1.
+        memo: digests of input files by path, size and modification time; added to.
+
+    Raises:
+        ValueError: unknown language, or an environment variable of a path is not set.
+        FileNotFoundError: an input file is missing.
+    """
+    sources = {
+        "corpus": find_source(config, language, "corpus", memo),
+        "queries": find_source(config, language, "queries", memo),
+        "qrels": find_source(config, language, "qrels", memo),
+    }
+    judgements = None if config.split_by_queries else sources["qrels"]
+    corpus = ingest_corpus(language, source=sources["corpus"])
+    queries = ingest_queries(
+        language,
+        source=sources["queries"],
+        judgements=judgements,
+        validation_share=config.validation_share,
+        seed=config.seed,
+    )
+    qrels = ingest_qrels(language, source=sources["qrels"], corpus=corpus, queries=queries)
+    quarantine = None
+    if config.on_bad_row == "quarantine":
+        quarantine = quarantine_rows(language, sources=sources, judgements=judgements, corpus=corpus, queries=queries)
+    return Ingested(corpus, queries, qrels, quarantine=quarantine)

@@ -1,0 +1,128 @@
+"""Stage 1: raw files, or the generated sample atlas -> corpus, queries, qrels; truth; quarantine."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from storage import DatasetRef, scan
+from tasks.ingest.config import Source
+from tasks.stage import Job, deferred, stage
+
+if TYPE_CHECKING:
+    from tasks.ingest import corpus as documents
+    from tasks.ingest import counts, duplicates, qrels, quarantine, read, rows
+    from tasks.ingest import queries as questions
+    from tasks.ingest.read import File
+    from tasks.ingest.rows import BadRow, Document, Judgement, Query
+else:  # loaded when a stage is built, so that a run where everything is cached starts at once
+    counts = deferred("tasks.ingest.counts")
+    documents = deferred("tasks.ingest.corpus")
+    duplicates = deferred("tasks.ingest.duplicates")
+    qrels = deferred("tasks.ingest.qrels")
+    quarantine = deferred("tasks.ingest.quarantine")
+    questions = deferred("tasks.ingest.queries")
+    read = deferred("tasks.ingest.read")
+    rows = deferred("tasks.ingest.rows")
+
+
+@stage(produces="corpus")
+def ingest_corpus(job: Job, *, source: Source) -> None:
+    """Read the documents, each id once, and write them part by part."""
+    answer = _answer(source)
+    with job.progress(len(source.files), "files") as advance:
+        found = rows.good_rows(_documents(source, advance), answer)
+        for part in documents.corpus_parts(found):
+            job.out.write(part)
+    _report(job, answer)
+
+
+@stage(produces="queries")
+def ingest_queries(job: Job, *, source: Source, judgements: Source | None, validation_share: float, seed: int) -> None:
+    """Read the queries and hold a share of train out as validation."""
+    answer = _answer(source)
+    found = list(rows.good_rows(_queries(source, judgements), answer))
+    _report(job, answer)
+    frame = questions.queries_frame(found, validation_share=validation_share, seed=seed)
+    if frame.height < len(found):
+        job.log.info("%d queries without a judgement in train or dev left out", len(found) - frame.height)
+    job.out.write(frame)
+
+
+@stage(produces="qrels")
+def ingest_qrels(job: Job, *, source: Source, corpus: DatasetRef, queries: DatasetRef) -> None:
+    """Read the judgements and see that their queries and documents are there."""
+    answer = _answer(source)
+    frame = qrels.qrels_frame(list(rows.good_rows(_judgements(source, corpus, queries), answer)))
+    _report(job, answer)
+    for split in counts.count_by_split(scan(queries).collect(), frame).iter_rows(named=True):
+        job.log.info("%s", ", ".join(f"{name} {value}" for name, value in split.items()))
+    job.out.write(frame)
+
+
+@stage(produces="quarantine")
+def quarantine_rows(
+    job: Job,
+    *,
+    sources: dict[str, Source],
+    judgements: Source | None,
+    corpus: DatasetRef,
+    queries: DatasetRef,
+) -> None:
+    """List the rows that corpus, queries and qrels left out, each with its reason."""
+    found = quarantine.bad_rows(
+        chain(
+            _documents(sources["corpus"], lambda _: None),
+            _queries(sources["queries"], judgements),
+            _judgements(sources["qrels"], corpus, queries),
+        )
+    )
+    for part in quarantine.quarantine_parts(found):
+        job.out.write(part)
+
+
+def _documents(source: Source, advance: Callable[[int], None]) -> "Iterator[Document | BadRow]":
+    def announced() -> "Iterator[File]":
+        for file in _files(source):
+            yield file
+            advance(1)
+
+    reread = partial(read.read_documents, _files(source), form=source.form, columns=source.columns)
+    return duplicates.unique_documents(
+        read.read_documents(announced(), form=source.form, columns=source.columns),
+        reread=reread,
+        repeats=source.form == "passages",
+    )
+
+
+def _queries(source: Source, judgements: Source | None) -> "Iterator[Query | BadRow]":
+    found = read.read_queries(_files(source), form=source.form, columns=source.columns)
+    if judgements is not None:
+        judged = read.read_judgements(_files(judgements), form=judgements.form, columns=judgements.columns)
+        found = questions.with_splits(found, questions.splits_of_judgements(judged))
+    return questions.unique_queries(found)
+
+
+def _judgements(source: Source, corpus: DatasetRef, queries: DatasetRef) -> "Iterator[Judgement | BadRow]":
+    found = list(
+        qrels.unique_judgements(read.read_judgements(_files(source), form=source.form, columns=source.columns))
+    )
+    known = scan(queries).select("query_id", "split").collect()
+    return qrels.known_judgements(
+        found,
+        splits=dict(zip(known["query_id"], known["split"], strict=True)),
+        unknown_doc_ids=qrels.unknown_documents(found, scan(corpus)),
+    )
+
+
+def _files(source: Source) -> "list[File]":
+    return [(file.path, file.format, file.split) for file in source.files]
+
+
+def _answer(source: Source) -> "Callable[[BadRow], None]":
+    return rows.Tally() if source.on_bad_row == "quarantine" else rows.refuse
+
+
+def _report(job: Job, answer: "Callable[[BadRow], None]") -> None:
+    if isinstance(answer, rows.Tally) and answer.counts:
+        job.log.warning("%d rows quarantined: %s", answer.counts.total(), answer)

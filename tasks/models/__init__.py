@@ -1,0 +1,1 @@
+"""Networks: the encoder, the cross-encoder, and where their weights come from."""

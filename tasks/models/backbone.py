@@ -1,0 +1,92 @@
+"""Load and save the network of an encoder through transformers: safetensors only, no remote code, no network."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers.utils import logging
+
+
+def load_backbone(
+    folder: Path, *, dtype: torch.dtype | None = torch.float32, num_layers: int | None = None
+) -> PreTrainedModel:
+    """Return the network in `folder`, in eval mode and without its pooler (which encoders do not use).
+
+    Args:
+        folder: config.json and safetensors weights.
+        dtype: of the weights; None keeps that of the file.
+        num_layers: keep only the first ones; all of them where None.
+
+    Raises:
+        ValueError: the weights do not fill the network, the architecture is not one of transformers' own, or
+            the network has fewer layers than `num_layers`.
+    """
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    if num_layers is not None:
+        if not 1 <= num_layers <= config.num_hidden_layers:
+            raise ValueError(
+                f"{folder}: expected num_layers in 1..{config.num_hidden_layers}, got {num_layers}. "
+                "Correct the encoder's num_layers."
+            )
+        config.num_hidden_layers = num_layers
+        if getattr(config, "layer_types", None):
+            config.layer_types = config.layer_types[:num_layers]
+    backbone: PreTrainedModel
+    with _quiet():
+        backbone, report = AutoModel.from_pretrained(
+            folder,
+            config=config,
+            dtype=dtype or "auto",
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
+    if missing:
+        raise ValueError(
+            f"{folder}: expected weights for every part of {type(backbone).__name__}, got none for {missing[:5]}. "
+            "The file is incomplete or of another architecture: fetch the model again."
+        )
+    if getattr(backbone, "pooler", None) is not None:
+        backbone.pooler = None
+    return backbone.eval()
+
+
+def save_backbone(backbone: PreTrainedModel, folder: Path) -> None:
+    """Write config.json and model.safetensors; the same weights give the same bytes.
+
+    Where the architecture has a pooler an identity stands in for it, as `AutoModel` would make a random one.
+    """
+    state = {name: weight.detach().cpu().contiguous() for name, weight in backbone.state_dict().items()}
+    with _quiet():
+        backbone.save_pretrained(folder, state_dict=state | _identity_pooler(backbone), max_shard_size="1000GB")
+
+
+def _identity_pooler(backbone: PreTrainedModel) -> dict[str, Tensor]:
+    with torch.device("meta"):  # names and shapes only
+        pooler = getattr(type(backbone)(backbone.config), "pooler", None)
+    if pooler is None:
+        return {}
+    shapes = {f"pooler.{name}": weight.shape for name, weight in pooler.named_parameters()}
+    return {
+        name: (torch.eye(*shape) if len(shape) == 2 else torch.zeros(shape)).to(backbone.dtype)
+        for name, shape in shapes.items()
+    }
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers' own progress bars and load reports off the screen: we draw bars, and check the report."""
+    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers gives it no types
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]  # transformers gives it no types

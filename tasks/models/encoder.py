@@ -1,0 +1,141 @@
+"""The dense encoder: texts to unit vectors. Shapes: N texts, B texts in a batch, T tokens, D vector size."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+
+from tasks.models.backbone import load_backbone, save_backbone
+from tasks.models.batches import length_buckets, pad
+from tasks.models.layout import LAYOUT_FILES, Role, read_json, read_max_tokens, read_pooling, read_prompts
+from tasks.models.pooling import pool
+
+_TEXTS_AT_ONCE = 2048  # for the tokenizer, whose intermediate results are many times the ids
+
+
+class Encoder(nn.Module):
+    """A network, its tokenizer, pooling and prompts, as `write_encoder` put them into one folder."""
+
+    def __init__(self, folder: Path, backbone: PreTrainedModel) -> None:
+        """Read tokenizer, pooling and prompts from `folder`, which must still be there on `save`."""
+        super().__init__()
+        self.folder = folder
+        self.backbone = backbone
+        self.tokenizer: Tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self.tokenizer.no_padding()
+        pad_token = read_json(folder / "tokenizer_config.json")["pad_token"]
+        self.pad_id: int = self.tokenizer.get_vocab(with_added_tokens=True)[pad_token]
+        self.pooling = read_pooling(folder)
+        self.prompts = read_prompts(folder)
+        self.max_tokens = read_max_tokens(folder)
+        self.hidden_size: int = backbone.config.hidden_size
+
+    @classmethod
+    def load(cls, folder: Path, *, device: str) -> Self:
+        """Return the encoder in `folder` with float32 weights, in eval mode.
+
+        Args:
+            folder: as `write_encoder` or `save` wrote it.
+            device: ``cpu`` or ``cuda``.
+
+        Raises:
+            FileNotFoundError: a file of the layout is missing.
+            ValueError: the weights do not fit the configuration.
+        """
+        return cls(folder, load_backbone(folder)).to(device).eval()
+
+    def save(self, folder: Path) -> None:
+        """Write the encoder into `folder`, another than it was loaded from; made if missing.
+
+        Raises:
+            ValueError: `folder` is the one it was loaded from.
+        """
+        if folder.resolve() == self.folder.resolve():
+            raise ValueError(
+                f"{folder}: expected another folder than the encoder was loaded from. Datasets are immutable: "
+                "give a new folder."
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        save_backbone(self.backbone, folder)
+        for name in LAYOUT_FILES:
+            (folder / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(self.folder / name, folder / name)
+
+    def tokenize(self, texts: Sequence[str], *, role: Role, max_tokens: int) -> list[list[int]]:
+        """Return each text's token ids: the role's prompt before it, special tokens included, cut at the end.
+
+        Args:
+            texts: any strings; one that the tokenizer reduces to nothing still has a token.
+            role: whose prompt is put before the texts.
+            max_tokens: longest result, special tokens included.
+
+        Raises:
+            ValueError: `max_tokens` is beyond what the network takes.
+        """
+        if not 1 <= max_tokens <= self.max_tokens:
+            raise ValueError(
+                f"max_tokens: expected 1..{self.max_tokens} for the encoder in {self.folder}, got {max_tokens}. "
+                "Correct the setting."
+            )
+        self.tokenizer.enable_truncation(max_tokens)
+        prompt = self.prompts[role]
+        token_ids: list[list[int]] = []
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            prompted = [prompt + text for text in texts[start : start + _TEXTS_AT_ONCE]]
+            token_ids += [encoding.ids or [self.pad_id] for encoding in self.tokenizer.encode_batch_fast(prompted)]
+        return token_ids
+
+    def forward(self, token_ids_BT: Tensor, attention_BT: Tensor) -> Tensor:
+        """Return unit vectors, shape [B, D], float32.
+
+        Args:
+            token_ids_BT: ids from `tokenize`, padded on the right.
+            attention_BT: 1 for a token, 0 for padding.
+        """
+        hidden_BTD = self.backbone(input_ids=token_ids_BT, attention_mask=attention_BT).last_hidden_state
+        return F.normalize(pool(hidden_BTD, attention_BT, pooling=self.pooling), dim=-1)
+
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        role: Role,
+        max_tokens: int,
+        batch_tokens: int,
+        progress: Callable[[int], None] | None = None,
+    ) -> NDArray[np.float32]:
+        """Return the texts' unit vectors, in the order of the texts, without gradients or dropout.
+
+        On a GPU the network computes in bfloat16, on a CPU in float32.
+
+        Args:
+            texts: any number, none included.
+            role: whose prompt is put before the texts.
+            max_tokens: longest input, special tokens included.
+            batch_tokens: tokens per batch, padding included.
+            progress: called with the number of texts done since its last call.
+
+        Returns:
+            [N, D], float32.
+        """
+        token_ids = self.tokenize(texts, role=role, max_tokens=max_tokens)
+        vector_ND = np.empty((len(texts), self.hidden_size), dtype=np.float32)
+        device = self.backbone.device
+        was_training = self.training
+        self.eval()
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            for positions in length_buckets([len(ids) for ids in token_ids], batch_tokens=batch_tokens):
+                batch, attention = pad([token_ids[position] for position in positions], pad_id=self.pad_id)
+                vector_ND[positions] = self(batch.to(device), attention.to(device)).cpu().numpy()
+                if progress is not None:
+                    progress(len(positions))
+        self.train(was_training)
+        return vector_ND

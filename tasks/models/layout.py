@@ -1,0 +1,163 @@
+"""The sentence-transformers files of a model folder: pooling and prompts live here, nowhere else.
+
+The same folder loads in `transformers`, in `sentence-transformers` and in our Encoder, and gives the same
+vectors in the last two, because all of them read these files. Light on purpose: no torch.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+Pooling = Literal["mean", "cls", "last"]
+Role = Literal["query", "document"]
+
+LAYOUT_FILES = (  # all of a model folder but config.json and the weights
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "modules.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+    "1_Pooling/config.json",
+    "2_Normalize/config.json",
+)
+_POOLING_KEYS: dict[Pooling, str] = {
+    "cls": "pooling_mode_cls_token",
+    "mean": "pooling_mode_mean_tokens",
+    "last": "pooling_mode_lasttoken",
+}
+_POOLING_NAMES: dict[str, Pooling] = {"cls": "cls", "mean": "mean", "lasttoken": "last"}
+_OTHER_POOLING_KEYS = (
+    "pooling_mode_max_tokens",
+    "pooling_mode_mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens",
+)
+
+
+def write_layout(
+    folder: Path,
+    *,
+    hidden_size: int,
+    max_tokens: int,
+    pooling: Pooling,
+    query_prompt: str,
+    document_prompt: str,
+) -> None:
+    """Write the module files that make `folder` a sentence-transformers model.
+
+    Args:
+        folder: a Hugging Face model folder; must exist.
+        hidden_size: width of the token vectors.
+        max_tokens: longest input that the network takes, special tokens included.
+        pooling: how token vectors become one vector; it is L2-normalised afterwards.
+        query_prompt: put before every query, for example ``"query: "``.
+        document_prompt: put before every document.
+
+    Raises:
+        ValueError: `pooling` is unknown.
+    """
+    if pooling not in get_args(Pooling):
+        raise ValueError(
+            f"pooling: expected one of {list(get_args(Pooling))}, got {pooling!r}. Correct the encoder's settings."
+        )
+    modules = [
+        {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+        {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+        {"idx": 2, "name": "2", "path": "2_Normalize", "type": "sentence_transformers.models.Normalize"},
+    ]
+    flags = {key: name == pooling for name, key in _POOLING_KEYS.items()} | dict.fromkeys(_OTHER_POOLING_KEYS, False)
+    prompts = {"query": query_prompt, "document": document_prompt}
+    write_json(folder / "modules.json", modules)
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": max_tokens, "do_lower_case": False})
+    write_json(
+        folder / "config_sentence_transformers.json",
+        {"prompts": prompts, "default_prompt_name": None, "similarity_fn_name": "cosine"},
+    )
+    write_json(
+        folder / "1_Pooling" / "config.json",
+        {"word_embedding_dimension": hidden_size, **flags, "include_prompt": True},
+    )
+    write_json(folder / "2_Normalize" / "config.json", {})
+
+
+def read_pooling(folder: Path) -> Pooling:
+    """Return the pooling that `folder` was written with.
+
+    Raises:
+        FileNotFoundError: the folder has no ``1_Pooling/config.json``.
+        ValueError: the pooling is none that we know, or several at once.
+    """
+    path = folder / "1_Pooling" / "config.json"
+    config = read_json(path)
+    given = config.get("pooling_mode")  # sentence-transformers 6 writes this, older ones the flags
+    if isinstance(given, str):
+        chosen = [given]
+    else:
+        chosen = [key for key, value in config.items() if key.startswith("pooling_mode_") and value]
+    names = _POOLING_NAMES | {key: name for name, key in _POOLING_KEYS.items()}
+    if len(chosen) != 1 or chosen[0] not in names:
+        raise ValueError(
+            f"{path}: expected exactly one pooling of cls, mean, last, got {chosen or given}. "
+            "Choose an encoder with one of these poolings."
+        )
+    return names[chosen[0]]
+
+
+def read_prompts(folder: Path) -> dict[Role, str]:
+    """Return the texts that go before every query and every document; empty where none is set.
+
+    Raises:
+        FileNotFoundError: the folder has no ``config_sentence_transformers.json``.
+    """
+    prompts = read_json(folder / "config_sentence_transformers.json").get("prompts", {})
+    return {"query": prompts.get("query", ""), "document": prompts.get("document", "")}
+
+
+def read_max_tokens(folder: Path) -> int:
+    """Return the longest input that the network takes, in tokens, special tokens included.
+
+    Raises:
+        FileNotFoundError: the folder has no ``sentence_bert_config.json``.
+    """
+    return int(read_json(folder / "sentence_bert_config.json")["max_seq_length"])
+
+
+def write_tokenizer_config(folder: Path, *, max_tokens: int, special_tokens: dict[str, str]) -> None:
+    """Write the tokenizer_config.json that goes with a tokenizer.json, so that both are read as they stand.
+
+    The class is the generic one on purpose: a model's own class builds its own normaliser and ignores the file's.
+
+    Args:
+        folder: holds tokenizer.json.
+        max_tokens: longest input, special tokens included.
+        special_tokens: role (``bos``, ``cls``, ``eos``, ``sep``, ``pad``, ``unk``, ``mask``) and its text.
+    """
+    config: dict[str, object] = {f"{role}_token": text for role, text in special_tokens.items()}
+    config |= {
+        "clean_up_tokenization_spaces": False,
+        "model_input_names": ["input_ids", "attention_mask"],
+        "model_max_length": max_tokens,
+        "padding_side": "right",
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "truncation_side": "right",
+    }
+    write_json(folder / "tokenizer_config.json", config)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `value` as indented JSON with sorted keys: the same value gives the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Return the value in a JSON file of a model folder.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: expected a file of a sentence-transformers model, got none. "
+            "Make the folder with write_encoder or write_layout."
+        )
+    return json.loads(path.read_text(encoding="utf-8"))

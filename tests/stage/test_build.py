@@ -1,0 +1,109 @@
+"""Building Steps: cached, built, rebuilt, resumed."""
+
+import polars as pl
+import pytest
+from support import loom
+from support.loom import SURROUNDINGS, NumberConfig, double_numbers, make_numbers, sum_numbers
+
+import storage
+from storage import MissingDataset
+from tasks.build import build, state
+
+
+@pytest.fixture
+def root(tmp_path):
+    loom.CALLS.clear()
+    return str(tmp_path / "store")
+
+
+def numbers(*values):
+    return make_numbers("sw", config=NumberConfig(values=values or (1, 2)))
+
+
+def test_built_dataset_is_cached(root):
+    step = numbers()
+    assert state(step, root).reason == "not built"
+    build(step, root, SURROUNDINGS)
+    assert state(step, root).cached
+    assert storage.read(step.ref(root))["relevance"].to_list() == [1, 2]
+
+
+def test_manifest_tells_inputs_settings_and_cost(root):
+    one = numbers()
+    build(one, root, SURROUNDINGS)
+    manifest = build(double_numbers("sw", numbers=one, factor=2), root, SURROUNDINGS)
+    assert [entry.fingerprint for entry in manifest.inputs] == [one.fingerprint]
+    assert manifest.arguments["factor"] == 2
+    assert manifest.versions["polars"] == pl.__version__
+    assert manifest.peak_memory_bytes > 0
+
+
+def test_missing_input_is_an_error_and_writes_nothing(root):
+    step = double_numbers("sw", numbers=numbers(), factor=2)
+    with pytest.raises(MissingDataset, match="qrels/sw"):
+        build(step, root, SURROUNDINGS)
+    assert storage.find(step.ref(root)) is None
+
+
+def test_damage_is_reported_and_rebuilt_with_equal_content(root):
+    step = numbers()
+    before = build(step, root, SURROUNDINGS)
+    path = storage.backend.local_path(step.ref(root).uri) / before.parts[0].name
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    found = state(step, root)
+    assert found.damaged
+    assert str(path) in found.reason
+    assert build(step, root, SURROUNDINGS).content == before.content
+    assert state(step, root).cached
+
+
+def test_input_rebuilt_with_equal_content_leaves_the_rest_cached(root):
+    one = numbers()
+    two = double_numbers("sw", numbers=one, factor=2)
+    build(one, root, SURROUNDINGS)
+    build(two, root, SURROUNDINGS)
+    build(one, root, SURROUNDINGS, refresh=True)
+    assert state(two, root).cached
+
+
+def test_input_with_other_content_makes_the_rest_stale(root):
+    one = numbers()
+    two = double_numbers("sw", numbers=one, factor=2)
+    build(one, root, SURROUNDINGS)
+    build(two, root, SURROUNDINGS)
+    storage.discard(one.ref(root))
+    writer = storage.Writer(one.ref(root))
+    writer.write(loom._rows([7]))
+    old = storage.load(two.ref(root))
+    storage.commit(
+        writer,
+        **old.model_dump(include={"stage", "code", "versions", "created_at", "seconds"}),
+        arguments={},
+        inputs=[],
+        peak_memory_bytes=0,
+    )
+    assert state(two, root).reason == "input numbers changed"
+    build(two, root, SURROUNDINGS)
+    assert storage.read(two.ref(root))["relevance"].to_list() == [14]
+
+
+def test_refresh_builds_again(root):
+    build(numbers(), root, SURROUNDINGS)
+    build(numbers(), root, SURROUNDINGS, refresh=True)
+    assert loom.CALLS == ["make_numbers", "make_numbers"]
+
+
+def test_scratch_goes_with_the_commit(root):
+    step = numbers()
+    build(step, root, SURROUNDINGS)
+    left = {path.name for path in storage.backend.local_path(step.ref(root).uri).iterdir()}
+    assert {name.partition("-")[0] for name in left} <= {"manifest.json", "part", "progress"}
+
+
+def test_stage_over_languages_sums_them(root):
+    parts = {"sw": numbers(1), "en": make_numbers("en", config=NumberConfig(values=(5,)))}
+    for part in parts.values():
+        build(part, root, SURROUNDINGS)
+    step = sum_numbers(parts=parts)
+    build(step, root, SURROUNDINGS)
+    assert storage.read(step.ref(root))["relevance"].to_list() == [6]

@@ -1,0 +1,64 @@
+"""A small pipeline of real stages: numbers, their doubles, the sum. For tests of stages, builds and flows."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+from pydantic import Field
+
+from storage import DatasetRef, read
+from tasks.build import Surroundings
+from tasks.stage import Job, Settings, stage
+
+CALLS: list[str] = []  # bodies that ran, in order
+
+
+class NumberConfig(Settings):
+    """Settings of `make_numbers`."""
+
+    values: tuple[int, ...] = (1, 2)
+    speed: int = Field(default=1, exclude=True)
+
+
+def _rows(values: list[int]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {"query_id": ["q"] * len(values), "doc_id": [str(value) for value in values], "relevance": values},
+        schema={"query_id": pl.String, "doc_id": pl.String, "relevance": pl.Int32},
+    )
+
+
+@stage(produces="qrels")
+def make_numbers(job: Job, *, config: NumberConfig) -> None:
+    """Write the configured numbers."""
+    CALLS.append("make_numbers")
+    job.out.write(_rows(list(config.values)))
+
+
+@stage(produces="qrels")
+def double_numbers(job: Job, *, numbers: DatasetRef, factor: int) -> None:
+    """Multiply each number."""
+    CALLS.append("double_numbers")
+    job.out.write(_rows([value * factor for value in read(numbers)["relevance"]]))
+
+
+@stage(produces="qrels")
+def sum_numbers(job: Job, *, parts: dict[str, DatasetRef]) -> None:
+    """Add all up."""
+    CALLS.append("sum_numbers")
+    job.out.write(_rows([sum(sum(read(part)["relevance"]) for part in parts.values())]))
+
+
+@stage(produces="qrels")
+def fail(job: Job, *, numbers: DatasetRef) -> None:
+    """Fail on purpose."""
+    raise ValueError(f"fail: expected nothing, got {read(numbers)['relevance'].to_list()}. Do not use this stage.")
+
+
+@contextlib.contextmanager
+def no_progress(total: int, unit: str) -> Iterator[Any]:
+    """Draw nothing."""
+    yield lambda done: None
+
+
+SURROUNDINGS = Surroundings(device="cpu", batch_tokens=1024, threads=1, progress=no_progress)
