@@ -86,7 +86,9 @@ def ls(
 
 @app.command()
 def show(
-    dataset: Annotated[str, typer.Argument(help="kind, kind/partition (the newest), kind/partition/finger…, or a path.")],
+    dataset: Annotated[
+        str, typer.Argument(help="kind, kind/partition (the newest), kind/partition/finger…, or a path.")
+    ],
     head: Annotated[int, typer.Option(min=1, help="Rows to show.")] = 10,
     schema: Annotated[bool, typer.Option("--schema", help="Columns, settings and cost.")] = False,
     lineage: Annotated[bool, typer.Option("--lineage", help="What it was made from.")] = False,
@@ -128,7 +130,7 @@ def _metrics(pipeline: Pipeline, settings: PipelineConfig) -> list[dict[str, Any
 
 
 def prefect_api() -> str | None:
-    """Return the URL of the Prefect API that is set up here (environment or active profile), without loading Prefect."""
+    """Return the URL of the Prefect API that is set up here, in the environment or a profile; Prefect stays unloaded."""
     if url := os.environ.get("PREFECT_API_URL"):
         return url
     home = Path(os.environ.get("PREFECT_HOME", Path.home() / ".prefect"))

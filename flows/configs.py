@@ -23,7 +23,8 @@ class StorageConfig(Settings):
     """Where datasets are kept."""
 
     root: str = Field(
-        default="data", description="A folder or an fsspec URL (s3://bucket/prefix); ${NAME} is read from the environment."
+        default="data",
+        description="A folder or an fsspec URL (s3://bucket/prefix); ${NAME} is read from the environment.",
     )
 
     @property
@@ -36,8 +37,8 @@ class StorageConfig(Settings):
 class ResourcesConfig(Settings):
     """What a run may use. Nothing here changes a result, so nothing here makes anything run again."""
 
-    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: CUDA where there is one.")
-    batch_tokens: int = Field(default=8192, ge=256, description="Tokens per inference batch, padding included.")
+    device: Literal["cpu", "cuda"] = Field(default="cpu", description="Where networks run.")
+    batch_tokens: int = Field(default=2048, ge=256, description="Tokens per inference batch, padding included.")
     max_concurrency: int = Field(
         default=2, ge=1, description="Steps at a time. Memory grows with it; networks run one at a time in any case."
     )
@@ -89,7 +90,9 @@ def load_config(path: Path, overrides: tuple[str, ...] = ()) -> PipelineConfig:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: expected YAML in UTF-8, got: {error}. Mend the file.") from error
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}: expected settings by name, got {type(content).__name__}. See configs/quickstart.yaml.")
+        raise ConfigError(
+            f"{path}: expected settings by name, got {type(content).__name__}. See configs/quickstart.yaml."
+        )
     for override in overrides:
         _apply(content, override)
     try:

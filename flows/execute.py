@@ -14,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.configs import PipelineConfig
+from flows.configs import ResourcesConfig
 from flows.outcome import Outcome
 from flows.pipeline import Pipeline, Planned
 from flows.progress import Bars, log_progress
@@ -30,13 +30,13 @@ class Execution:
     """One run of a pipeline: knows what is shared between its threads."""
 
     pipeline: Pipeline
-    config: PipelineConfig
-    refresh: frozenset[str]
+    root: str
+    resources: ResourcesConfig
+    refresh: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Make the locks."""
-        self.root = self.config.storage.location
-        self._resources = {"model": threading.Semaphore(1), "jvm": threading.Semaphore(1)}
+        self._shares = {"model": threading.Semaphore(1), "jvm": threading.Semaphore(1)}
         self._one_at_a_time = {str(planned.step.ref(self.root)): threading.Lock() for planned in self.pipeline.planned}
         self._by_uri = {planned.step.ref(self.root).uri: planned for planned in self.pipeline.planned}
         self._refreshed: set[str] = set()
@@ -51,7 +51,7 @@ class Execution:
         """
         futures: dict[str, Any] = {}
         outcomes: dict[str, Outcome] = {}
-        with ThreadPoolTaskRunner(max_workers=self.config.resources.max_concurrency) as runner:
+        with ThreadPoolTaskRunner(max_workers=self.resources.max_concurrency) as runner:
             for planned in self.pipeline.planned:
                 ref = planned.step.ref(self.root)
                 inputs = [futures[str(entry.ref(self.root))] for entry in planned.step.inputs.values()]
@@ -94,7 +94,7 @@ class Execution:
                 return Outcome.of(planned, found.manifest, "cached")
             if found.damaged:
                 log.warning("%s: %s", step, found.reason)
-            with self._resources.get(step.stage.resource, contextlib.nullcontext()):
+            with self._shares.get(step.stage.resource, contextlib.nullcontext()):
                 manifest = self._build(planned, refresh=refresh)
             self._refreshed.add(key)
             log.info("%s: built %d rows in %.1f s (%s)", step, manifest.rows, manifest.seconds, found.reason)
@@ -113,14 +113,11 @@ class Execution:
             return build(planned.step, self.root, surroundings)
 
     def _surroundings(self, step: Step) -> Surroundings:
-        resources = self.config.resources
         log = logging.getLogger(f"polyloom.{step.stage.name}")
-        draw = (
-            functools.partial(BARS[-1].draw, str(step)) if BARS else functools.partial(log_progress, log, str(step))
-        )
+        draw = functools.partial(BARS[-1].draw, str(step)) if BARS else functools.partial(log_progress, log, str(step))
         return Surroundings(
-            device=resources.resolved_device(),
-            batch_tokens=resources.batch_tokens,
+            device=self.resources.device,
+            batch_tokens=self.resources.batch_tokens,
             threads=os.cpu_count() or 1,
             progress=draw,
         )

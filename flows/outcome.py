@@ -24,7 +24,9 @@ class Outcome:
     reason: str
 
     @classmethod
-    def of(cls, planned: Planned, manifest: Manifest, status: Literal["built", "cached"], reason: str = "") -> "Outcome":
+    def of(
+        cls, planned: Planned, manifest: Manifest, status: Literal["built", "cached"], reason: str = ""
+    ) -> "Outcome":
         """Describe a Step whose dataset is in the store."""
         return cls(
             stage=planned.stage,

@@ -1,4 +1,4 @@
-"""Run the flow in this process, for the command line: bars on the terminal, Prefect's own server where none is set up."""
+"""Run the flow in this process, for the command line: bars on the terminal, Prefect's own server if none is set up."""
 
 import logging
 import os

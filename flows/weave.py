@@ -2,20 +2,151 @@
 
 from flows.configs import PipelineConfig
 from flows.pipeline import Pipeline
-from tasks.denoise.task import apply_calibration, calibrate_scores, fit_cross_encoder, score_candidates
-from tasks.denoise.task import select_hard_negatives
+from storage import remembered
+from tasks.denoise.task import (
+    apply_calibration,
+    calibrate_scores,
+    fit_cross_encoder,
+    score_candidates,
+    select_hard_negatives,
+)
 from tasks.encoder.task import prepare_encoder
 from tasks.evaluate.task import make_run, measure_runs
-from tasks.ingest.task import ingest_corpus, ingest_qrels, ingest_queries
+from tasks.ingest.steps import ingest
 from tasks.models.digest import model_digest
 from tasks.plan_batches.task import find_topics, plan_batches
 from tasks.retrieve.task import embed_documents, embed_queries, fuse_candidates, retrieve_bm25, search_dense
+from tasks.stage import Step
 from tasks.train.task import train_encoder
+
+Steps = dict[str, Step]  # by language
+
+MINED = ("train",)
+MEASURED = ("dev",)
 
 
 def weave(config: PipelineConfig) -> Pipeline:
-    """Promise every dataset of a configuration.
+    """Promise every dataset of a configuration; reads nothing but new input files, for their digests.
 
     Raises:
-        ValueError: the settings contradict each other or name files that are not there.
+        ValueError: the settings contradict each other.
+        FileNotFoundError: they name files that are not there.
     """
+    with remembered() as memo:
+        ingested = {language: ingest(config.ingest, language, memo) for language in config.languages}
+    corpus = {language: found.corpus for language, found in ingested.items()}
+    queries = {language: found.queries for language, found in ingested.items()}
+    qrels = {language: found.qrels for language, found in ingested.items()}
+    aside = [step for found in ingested.values() for step in (found.truth, found.quarantine) if step]
+
+    encoder = prepare_encoder(config=config.encoder, digest=model_digest(config.encoder.model))
+    bm25 = _rank_by_terms(config, corpus, queries)
+    embeddings = _embed(config, encoder, corpus)
+    untrained = _rank_by_vectors(config, encoder, embeddings, queries, "untrained", (*MINED, *MEASURED))
+    fused = {
+        language: fuse_candidates(
+            language,
+            candidates=[bm25[language], untrained[language]],
+            queries=queries[language],
+            splits=MINED,
+            config=config.retrieve.fuse,
+        )
+        for language in corpus
+    }
+
+    hard_negatives, judged = _denoise(config, encoder, corpus, queries, qrels, fused)
+    topics = find_topics(
+        embeddings=embeddings, corpus=corpus, queries=queries, qrels=qrels, config=config.plan_batches.topics
+    )
+    batch_plan = plan_batches(
+        hard_negatives=hard_negatives, queries=queries, qrels=qrels, topics=topics, config=config.plan_batches
+    )
+    trained_encoder = train_encoder(
+        batch_plan=batch_plan,
+        queries=queries,
+        corpus=corpus,
+        encoder=encoder,
+        text=config.retrieve.embed.text,
+        config=config.train,
+    )
+    trained_embeddings = _embed(config, trained_encoder, corpus)
+    trained = _rank_by_vectors(config, trained_encoder, trained_embeddings, queries, "trained", MEASURED)
+
+    metrics = {
+        system: _measure(config, candidates, queries, qrels, system)
+        for system, candidates in {"bm25": bm25, "untrained": untrained, "trained": trained}.items()
+    }
+    return Pipeline.weave(
+        {
+            "ingest": [*corpus.values(), *queries.values(), *qrels.values(), *aside],
+            "retrieve": [encoder, *bm25.values(), *untrained.values(), *fused.values()],
+            "denoise": [*judged, *hard_negatives.values()],
+            "plan_batches": [topics, batch_plan],
+            "train": [trained_encoder],
+            "evaluate": list(metrics.values()),
+        },
+        metrics=list(metrics.values()),
+    )
+
+
+def _rank_by_terms(config: PipelineConfig, corpus: Steps, queries: Steps) -> Steps:
+    settings = config.retrieve
+    return {
+        language: retrieve_bm25(
+            language,
+            corpus=corpus[language],
+            queries=queries[language],
+            splits=(*MINED, *MEASURED),
+            analyzer=settings.bm25.analyzer(language),
+            search=settings.search,
+            config=settings.bm25,
+        )
+        for language in corpus
+    }
+
+
+def _embed(config: PipelineConfig, encoder: Step, corpus: Steps) -> Steps:
+    settings = config.retrieve.embed
+    return {
+        language: embed_documents(
+            language,
+            corpus=documents,
+            encoder=encoder,
+            max_tokens=settings.max_document_tokens,
+            text=settings.text,
+            shard_size=settings.shard_size,
+        )
+        for language, documents in corpus.items()
+    }
+
+
+def _rank_by_vectors(
+    config: PipelineConfig, encoder: Step, embeddings: Steps, queries: Steps, system: str, splits: tuple[str, ...]
+) -> Steps:
+    settings = config.retrieve
+    return {
+        language: search_dense(
+            language,
+            documents=documents,
+            queries=embed_queries(
+                language,
+                queries=queries[language],
+                encoder=encoder,
+                splits=splits,
+                max_tokens=settings.embed.max_query_tokens,
+            ),
+            system=system,
+            search=settings.search,
+        )
+        for language, documents in embeddings.items()
+    }
+
+
+def _measure(config: PipelineConfig, candidates: Steps, queries: Steps, qrels: Steps, system: str) -> Step:
+    runs = {
+        language: make_run(
+            language, candidates=found, queries=queries[language], system=system, depth=config.evaluate.depth
+        )
+        for language, found in candidates.items()
+    }
+    return measure_runs(runs=runs, qrels=qrels, queries=queries, system=system, metrics=config.evaluate.metrics)

@@ -1,12 +1,13 @@
 """The dataset store: immutable, content-addressed, verified. Knows no Prefect and no torch."""
 
+from storage.digests import remembered
 from storage.errors import DamagedDataset, MissingDataset, SchemaMismatch, StorageError
 from storage.fingerprints import code_fingerprint, fingerprint
 from storage.manifest import Input, Manifest, Part, find, load
-from storage.read import check_dataset, count, folder, iter_parts, num_parts, read, scan
+from storage.reader import check_dataset, count, folder, iter_parts, num_parts, read, scan
 from storage.reference import DatasetRef
 from storage.schemas import SCHEMAS
-from storage.write import Writer, commit, discard, salvage
+from storage.writer import Writer, commit, discard, salvage
 
 __all__ = [
     "SCHEMAS",
@@ -31,6 +32,7 @@ __all__ = [
     "load",
     "num_parts",
     "read",
+    "remembered",
     "salvage",
     "scan",
 ]

@@ -2,14 +2,11 @@
 
 import hashlib
 import os
-import tempfile
 import uuid
 from pathlib import Path
 from typing import Any, cast
 
 import fsspec
-
-CACHE = "polyloom-cache"  # folder below the system's temporary one, for files of remote stores
 
 
 def is_local(uri: str) -> bool:
@@ -77,8 +74,8 @@ def put_bytes(content: bytes, uri: str) -> None:
 
 
 def cache() -> Path:
-    """Return the folder of this machine where files of remote stores are kept for a while."""
-    folder = Path(tempfile.gettempdir()) / CACHE
+    """Return this user's folder for what can be had again: files of remote stores, journals of checksums."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "polyloom"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

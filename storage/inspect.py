@@ -9,7 +9,7 @@ import polars as pl
 from storage import backend, manifest
 from storage.errors import DamagedDataset, MissingDataset
 from storage.manifest import Manifest
-from storage.read import scan
+from storage.reader import scan
 from storage.reference import DatasetRef
 from storage.schemas import SCHEMAS
 

@@ -1,20 +1,20 @@
 """Which local files were already found sound, by path, size and time: a cached run reads no data twice.
 
-The journal lives in the user's temporary folder; losing it costs one more checksum per file, and a file that changes
+The journal lives in the user's cache folder; losing it costs one more checksum per file, and a file that changes
 after it was checked has another time or size and is read again.
 """
 
 import functools
-import getpass
-import tempfile
 import threading
 from pathlib import Path
+
+from storage import backend
 
 _LOCK = threading.Lock()
 
 
 def _journal() -> Path:
-    return Path(tempfile.gettempdir()) / f"polyloom-verified-{getpass.getuser()}.txt"
+    return backend.cache() / "verified.txt"
 
 
 @functools.cache

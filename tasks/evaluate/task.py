@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from storage import DatasetRef, read, scan
-from tasks.evaluate.config import EvaluateConfig
 from tasks.stage import Job, deferred, stage
 
 if TYPE_CHECKING:
@@ -16,9 +15,9 @@ else:
 
 
 @stage(produces="run")
-def make_run(job: Job, *, candidates: DatasetRef, queries: DatasetRef, system: str, config: EvaluateConfig) -> None:
+def make_run(job: Job, *, candidates: DatasetRef, queries: DatasetRef, system: str, depth: int) -> None:
     """Keep the dev queries' ranked lists, as Parquet and as a TREC run file."""
-    run = runs.cut_run(scan(candidates), scan(queries), system=system, split="dev", depth=config.depth)
+    run = runs.cut_run(scan(candidates), scan(queries), system=system, split="dev", depth=depth)
     job.out.write(run)
     folder = job.scratch / "trec"
     folder.mkdir(exist_ok=True)
@@ -34,12 +33,12 @@ def measure_runs(
     qrels: dict[str, DatasetRef],
     queries: dict[str, DatasetRef],
     system: str,
-    config: EvaluateConfig,
+    metrics: tuple[str, ...],
 ) -> None:
     """Measure a system per query, per language and over all languages."""
     per_query = {}
     for language, run in runs.items():
         wanted = scan(queries[language]).filter(pl.col("split") == "dev").select("query_id")
         judged = scan(qrels[language]).join(wanted, on="query_id", how="semi").collect()
-        per_query[language] = measure.measure_language(read(run), judged, metrics=config.metrics)
+        per_query[language] = measure.measure_language(read(run), judged, metrics=metrics)
     job.out.write(measure.summarise(per_query, system=system))

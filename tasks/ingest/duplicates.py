@@ -34,13 +34,16 @@ class SeenHashes:
         Returns:
             Shape [N], bool: True where the hash was added before, in an earlier call or further left.
         """
-        fresh, first = np.unique(hashes, return_index=True)
-        seen = np.ones(len(hashes), dtype=bool)
-        seen[first] = False
+        values, first = np.unique(hashes, return_index=True)
+        old = np.zeros(len(values), dtype=bool)
         for run in self._runs:
-            place = np.searchsorted(run, fresh).clip(max=len(run) - 1)
-            seen[first] |= run[place] == fresh
-        self._runs.append(fresh)
+            place = np.searchsorted(run, values).clip(max=len(run) - 1)
+            old |= run[place] == values
+        seen = np.ones(len(hashes), dtype=bool)
+        seen[first] = old
+        if old.all():
+            return seen
+        self._runs.append(values[~old])
         while len(self._runs) > 1 and len(self._runs[-2]) <= 2 * len(self._runs[-1]):
             last, before = self._runs.pop(), self._runs.pop()
             merged = np.concatenate([before, last])

@@ -17,7 +17,7 @@ class _Damaged(Exception):
     """The compressed stream ends or breaks here: reason, what was found."""
 
 
-def read_lines(path: str) -> Iterator[tuple[int, bytes] | BadRow]:
+def read_lines(path: str, *, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[tuple[int, bytes] | BadRow]:
     """Yield each line's number (from 1) and its bytes, without the line end.
 
     A UTF-8 byte order mark and the CR of a CRLF are taken off. A line without any character holds no row and is
@@ -25,6 +25,8 @@ def read_lines(path: str) -> Iterator[tuple[int, bytes] | BadRow]:
 
     Args:
         path: local path or fsspec URL; gzip is told by its first bytes or by the name's end `.gz`.
+        max_line_bytes: a longer line is a bad row and ends the reading, so that a file without line ends, such as
+            one large JSON array, does not fill the memory.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -38,8 +40,8 @@ def read_lines(path: str) -> Iterator[tuple[int, bytes] | BadRow]:
                 number += 1
                 if (line := _trimmed(line, number)) != b"":
                     yield number, line
-            if len(rest) > MAX_LINE_BYTES:
-                got = f"a line of more than {MAX_LINE_BYTES >> 20} MiB; the rest of the file is not read"
+            if len(rest) > max_line_bytes:
+                got = f"a line of more than {max_line_bytes} bytes; the rest of the file is not read"
                 yield bad_row(path, number + 1, "line too long", got=got, content=rest)
                 return
     except _Damaged as damage:

@@ -58,36 +58,45 @@ def unique_queries(rows: Iterable[Query | BadRow]) -> Iterator[Query | BadRow]:
         yield bad_row(row.source, row.line, reason, got=got, field="query_id", content=row.text)
 
 
-def queries_frame(rows: Iterable[Query], *, validation_share: float, seed: int) -> pl.DataFrame:
-    """Build the queries dataset and hold a share of train out as validation.
-
-    Whether a query is held out follows from its id and the seed alone: other queries and their order do not matter.
+def queries_frame(rows: Iterable[Query]) -> pl.DataFrame:
+    """Build the queries dataset.
 
     Args:
         rows: queries with unique ids; those with the split "" are left out.
-        validation_share: expected share of the train queries that becomes validation, 0..1.
-        seed: decides which.
 
     Returns:
-        query_id, text, split (train, validation or dev), origin "given", parent null; sorted by query_id.
-
-    Source: METHOD 3.5 (the paper's B.4): 10 % of train is held out as validation.
+        query_id, text, split, origin "given", parent null; sorted by query_id.
     """
     kept = [row for row in rows if row.split]
-    splits = [
-        "validation" if row.split == "train" and _fraction(seed, row.query_id) < validation_share else row.split
-        for row in kept
-    ]
     return pl.DataFrame(
         {
             "query_id": [row.query_id for row in kept],
             "text": [row.text for row in kept],
-            "split": splits,
+            "split": [row.split for row in kept],
             "origin": ["given"] * len(kept),
             "parent": [None] * len(kept),
         },
         schema=COLUMNS,
     ).sort("query_id")
+
+
+def hold_out_validation(queries: pl.DataFrame, *, share: float, seed: int) -> pl.DataFrame:
+    """Turn a share of the train queries into validation queries.
+
+    Whether a query is held out follows from its id and the seed alone: other queries and their order do not matter.
+
+    Args:
+        queries: query_id and split, whatever else; splits other than train stay.
+        share: expected share of the train queries that is held out, 0..1.
+        seed: decides which.
+
+    Source: METHOD, stage 3 (the paper's B.4): 10 % of train is held out as validation.
+    """
+    splits = [
+        "validation" if split == "train" and _fraction(seed, query_id) < share else split
+        for query_id, split in queries.select("query_id", "split").iter_rows()
+    ]
+    return queries.with_columns(split=pl.Series(splits, dtype=pl.String))
 
 
 def _fraction(seed: int, query_id: str) -> float:

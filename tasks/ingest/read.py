@@ -122,16 +122,16 @@ def _passages(path: str) -> Iterator[tuple[Record | BadRow, dict[str, Any], int]
 
 
 def _document(path: str, record: Record, fields: Mapping[str, Any], columns: Mapping[str, str]) -> Document | BadRow:
-    doc_id, title, text = (fields.get(columns[name]) for name in ("doc_id", "title", "text"))
-    if type(doc_id) is not str or not doc_id.strip():
-        doc_id = _identifier(doc_id)
+    doc_id = _identifier(fields.get(columns["doc_id"]))
+    title = fields.get(columns["title"])
+    text = fields.get(columns["text"])
     if doc_id is None:
         return _bad(path, record, columns["doc_id"], "missing id", fields.get(columns["doc_id"]))
     if title is None:
         title = ""
-    if type(title) is not str:
+    if not isinstance(title, str):
         return _bad(path, record, columns["title"], "not a text", title)
-    if type(text) is not str and text is not None:
+    if not isinstance(text, str) and text is not None:
         return _bad(path, record, columns["text"], "not a text", text)
     if not text or text.isspace():
         return _bad(path, record, columns["text"], "empty text", text)

@@ -3,9 +3,18 @@
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 
-from tasks.ingest.config import IngestConfig
+from tasks.ingest.config import IngestConfig, check_language
 from tasks.ingest.files import find_source
-from tasks.ingest.task import ingest_corpus, ingest_qrels, ingest_queries, quarantine_rows
+from tasks.ingest.task import (
+    generate_corpus,
+    generate_qrels,
+    generate_queries,
+    generate_truth,
+    ingest_corpus,
+    ingest_qrels,
+    ingest_queries,
+    quarantine_rows,
+)
 from tasks.stage import Step
 
 
@@ -34,6 +43,8 @@ def ingest(config: IngestConfig, language: str, memo: MutableMapping[str, str]) 
         ValueError: unknown language, or an environment variable of a path is not set.
         FileNotFoundError: an input file is missing.
     """
+    if config.layout == "atlas":
+        return _generated(config, check_language(language))
     sources = {
         "corpus": find_source(config, language, "corpus", memo),
         "queries": find_source(config, language, "queries", memo),
@@ -53,3 +64,18 @@ def ingest(config: IngestConfig, language: str, memo: MutableMapping[str, str]) 
     if config.on_bad_row == "quarantine":
         quarantine = quarantine_rows(language, sources=sources, judgements=judgements, corpus=corpus, queries=queries)
     return Ingested(corpus, queries, qrels, quarantine=quarantine)
+
+
+def _generated(config: IngestConfig, language: str) -> Ingested:
+    return Ingested(
+        corpus=generate_corpus(language, language=language, config=config.atlas),
+        queries=generate_queries(
+            language,
+            language=language,
+            config=config.atlas,
+            validation_share=config.validation_share,
+            seed=config.seed,
+        ),
+        qrels=generate_qrels(language, language=language, config=config.atlas),
+        truth=generate_truth(language, language=language, config=config.atlas),
+    )

@@ -6,16 +6,20 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from storage import DatasetRef, scan
+from tasks.ingest.atlas.config import AtlasConfig
 from tasks.ingest.config import Source
 from tasks.stage import Job, deferred, stage
 
 if TYPE_CHECKING:
+    import tasks.ingest.atlas.generate as atlas
     from tasks.ingest import corpus as documents
     from tasks.ingest import counts, duplicates, qrels, quarantine, read, rows
     from tasks.ingest import queries as questions
+    from tasks.ingest.atlas.generate import Atlas
     from tasks.ingest.read import File
     from tasks.ingest.rows import BadRow, Document, Judgement, Query
 else:  # loaded when a stage is built, so that a run where everything is cached starts at once
+    atlas = deferred("tasks.ingest.atlas.generate")
     counts = deferred("tasks.ingest.counts")
     documents = deferred("tasks.ingest.corpus")
     duplicates = deferred("tasks.ingest.duplicates")
@@ -43,10 +47,10 @@ def ingest_queries(job: Job, *, source: Source, judgements: Source | None, valid
     answer = _answer(source)
     found = list(rows.good_rows(_queries(source, judgements), answer))
     _report(job, answer)
-    frame = questions.queries_frame(found, validation_share=validation_share, seed=seed)
+    frame = questions.queries_frame(found)
     if frame.height < len(found):
         job.log.info("%d queries without a judgement in train or dev left out", len(found) - frame.height)
-    job.out.write(frame)
+    job.out.write(questions.hold_out_validation(frame, share=validation_share, seed=seed))
 
 
 @stage(produces="qrels")
@@ -79,6 +83,35 @@ def quarantine_rows(
     )
     for part in quarantine.quarantine_parts(found):
         job.out.write(part)
+
+
+@stage(produces="corpus")
+def generate_corpus(job: Job, *, language: str, config: AtlasConfig) -> None:
+    """Generate the documents of atlas."""
+    job.out.write(_atlas(language, config).corpus)
+
+
+@stage(produces="queries")
+def generate_queries(job: Job, *, language: str, config: AtlasConfig, validation_share: float, seed: int) -> None:
+    """Generate the queries of atlas and hold a share of train out as validation."""
+    generated = _atlas(language, config).queries
+    job.out.write(questions.hold_out_validation(generated, share=validation_share, seed=seed))
+
+
+@stage(produces="qrels")
+def generate_qrels(job: Job, *, language: str, config: AtlasConfig) -> None:
+    """Generate the judgements of atlas, which leave many a relevant document out."""
+    job.out.write(_atlas(language, config).qrels)
+
+
+@stage(produces="truth")
+def generate_truth(job: Job, *, language: str, config: AtlasConfig) -> None:
+    """List the relevant documents that the judgements of atlas leave out."""
+    job.out.write(_atlas(language, config).truth)
+
+
+def _atlas(language: str, config: AtlasConfig) -> "Atlas":
+    return atlas.generate(language, **config.model_dump())
 
 
 def _documents(source: Source, advance: Callable[[int], None]) -> "Iterator[Document | BadRow]":

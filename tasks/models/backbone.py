@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from logging import ERROR
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -34,7 +36,6 @@ def load_backbone(
         config.num_hidden_layers = num_layers
         if getattr(config, "layer_types", None):
             config.layer_types = config.layer_types[:num_layers]
-    backbone: PreTrainedModel
     with _quiet():
         backbone, report = AutoModel.from_pretrained(
             folder,
@@ -53,7 +54,7 @@ def load_backbone(
         )
     if getattr(backbone, "pooler", None) is not None:
         backbone.pooler = None
-    return backbone.eval()
+    return cast("PreTrainedModel", backbone)  # from_pretrained has put it into eval mode
 
 
 def save_backbone(backbone: PreTrainedModel, folder: Path) -> None:
@@ -83,7 +84,7 @@ def _quiet() -> Iterator[None]:
     """Keep transformers' own progress bars and load reports off the screen: we draw bars, and check the report."""
     bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers gives it no types
-    logging.set_verbosity(logging.ERROR)
+    logging.set_verbosity(ERROR)
     try:
         yield
     finally:

@@ -32,7 +32,13 @@ class Encoder(nn.Module):
         self.tokenizer: Tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.tokenizer.no_padding()
         pad_token = read_json(folder / "tokenizer_config.json")["pad_token"]
-        self.pad_id: int = self.tokenizer.get_vocab(with_added_tokens=True)[pad_token]
+        pad_id = self.tokenizer.token_to_id(pad_token)
+        if pad_id is None:
+            raise ValueError(
+                f"{folder}: expected the padding token {pad_token!r} in tokenizer.json, got none. "
+                "Make the folder with write_encoder."
+            )
+        self.pad_id: int = pad_id
         self.pooling = read_pooling(folder)
         self.prompts = read_prompts(folder)
         self.max_tokens = read_max_tokens(folder)

@@ -13,14 +13,14 @@ from transformers import PreTrainedModel
 
 
 def narrow_vocabulary(backbone: PreTrainedModel, used_ids: Iterable[int]) -> Tensor:
-    """Swap in an embedding that holds only the rows of `used_ids` and of padding.
+    """Swap in an embedding that holds only the rows of `used_ids` and of the configuration's padding.
 
     The padding keeps its id where there are rows enough: some networks count positions from it. Widen before
     saving: the configuration still gives the full size.
 
     Args:
         backbone: changed in place. Keep its embedding's weight for `widen_vocabulary`.
-        used_ids: ids that the texts hold, special tokens included; any order, repetitions allowed.
+        used_ids: ids that the batches hold, special tokens and padding included; any order, repetitions allowed.
 
     Returns:
         New id of every old id, shape [old vocabulary], int64; -1 where the row is gone.
@@ -81,7 +81,8 @@ def _kept_rows(backbone: PreTrainedModel, used_ids: Iterable[int], *, num_rows: 
 
 
 def _swap_embedding(backbone: PreTrainedModel, weight_RD: Tensor, *, padding_idx: int | None) -> None:
-    embedding = nn.Embedding(*weight_RD.shape, padding_idx=padding_idx, _weight=weight_RD)
+    rows, width = weight_RD.shape
+    embedding = nn.Embedding(rows, width, padding_idx=padding_idx, _weight=weight_RD)
     embedding.weight.requires_grad_(_embedding(backbone).weight.requires_grad)
     backbone.set_input_embeddings(embedding)
 

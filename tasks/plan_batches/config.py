@@ -45,7 +45,10 @@ class PlanBatchesConfig(Settings):
     )
     seed: int = Field(default=13, ge=0, description="Seed of the plan; topics have their own.")
     language_temperature: float = Field(
-        default=0.0, ge=0.0, le=1.0, description="How languages are drawn: 0 = uniformly, 1 = by their number of queries."
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="How languages are drawn: 0 = uniformly, 1 = by their number of queries.",
     )
     alpha: float = Field(
         default=0.45, ge=0.0, le=1.0, description="Weight of a language ~ share^alpha; smaller favours small languages."

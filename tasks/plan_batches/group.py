@@ -25,7 +25,8 @@ class Dealer:
             ValueError: fewer queries than slots, or a document that is the only positive of too many queries.
         """
         _check_room(table, batch_size)
-        self._table, self._batch_size, self._rng = table, batch_size, rng
+        self._table, self._batch_size = table, batch_size
+        self._rng, self._slot_rng = rng.spawn(2)  # apart, so that it doesn't matter how many are dealt at once
         self._group = np.unique(table.positives.document[table.positives.start[:-1]], return_inverse=True)[1]
         # Batches dealt and not yet handed out, then the start of an unfinished batch; one slot after the other.
         self._query = np.empty(0, dtype=np.int64)
@@ -46,7 +47,7 @@ class Dealer:
         query, positive = self._query[:wanted], self._positive[:wanted]
         self._query, self._positive = self._query[wanted:], self._positive[wanted:]
         shape = (num_batches, self._batch_size)
-        order = self._rng.permuted(np.tile(np.arange(self._batch_size), (num_batches, 1)), axis=1)
+        order = self._slot_rng.permuted(np.tile(np.arange(self._batch_size), (num_batches, 1)), axis=1)
         return (
             np.take_along_axis(query.reshape(shape), order, axis=1),
             np.take_along_axis(positive.reshape(shape), order, axis=1),
@@ -59,9 +60,7 @@ class Dealer:
             query = np.concatenate([self._query[done:], self._spread(unfinished)])
             positive = self._draw_positives(query)
             positive[:unfinished] = self._positive[done:]
-            if settle(
-                self._table, query, positive, batch_size=self._batch_size, num_fixed=unfinished, rng=self._rng
-            ):
+            if settle(self._table, query, positive, batch_size=self._batch_size, num_fixed=unfinished, rng=self._rng):
                 self._query = np.concatenate([self._query[:done], query])
                 self._positive = np.concatenate([self._positive[:done], positive])
                 return
@@ -91,16 +90,17 @@ class Dealer:
     def _by_topic(self) -> np.ndarray:
         """Sort the queries by topic and first positive; topics, positives and queries in random order."""
         topic, group = self._table.topic, self._group
-        return np.lexsort((
+        lots = (
             self._rng.random(topic.size),
             self._rng.permutation(int(group.max()) + 1)[group],
             self._rng.permutation(int(topic.max()) + 1)[topic],
-        ))
+        )
+        return np.asarray(np.lexsort(lots))
 
     def _draw_positives(self, query: np.ndarray) -> np.ndarray:
         positives = self._table.positives
         choice = (self._rng.random(query.size) * positives.length[query]).astype(np.int64)
-        return positives.document[positives.start[query] + choice]
+        return np.asarray(positives.document[positives.start[query] + choice])
 
 
 def _check_room(table: LanguageTable, batch_size: int) -> None:

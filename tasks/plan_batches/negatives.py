@@ -55,16 +55,14 @@ class _Barred:
 
     def has(self, batch: np.ndarray, document: np.ndarray) -> np.ndarray:
         """See for pairs of batch and document, of any shape, whether the document is barred there."""
-        barred = self._anywhere[document]
+        barred: np.ndarray = self._anywhere[document]
         pairs = batch[barred] * self._num_documents + document[barred]
         found = np.minimum(np.searchsorted(self._pairs, pairs), self._pairs.size - 1)
         barred[barred] = self._pairs[found] == pairs
         return barred
 
 
-def _draw_blindly(
-    table: LanguageTable, query: np.ndarray, num_negatives: int, rng: np.random.Generator
-) -> np.ndarray:
+def _draw_blindly(table: LanguageTable, query: np.ndarray, num_negatives: int, rng: np.random.Generator) -> np.ndarray:
     """Draw from the kept ones as if all were safe, as most are; [R, M], -1 in rows that have too few.
 
     Source: Floyd's sampling without replacement, Bentley, Programming Pearls, CACM 30(9), 1987.
@@ -117,16 +115,21 @@ def _fill(
         first = np.unique(row[usable], return_index=True)[1]  # one per row and draw, so that no row repeats itself
         taken = np.flatnonzero(usable)[first]
         drawn_RM[row[taken], place[taken]] = lot[taken]
-    everything = np.arange(table.num_documents)
-    for row in np.flatnonzero((drawn_RM < 0).any(axis=1)):  # nearly nothing is safe here: look at all documents
-        missing = drawn_RM[row] < 0
-        safe = everything[~barred.has(np.full(everything.size, batch[row]), everything)]
-        safe = np.setdiff1d(safe, drawn_RM[row])
-        if safe.size < missing.sum():
-            raise ValueError(
-                f"plan_batches: expected {drawn_RM.shape[1]} documents of '{table.language}' that are safe negatives "
-                f"for a whole batch, got {safe.size + int((~missing).sum())} of {table.num_documents}. Lower "
-                "plan_batches.num_negatives or plan_batches.batch_size, or retrieve more candidates."
-            )
-        drawn_RM[row, missing] = rng.permutation(safe)[: missing.sum()]
+    for index in np.flatnonzero((drawn_RM < 0).any(axis=1)):  # nearly nothing is safe here: look at all documents
+        drawn_RM[index] = _fill_up(table, drawn_RM[index], int(batch[index]), barred, rng)
     return drawn_RM
+
+
+def _fill_up(
+    table: LanguageTable, drawn_M: np.ndarray, batch: int, barred: _Barred, rng: np.random.Generator
+) -> np.ndarray:
+    missing = int((drawn_M < 0).sum())
+    everything = np.arange(table.num_documents)
+    safe = np.setdiff1d(everything[~barred.has(np.full(everything.size, batch), everything)], drawn_M)
+    if safe.size < missing:
+        raise ValueError(
+            f"plan_batches: expected {drawn_M.size} documents of '{table.language}' that are safe negatives for "
+            f"a whole batch, got {drawn_M.size - missing + safe.size} of {table.num_documents}. Lower "
+            "plan_batches.num_negatives or plan_batches.batch_size, or retrieve more candidates."
+        )
+    return np.concatenate([drawn_M[drawn_M >= 0], rng.permutation(safe)[:missing]])

@@ -57,7 +57,7 @@ def plan_parts(
         raise ValueError("plan_batches: expected at least one language, got none. Name some in the settings.")
     tables = sorted(tables, key=lambda table: table.language)
     num_queries = np.array([table.num_queries for table in tables])
-    steps = num_steps or math.ceil(num_queries.sum() / batch_size)
+    steps = steps_per_epoch(tables, batch_size=batch_size, num_steps=num_steps)
     shares = language_shares(num_queries, language_temperature)
     order = np.random.default_rng([seed, _LANGUAGES])
     languages = [
@@ -74,6 +74,11 @@ def plan_parts(
                 rows = np.flatnonzero(part == number)
                 languages[number].deal(numbers, rows, ids.first_query[number], ids.first_document[number])
             yield ids.frame(numbers, part, epoch=epoch, first_step=epoch * steps + first)
+
+
+def steps_per_epoch(tables: Sequence[LanguageTable], *, batch_size: int, num_steps: int | None) -> int:
+    """Count an epoch's steps: as set, or so many that it has a slot for every train query."""
+    return num_steps or math.ceil(sum(table.num_queries for table in tables) / batch_size)
 
 
 class _Numbers:
@@ -131,14 +136,16 @@ class _Ids:
             lists = negatives.reshape((-1, num_negatives)).arr.to_list()
         else:
             lists = pl.Series([[]] * (num_steps * batch_size), dtype=pl.List(pl.String))
-        return pl.DataFrame({
-            "epoch": np.full(num_steps * batch_size, epoch, dtype=np.int32),
-            "step": np.repeat(steps, batch_size),
-            "slot": np.tile(np.arange(batch_size, dtype=np.int32), num_steps),
-            "query_id": self._query_ids.gather(numbers.query_TB.reshape(-1)),
-            "positive": self._document_ids.gather(numbers.positive_TB.reshape(-1)),
-            "negatives": lists,
-            "language": self._languages.gather(np.repeat(languages, batch_size)),
-            "topic": numbers.topic_TB.reshape(-1),
-            "weight": numbers.weight_TB.reshape(-1),
-        })
+        return pl.DataFrame(
+            {
+                "epoch": np.full(num_steps * batch_size, epoch, dtype=np.int32),
+                "step": np.repeat(steps, batch_size),
+                "slot": np.tile(np.arange(batch_size, dtype=np.int32), num_steps),
+                "query_id": self._query_ids.gather(numbers.query_TB.reshape(-1)),
+                "positive": self._document_ids.gather(numbers.positive_TB.reshape(-1)),
+                "negatives": lists,
+                "language": self._languages.gather(np.repeat(languages, batch_size)),
+                "topic": numbers.topic_TB.reshape(-1),
+                "weight": numbers.weight_TB.reshape(-1),
+            }
+        )

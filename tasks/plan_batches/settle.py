@@ -64,7 +64,7 @@ def settle(
         if not todo:
             return True
         slot = todo.popleft()
-        if seats.has_clash(slot) and not seats.take_other_positive(slot):
+        if seats.has_clash(slot) and not seats.take_other_positive(slot) and not seats.have_others_give_way(slot):
             todo.extend(seats.swap(slot))
     return not todo
 
@@ -102,6 +102,16 @@ class _Seats:
         clashes, other = self._best_positive(slot // self._batch_size, query)
         self._take(slot, query, positive if clashes else other)
         return clashes == 0
+
+    def have_others_give_way(self, slot: int) -> bool:
+        """Give others of the batch another positive until the slot has no clash, if that is possible."""
+        first = slot - slot % self._batch_size
+        for other in range(max(first, self._num_fixed), min(first + self._batch_size, self._query.size)):
+            has_choice = self._table.positives.length[self._query[other]] > 1
+            gave_way = other != slot and has_choice and self.has_clash(other) and self.take_other_positive(other)
+            if gave_way and not self.has_clash(slot):
+                return True
+        return False
 
     def swap(self, slot: int) -> list[int]:
         """Swap the slot's query with one of another batch, of the same topic if possible; return what to look at."""
@@ -174,4 +184,4 @@ class _Seats:
 
     def _unsafe(self, query: int) -> list[int]:
         unsafe = self._table.unsafe_positives
-        return unsafe.document[unsafe.start[query] : unsafe.start[query + 1]].tolist()
+        return list(unsafe.document[unsafe.start[query] : unsafe.start[query + 1]].tolist())

@@ -3,6 +3,7 @@
 Queries and documents are numbered in the order of their sorted ids: numbers don't depend on row order.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,7 +80,7 @@ def build_table(
         language: its code.
         queries: its queries of all splits: query_id, text, split.
         qrels: all of its judgements: query_id, doc_id, relevance.
-        ledger: its hard_negatives: query_id, doc_id, decision, reason, hardness.
+        ledger: its hard_negatives: query_id, doc_id, decision, reason, grade, hardness.
         topics: topics of at least its train queries: query_id, topic.
 
     Returns:
@@ -90,7 +91,10 @@ def build_table(
     """
     train = queries.filter(pl.col("split") == "train").select("query_id")
     positives = (
-        qrels.filter(pl.col("relevance") > 0).join(train, on="query_id", how="semi").select("query_id", "doc_id").unique()
+        qrels.filter(pl.col("relevance") > 0)
+        .join(train, on="query_id", how="semi")
+        .select("query_id", "doc_id")
+        .unique()
     )
     known = positives.select("query_id").unique().join(topics, on="query_id", how="left").sort("query_id")
     if missing := known.filter(pl.col("topic").is_null())["query_id"].to_list():
@@ -117,6 +121,33 @@ def build_table(
         unsafe_positives=listed["unsafe"].only(is_positive),
         **listed,
     )
+
+
+def count_queries(tables: Iterable[LanguageTable]) -> pl.DataFrame:
+    """Count the queries of each language and topic: language, topic, num_queries; sorted."""
+    counts = []
+    for table in sorted(tables, key=lambda table: table.language):
+        topic, num_queries = np.unique(table.topic, return_counts=True)
+        counts.append(pl.DataFrame({"topic": topic.astype(np.int32), "num_queries": num_queries.astype(np.int64)}))
+        counts[-1].insert_column(0, pl.lit(table.language).alias("language"))
+    return pl.concat(counts)
+
+
+def shortfalls(
+    tables: Iterable[LanguageTable], queries: Mapping[str, pl.DataFrame], *, num_negatives: int
+) -> list[str]:
+    """Say which languages have train queries without a positive, or with fewer negatives than a slot takes."""
+    lines = []
+    for table in tables:
+        num_train = queries[table.language].filter(pl.col("split") == "train").height
+        if num_train > table.num_queries:
+            lines.append(f"{table.language}: {num_train - table.num_queries} train queries without a positive left out")
+        if num_short := int((table.kept.length < num_negatives).sum()):
+            lines.append(
+                f"{table.language}: {num_short} train queries have fewer than {num_negatives} hard negatives; random "
+                "documents fill them up"
+            )
+    return lines
 
 
 class _Numbering:

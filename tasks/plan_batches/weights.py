@@ -1,5 +1,6 @@
 """Sample weights: how much a language and a topic count in the loss."""
 
+import numpy as np
 import polars as pl
 
 MAX_PART = 5.0  # a topic of a handful of queries must not rule every batch that it is in
@@ -14,7 +15,7 @@ def sample_weights(
     topics, each scaled to sum to one, where a share is of the train queries: exponent 1 lets languages (topics) count
     by size, 0 equally, so a smaller exponent favours small languages (rare topics). Drawn is how often the plan
     draws them: languages by share^language_temperature, topics as they come in the languages. A part counts at most
-    `MAX_PART` times the mean.
+    `MAX_PART` times its mean.
 
     Args:
         num_queries: language, topic, num_queries: train queries per pair.
@@ -35,15 +36,19 @@ def sample_weights(
     if num_queries.filter(pl.col("num_queries") < 1).height:
         raise ValueError(
             "sample_weights: expected at least one query per language and topic, got "
-            f"{num_queries['num_queries'].min()}. Leave empty pairs out."
+            f"{num_queries['num_queries'].min()!r}. Leave empty pairs out."
         )
     total = pl.col("num_queries").sum()
     in_language = total.over("language")
     pulled = (in_language / total) ** language_temperature
-    pairs = num_queries.with_columns(
-        share=pl.col("num_queries") / total,
-        drawn=pulled * pl.col("num_queries") / in_language,
-    ).with_columns(drawn=pl.col("drawn") / pl.col("drawn").sum())
+    pairs = (
+        num_queries.sort("language", "topic")
+        .with_columns(
+            share=pl.col("num_queries") / total,
+            drawn=pulled * pl.col("num_queries") / in_language,
+        )
+        .with_columns(drawn=pl.col("drawn") / pl.col("drawn").sum())
+    )
     language, topic = _part(pairs, "language", alpha), _part(pairs, "topic", beta)
     return (
         pairs.join(language, on="language")
@@ -56,10 +61,19 @@ def sample_weights(
 
 def _part(pairs: pl.DataFrame, by: str, exponent: float) -> pl.DataFrame:
     """Weigh the values of one column: wanted share / drawn share, cut at MAX_PART, mean 1 over the slots."""
-    name = f"{by}_part"
-    shares = pairs.group_by(by).agg(pl.col("share").sum(), pl.col("drawn").sum()).sort(by)
-    wanted = pl.col("share") ** exponent
-    cut = (wanted / wanted.sum() / pl.col("drawn")).clip(upper_bound=MAX_PART)
-    weighed = shares.with_columns(cut.alias(name))
-    mean = (weighed[name] * weighed["drawn"]).sum()
-    return weighed.select(by, pl.col(name) / mean)
+    shares = pairs.group_by(by, maintain_order=True).agg(pl.col("share").sum(), pl.col("drawn").sum()).sort(by)
+    wanted = shares["share"].to_numpy() ** exponent
+    drawn = shares["drawn"].to_numpy()
+    part = _cut(wanted / wanted.sum() / drawn, drawn)
+    return shares.select(by, pl.Series(f"{by}_part", part))
+
+
+def _cut(part: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Cut parts at MAX_PART and scale the others up, so that the mean over the slots stays 1."""
+    cut = np.zeros(part.size, dtype=bool)
+    while True:
+        scaled = part * (1 - MAX_PART * drawn[cut].sum()) / (part * drawn)[~cut].sum()
+        over = ~cut & (scaled > MAX_PART)
+        if not over.any():
+            return np.where(cut, MAX_PART, scaled)
+        cut |= over

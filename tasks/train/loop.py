@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -89,8 +88,8 @@ def train(
     """
     if num_steps < 1:
         raise ValueError("train: expected a batch plan with steps, got none. See hard_negatives for the reasons.")
-    used_ids = np.union1d(np.union1d(queries.tokens, documents.tokens), encoder.pad_id).tolist()
-    full_weight = encoder.backbone.get_input_embeddings().weight.data.cpu()
+    used_ids = queries.used_ids() | documents.used_ids() | {encoder.pad_id}
+    full_weight = next(encoder.backbone.get_input_embeddings().parameters()).detach().cpu()
     new_id = narrow_vocabulary(encoder.backbone, used_ids).numpy()
     _set_training_mode(encoder, recipe)
     state = TrainingState(encoder, weight_decay=recipe.weight_decay)
@@ -145,8 +144,8 @@ def _take_step(
             loss.backward()  # type: ignore[no-untyped-call]  # torch declares no types here
         except torch.OutOfMemoryError as error:
             raise RuntimeError(
-                f"{where}: expected {len(batch.token_ids)} texts of together {batch.num_tokens} tokens to fit the GPU's "
-                f"memory, got '{error}'. Lower plan_batches.batch_size or train.max_document_tokens, or set "
+                f"{where}: expected {len(batch.token_ids)} texts of together {batch.num_tokens} tokens to fit the "
+                f"GPU's memory, got '{error}'. Lower plan_batches.batch_size or train.max_document_tokens, or set "
                 "train.gradient_checkpointing."
             ) from error
     value = loss.item()
@@ -178,6 +177,4 @@ def _set_training_mode(encoder: Encoder, recipe: Recipe) -> None:
         if isinstance(getattr(module, "attention_dropout", None), float):  # some backbones keep it as a number
             setattr(module, "attention_dropout", recipe.dropout)  # noqa: B010 - nn.Module's types know no floats
     if recipe.gradient_checkpointing:
-        encoder.backbone.gradient_checkpointing_enable(  # type: ignore[no-untyped-call]  # transformers declares no types here
-            {"use_reentrant": False}
-        )
+        encoder.backbone.activation_checkpointing_enable()

@@ -15,6 +15,7 @@ from tasks.train.plan import Key
 Ids = npt.NDArray[np.int32]
 
 _TOKENS, _TEXTS = "tokens.bin", "texts.parquet"
+_PIECE = 1 << 22  # token ids in memory at a time
 _CHUNK = 1024  # texts per call of the tokenizer, so that few lists are in memory
 
 
@@ -34,6 +35,13 @@ class TokenTable:
         """The texts that are there."""
         return set(self._row)
 
+    def used_ids(self) -> set[int]:
+        """The token ids that occur, read a piece at a time."""
+        used: set[int] = set()
+        for start in range(0, len(self.tokens), _PIECE):
+            used.update(np.unique(self.tokens[start : start + _PIECE]).tolist())
+        return used
+
 
 def write_tokens(
     folder: Path,
@@ -52,7 +60,7 @@ def write_tokens(
         texts: key and text; other texts than the wanted ones are passed over.
         wanted: the texts that training needs.
         tokenize: texts -> token ids with special tokens.
-        what: `query` or `document`, for the error.
+        what: `queries` or `documents`, for the error.
 
     Returns:
         The table, opened.
@@ -70,6 +78,8 @@ def write_tokens(
                 keys.append(key)
                 lengths.append(len(ids))
                 file.write(np.asarray(ids, dtype="<i4").tobytes())
+        file.flush()
+        os.fsync(file.fileno())
     _check(keys, wanted, what)
     columns = {
         "language": [language for language, _ in keys],
@@ -88,7 +98,7 @@ def open_tokens(folder: Path, wanted: set[Key]) -> TokenTable | None:
         return None
     try:
         table = _open(folder)
-    except (pa.ArrowException, ValueError):  # torn by a crash: written again
+    except (pa.ArrowException, OSError, ValueError):  # torn by a crash: written again
         return None
     return table if table.keys() == wanted else None
 
@@ -116,10 +126,11 @@ def _check(keys: list[Key], wanted: set[Key], what: str) -> None:
     if missing := sorted(wanted - set(keys)):
         language, name = missing[0]
         raise ValueError(
-            f"train: expected a text for each {what} of the batch plan, got none for {len(missing)}, first '{name}' "
-            f"({language}). Plan and texts must come from the same ingest."
+            f"train: expected a text for each of the batch plan's {what}, got none for {len(missing)}, first "
+            f"'{name}' ({language}). Plan and texts must come from the same ingest."
         )
     if len(keys) != len(wanted):
         raise ValueError(
-            f"train: expected each {what} once, got {len(keys)} texts for {len(wanted)} ids. Remove the duplicates."
+            f"train: expected each of the {what} once, got {len(keys)} texts for {len(wanted)} ids. "
+            "Remove the duplicates."
         )

@@ -15,7 +15,7 @@ def letters(texts: list[str]) -> list[list[int]]:
 
 
 def write(folder: Path, texts=TEXTS, wanted=WANTED):
-    return write_tokens(folder, texts, wanted=wanted, tokenize=letters, what="document")
+    return write_tokens(folder, texts, wanted=wanted, tokenize=letters, what="documents")
 
 
 def test_gives_each_texts_ids_by_language_and_id(tmp_path):
@@ -24,6 +24,11 @@ def test_gives_each_texts_ids_by_language_and_id(tmp_path):
     assert table["sw", "1"].tolist() == [99]
     assert table["fi", "2"].tolist() == []
     assert table.keys() == WANTED
+
+
+def test_used_ids_are_those_of_all_texts(tmp_path, monkeypatch):
+    monkeypatch.setattr("tasks.train.tokens._PIECE", 2)
+    assert write(tmp_path).used_ids() == {97, 98, 99}
 
 
 def test_opens_what_was_written(tmp_path):
@@ -43,7 +48,7 @@ def test_streams_texts_through_the_tokenizer_in_chunks(tmp_path):
 
     texts: Iterator = ((("fi", str(number)), "x") for number in range(3000))
     wanted = {("fi", str(number)) for number in range(2500)}
-    table = write_tokens(tmp_path, texts, wanted=wanted, tokenize=tokenize, what="document")
+    table = write_tokens(tmp_path, texts, wanted=wanted, tokenize=tokenize, what="documents")
     assert sum(sizes) == 2500
     assert max(sizes) <= 1024
     assert table["fi", "2499"].tolist() == [ord("x")]
@@ -69,10 +74,10 @@ def test_opens_nothing_for_other_texts(tmp_path):
 
 
 def test_rejects_plan_with_text_that_is_missing(tmp_path):
-    with pytest.raises(ValueError, match=r"text for each document .* got none for 1, first '9' \(ko\)"):
+    with pytest.raises(ValueError, match=r"text for each of .* documents, got none for 1, first '9' \(ko\)"):
         write(tmp_path, wanted=WANTED | {("ko", "9")})
 
 
 def test_rejects_text_that_comes_twice(tmp_path):
-    with pytest.raises(ValueError, match="each document once, got 4 texts for 3 ids"):
+    with pytest.raises(ValueError, match="each of the documents once, got 4 texts for 3 ids"):
         write(tmp_path, texts=[*TEXTS, TEXTS[0]])

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tasks.ingest.atlas.facts import KINDS
-from tasks.ingest.atlas.plan import STATES, Document, Entity
+from tasks.ingest.atlas.plan import STATES, Document, Entity, Fact
 
 ASKS = ("currency", "users", "official", "speakers", "code", "region", "weekend", "week_start", "zone", "script")
 """Kinds of question. Each asks for the values of the statement of the same kind (see `plan.STATES`)."""
@@ -46,8 +46,13 @@ def subject_kind(kind: str) -> str:
 
 def answers(document: Document, kind: str, subject: str) -> bool:
     """Whether the document states an answer to the question."""
+    return any(answers_with(fact, kind, subject) for fact in document.facts)
+
+
+def answers_with(fact: Fact, kind: str, subject: str) -> bool:
+    """Whether the fact is an answer to the question."""
     relation, heads = STATES[kind]
-    return any(f.relation == relation and (f.head if heads else f.tail) == subject for f in document.facts)
+    return fact.relation == relation and subject == (fact.head if heads else fact.tail)
 
 
 def plan_queries(

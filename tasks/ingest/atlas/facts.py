@@ -18,13 +18,16 @@ LANGUAGES = ("ar", "bn", "en", "es", "fa", "fi", "fr", "hi", "id", "ja", "ko", "
 """The languages of the project, in which every name must exist."""
 
 LATIN = frozenset({"en", "es", "fi", "fr", "id", "sw"})
-"""Those written in Latin letters; in all others a name with a Latin letter is a name that CLDR lacks."""
+"""Those written in Latin letters; in all others a name in Latin letters is a name that CLDR lacks."""
 
 TODAY = datetime.date(2025, 1, 1)
 """The day for which the facts hold: fixed, so that a corpus does not change with the calendar."""
 
 UNCLEAR_SCRIPTS = frozenset({"Hans", "Hant", "Jpan", "Kore"})
 """CLDR names these by variant ("Simplified"), which makes no sentence."""
+
+LEAST_PERCENT = 5
+"""A language that fewer people know is not worth telling."""
 
 
 @dataclass(frozen=True)
@@ -96,13 +99,15 @@ def _named(tables: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
     for language, table in tables.items():
         counts = Counter(table[code] for code in codes)
         clear = {code for code in codes if counts[table[code]] == 1}
-        codes &= clear if language in LATIN else {code for code in clear if not _has_latin(table[code])}
+        codes &= clear if language in LATIN else {code for code in clear if not _is_latin(table[code])}
     kept = sorted(codes)
     return {x: {c: unicodedata.normalize("NFC", table[c]) for c in kept} for x, table in tables.items()}
 
 
-def _has_latin(name: str) -> bool:
-    return any(unicodedata.name(letter, "").startswith("LATIN") for letter in name if letter.isalpha())
+def _is_latin(name: str) -> bool:
+    """Whether most letters are Latin; a few may be, as in a name with an abbreviation."""
+    latin = [unicodedata.name(letter, "").startswith("LATIN") for letter in name if letter.isalpha()]
+    return 2 * sum(latin) > len(latin)
 
 
 def _city_zones() -> dict[str, str]:
@@ -151,24 +156,30 @@ def _gives_away(named: dict[str, dict[str, dict[str, str]]], zone: str, territor
 
 
 def _weeks() -> dict[str, tuple[int, int, int]]:
-    """Territory -> first day of the week, first and last day of the weekend, where its locales agree."""
-    found: dict[str, set[tuple[int, int, int]]] = {}
+    """Territory -> first day of the week, first and last day of the weekend.
+
+    Only the territory's own locale file is read (merging its parents takes seconds); what it leaves out is the world's.
+    """
+    world = localedata.load("root")["week_data"]
+    weeks: dict[str, tuple[int, int, int]] = {}
     for identifier in sorted(localedata.locale_identifiers()):
-        locale = Locale.parse(identifier)
-        if locale.territory:
-            week = (locale.first_week_day, locale.weekend_start, locale.weekend_end)
-            found.setdefault(locale.territory, set()).add(week)
-    return {territory: week for territory, weeks in sorted(found.items()) if len(weeks) == 1 for week in weeks}
+        territory = identifier.rsplit("_", 1)[-1]
+        if territory != identifier and len(territory) == 2:
+            own = {**world, **localedata.load(identifier, merge_inherited=False).get("week_data", {})}
+            weeks.setdefault(territory, (own["first_day"], own["weekend_start"], own["weekend_end"]))
+    return weeks
 
 
-def _minorities(official: Mapping[str, tuple[str, ...]], languages: Mapping[str, str]) -> dict[str, tuple[tuple[str, int], ...]]:
+def _minorities(
+    official: Mapping[str, tuple[str, ...]], languages: Mapping[str, str]
+) -> dict[str, tuple[tuple[str, int], ...]]:
     minorities: dict[str, tuple[tuple[str, int], ...]] = {}
     for territory in official:
-        shares = sorted(
-            (language, round(info["population_percent"]))
-            for language, info in get_territory_language_info(territory).items()
-            if info["official_status"] is None and info["population_percent"] >= 5 and language in languages
-        )
+        shares: list[tuple[str, int]] = []
+        for language, info in sorted(get_territory_language_info(territory).items()):
+            percent = info["population_percent"]
+            if info["official_status"] is None and isinstance(percent, float | int) and language in languages:
+                shares += [(language, round(percent))] if percent >= LEAST_PERCENT else []
         if shares:
             minorities[territory] = tuple(shares)
     return minorities

@@ -1,19 +1,18 @@
 """Generate atlas: seed and sizes -> corpus, queries, qrels and planted false negatives of one language."""
 
-import math
+import bisect
+import functools
 import random
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
-from babel.lists import format_list
 
-from tasks.ingest.atlas.ask import Query, plan_queries
+from tasks.ingest.atlas.ask import Query, answers_with, plan_queries
 from tasks.ingest.atlas.facts import World, load_world
-from tasks.ingest.atlas.plan import Document, Statement, plan_documents
+from tasks.ingest.atlas.plan import Document, plan_documents
 from tasks.ingest.atlas.templates import SENTENCES
-from tasks.ingest.atlas.templates.sentences import Sentences
+from tasks.ingest.atlas.write import Writer
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,8 @@ def generate(
         The frames of `Atlas`; corpus and queries in their own order, qrels and truth sorted by query_id and doc_id.
 
     Raises:
-        ValueError: an unknown language; more documents than the facts can give, or more queries than the documents
-            can answer.
+        ValueError: an unknown language; a share outside 0..1; more documents than the facts can give, or more queries
+            than the documents can answer.
 
     Source: facts of Unicode CLDR through Babel; sentences our own.
     """
@@ -76,6 +75,10 @@ def generate(
             f"atlas: expected a language out of {', '.join(SENTENCES)}, got '{language}'. "
             "Choose one of these, or write its sentences in tasks/ingest/atlas/templates."
         )
+    shares = {"dev_share": dev_share, "train_judged": train_judged, "dev_judged": dev_judged}
+    for name, share in shares.items():
+        if not 0.0 <= share <= 1.0:
+            raise ValueError(f"atlas: expected {name} in 0..1, got {share}. Give the share as a fraction.")
     plan = draw_plan(
         seed=seed,
         documents_per_language=documents_per_language,
@@ -87,13 +90,14 @@ def generate(
     rng = random.Random(f"atlas/{seed}/{language}")
     writer = Writer(language, load_world(), SENTENCES[language], rng)
     return Atlas(
-        corpus=_corpus(plan.documents, writer),
-        queries=_queries(plan.queries, writer),
+        corpus=_corpus(plan.documents, writer, language, rng),
+        queries=_queries(plan.queries, writer, language),
         qrels=_qrels(plan.queries, language),
         truth=_truth(plan, language),
     )
 
 
+@functools.lru_cache(maxsize=2)  # every language asks for the same plan
 def draw_plan(
     *,
     seed: int,
@@ -104,18 +108,8 @@ def draw_plan(
     dev_judged: float,
 ) -> Plan:
     """Draw territories until their passages fill the corpus, then queries about them; see `generate`."""
-    world, rng = load_world(), random.Random(f"atlas/{seed}")
-    order = rng.sample(sorted(world.pairs["currency"]), len(world.pairs["currency"]))
-    size, documents = math.ceil(documents_per_language / PER_TERRITORY), list[Document]()
-    while len(documents) < documents_per_language:
-        if size > len(order) and documents:
-            raise ValueError(
-                f"atlas: expected at most {len(documents)} documents_per_language, got {documents_per_language}. "
-                "Ask for fewer: CLDR has no more facts to tell."
-            )
-        chosen, attempt = order[:size], random.Random(f"atlas/{seed}/{size}")
-        documents = plan_documents(world, _split_sides(world, chosen, dev_share, attempt), attempt)
-        size += 1 if size < len(order) else 1 + len(order)
+    rng = random.Random(f"atlas/{seed}")
+    documents = _enough_documents(seed, documents_per_language, dev_share)
     kept = sorted(rng.sample(range(len(documents)), documents_per_language))
     num_dev = round(dev_share * queries_per_language)
     queries = plan_queries(
@@ -125,3 +119,81 @@ def draw_plan(
         rng=rng,
     )
     return Plan(tuple(documents[i] for i in kept), tuple(queries))
+
+
+def _enough_documents(seed: int, num_documents: int, dev_share: float) -> list[Document]:
+    """The passages about as few territories as give `num_documents` of them, or a few more."""
+    world = load_world()
+    codes = sorted(world.pairs["currency"])
+    order = random.Random(f"atlas/{seed}/territories").sample(codes, len(codes))
+
+    def plan(size: int) -> list[Document]:
+        rng = random.Random(f"atlas/{seed}/documents")
+        return plan_documents(world, _split_sides(world, order[:size], dev_share, rng), rng)
+
+    sizes = range(1, len(order))
+    documents = plan(1 + bisect.bisect_left(sizes, num_documents, key=lambda size: len(plan(size))))
+    if len(documents) < num_documents:
+        raise ValueError(
+            f"atlas: expected at most {len(documents)} documents_per_language, got {num_documents}. "
+            "Ask for fewer: CLDR has no more facts to tell."
+        )
+    return documents
+
+
+def _split_sides(world: World, territories: Sequence[str], dev_share: float, rng: random.Random) -> dict[str, str]:
+    """Territory -> side, about `dev_share` of them dev; territories that share a currency stay together."""
+    groups: list[set[str]] = []
+    for territory in territories:
+        money = set(world.pairs["currency"][territory])
+        sharing = [group for group in groups if any(money & set(world.pairs["currency"][t]) for t in group)]
+        groups = [group for group in groups if group not in sharing] + [{territory}.union(*sharing)]
+    rng.shuffle(groups)
+    target, dev = round(dev_share * len(territories)), set[str]()
+    for group in groups:
+        if len(dev) + len(group) <= target:
+            dev |= group
+    return {territory: "dev" if territory in dev else "train" for territory in sorted(territories)}
+
+
+def _corpus(documents: Sequence[Document], writer: Writer, language: str, rng: random.Random) -> pl.DataFrame:
+    rows = [(f"{language}-{d.key}", writer.title(d), writer.text(d)) for d in documents]
+    rng.shuffle(rows)
+    return pl.DataFrame(rows, schema={"doc_id": pl.Utf8, "title": pl.Utf8, "text": pl.Utf8}, orient="row")
+
+
+def _queries(queries: Sequence[Query], writer: Writer, language: str) -> pl.DataFrame:
+    rows = [(_query_id(language, q), writer.question(q), q.split, "given", None) for q in queries]
+    names = ("query_id", "text", "split", "origin", "parent")
+    return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.Utf8), orient="row")
+
+
+def _qrels(queries: Sequence[Query], language: str) -> pl.DataFrame:
+    rows = [
+        (_query_id(language, query), f"{language}-{key}", relevance)
+        for query in queries
+        for relevance, keys in ((1, query.relevant), (0, query.near_misses))
+        for key in keys
+    ]
+    schema = {"query_id": pl.Utf8, "doc_id": pl.Utf8, "relevance": pl.Int32}
+    return pl.DataFrame(rows, schema=schema, orient="row").sort("query_id", "doc_id")
+
+
+def _truth(plan: Plan, language: str) -> pl.DataFrame:
+    by_key = {document.key: document for document in plan.documents}
+    rows = [
+        (_query_id(language, query), f"{language}-{key}", _reason(by_key[key], query))
+        for query in plan.queries
+        for key in query.missed
+    ]
+    names = ("query_id", "doc_id", "reason")
+    return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.Utf8), orient="row").sort("query_id", "doc_id")
+
+
+def _reason(document: Document, query: Query) -> str:
+    facts = sorted(fact for fact in document.facts if answers_with(fact, query.kind, query.subject))
+    return "states " + ", ".join(" ".join(fact) for fact in facts)
+
+
+def _query_id(language: str, query: Query) -> str:
+    return f"atlas-{language}-q{query.number:04d}"

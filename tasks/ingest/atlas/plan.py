@@ -138,16 +138,16 @@ def _territory_documents(world: World, territory: str, side: str, rng: random.Ra
     counts: dict[str, int] = {}
     known = {kind: _state(world, kind, territory) for kind, ends in KINDS.items() if ends[0] == "territory"}
     aside = {topic: [Statement(topic, territory)] for topic in ("money", "tongues", "calendar", "place")}
-    daily = [known[kind] for kind in ("weekend", "week_start", "zone")]
+    daily = [known[kind] for kind in ("weekend", "week_start", "zone") if known[kind]]
     core = [known["currency"], known["official"], *daily]
     code = _state(world, "code", world.pairs["currency"][territory][0])
     few = [Statement("minority", territory, (language,)) for language, _ in world.minorities.get(territory, ())[:1]]
     yield document("territory", "", known["region"], rng.choice(core), aside["place"])
     yield document("territory", "money", known["currency"], rng.choice([code, []]), aside["money"])
     yield document("territory", "tongues", known["official"], few, aside["tongues"])
-    yield document("territory", "calendar", *rng.sample(daily, 2), aside["calendar"])
+    yield document("territory", "calendar", *rng.sample(daily, min(2, len(daily))), aside["calendar"])
     yield document("territory", "facts", *rng.sample([known["region"], *core], 3))
-    yield document("travel", "travel", *rng.sample(core, 2), aside[rng.choice(sorted(aside))])
+    yield document("travel", "travel", *rng.sample(core, 2), aside[rng.choice(("money", "tongues", "place"))])
     yield document("travel", "advice", aside["money"], aside["tongues"], aside["calendar"])
 
 
@@ -169,7 +169,11 @@ def _currency_documents(world: World, sides: Mapping[str, str]) -> Iterator[Docu
         about, code = (("currency", currency),), _state(world, "code", currency)
         for side, territories in by_side.items():  # one side: territories that share a currency do not part
             for number, some in enumerate(_chunks(territories), start=1):
-                parts = [Statement("users", currency, some), *(code if number == 1 else ()), Statement("coin", currency)]
+                parts = [
+                    Statement("users", currency, some),
+                    *(code if number == 1 else ()),
+                    Statement("coin", currency),
+                ]
                 yield Document(f"currency-{currency}#{number}", side, "", about, tuple(parts))
             yield Document(f"currency-{currency}#note", side, "", about, (Statement("coin", currency), *code))
 
@@ -192,8 +196,8 @@ def _language_documents(world: World, sides: Mapping[str, str]) -> Iterator[Docu
     for (code, side), languages in sorted(written.items()):
         for some in _chunks(languages):
             numbers[code] += 1
-            told = (Statement("written", code, some),)
-            yield Document(f"script-{code}#{numbers[code]}", side, "", (("script", code),), told)
+            about = (("script", code),)
+            yield Document(f"script-{code}#{numbers[code]}", side, "", about, (Statement("written", code, some),))
 
 
 def _region_documents(world: World, sides: Mapping[str, str], rng: random.Random) -> Iterator[Document]:

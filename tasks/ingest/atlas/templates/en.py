@@ -16,12 +16,12 @@ SENTENCES = Sentences(
         "currency": (
             "The official currency of {a}: {b}.",
             "Price tags in {a} are marked in {b}.",
-            "Anyone who changes cash on arrival in {a} is handed {b}.",
+            "Anyone who changes cash on arrival in {a} is handed banknotes in {b}.",
             "Wages and taxes in {a} are settled in {b}.",
         ),
         "users": (
             "{a} is legal tender in {b}.",
-            "Wallets and tills are full of {a} here: {b}.",
+            "Wallets and tills are full of cash in {a} here: {b}.",
             "Banknotes in {a} circulate in {b}.",
         ),
         "official": (

@@ -20,12 +20,12 @@ SENTENCES = Sentences(
             "{a}: palkat ja verot suoritetaan näin: {b}.",
         ),
         "users": (
-            "{a} on laillinen maksuväline seuraavilla alueilla: {b}.",
-            "{a} täyttää lompakot ja kassat täällä: {b}.",
-            "Liikkeellä olevat setelit: {a}. Missä: {b}.",
+            "{a}: laillinen maksuväline seuraavilla alueilla: {b}.",
+            "{a}: lompakot ja kassat ovat näitä seteleitä täynnä täällä: {b}.",
+            "{a}: seteleitä on liikkeellä näillä seuduilla: {b}.",
         ),
         "official": (
-            "{a}: virallinen asema on kielillä, joita ovat {b}.",
+            "{a}: virallisen aseman on saanut {b}.",
             "{a}: julkisten kuulutusten ja tuomioiden kielenä on {b}.",
             "{a}: virkamiesten lomakkeissa on käytössä {b}.",
         ),

@@ -16,21 +16,21 @@ SENTENCES = Sentences(
         "currency": (
             "{a} a pour devise officielle : {b}.",
             "{a} : les prix y sont affichés dans cette devise, {b}.",
-            "{a} : au guichet de change, le voyageur y reçoit des billets de cette sorte, {b}.",
-            "{a} : salaires et impôts y sont réglés ainsi, {b}.",
+            "{a} : au guichet de change, le voyageur y reçoit ces billets : {b}.",
+            "{a} : les salaires et les impôts y sont réglés dans cette unité, {b}.",
         ),
         "users": (
-            "Cette devise, {a}, a cours légal dans les lieux suivants : {b}.",
-            "Porte-monnaie et caisses en sont remplis, {a} : {b}.",
-            "Billets en circulation, {a} : {b}.",
+            "{a} : cette devise a cours légal dans les lieux suivants : {b}.",
+            "{a} : les porte-monnaie et les caisses en sont remplis dans ces endroits : {b}.",
+            "{a} : ces billets circulent dans les lieux suivants : {b}.",
         ),
         "official": (
-            "{a} : statut officiel reconnu à {b}.",
+            "{a} : le statut officiel y revient à ceci : {b}.",
             "{a} : les avis publics et les jugements y sont rédigés en {b}.",
             "{a} : les fonctionnaires y remplissent leurs formulaires en {b}.",
         ),
         "speakers": (
-            "Statut officiel reconnu au {a} dans les lieux suivants : {b}.",
+            "{a} : statut officiel reconnu dans les lieux suivants : {b}.",
             "Les bureaux publics répondent au courrier en {a} dans ces endroits : {b}.",
         ),
         "code": (
@@ -44,8 +44,8 @@ SENTENCES = Sentences(
             "Pour les géographes, {a} relève de cet ensemble : {b}.",
         ),
         "members": (
-            "{a} : cet ensemble comprend entre autres {b}.",
-            "{a} se compose de plusieurs États et îles, par exemple : {b}.",
+            "{a} : cet ensemble comprend entre autres ces pays et îles : {b}.",
+            "{a} : plusieurs États et îles en font partie, par exemple : {b}.",
         ),
         "weekend": (
             "{a} : le week-end y comprend {b}.",
@@ -58,19 +58,19 @@ SENTENCES = Sentences(
             "{a} : les sept journées y sont numérotées à partir du {b}.",
         ),
         "zone": (
-            "{a} : les horloges y battent au rythme de la ville de {b}.",
-            "Quand midi sonne dans la ville de {b}, il est midi là aussi : {a}.",
+            "{a} : les horloges y battent au même rythme qu’à {b}.",
+            "{a} : quand midi sonne à {b}, il y est midi aussi.",
             "{a} : trains et avions y suivent l’heure de cette ville, {b}.",
         ),
         "script": (
-            "L’écriture de cette langue ({a}) : {b}.",
+            "{a} : l’écriture de cette langue est de ce type, {b}.",
             "Les journaux en {a} sont imprimés avec ces caractères : {b}.",
         ),
         "written": (
             "Caractères de type « {a} », employés entre autres pour : {b}.",
             "Qui connaît les caractères « {a} » peut épeler : {b}.",
         ),
-        "minority": ("{a} : environ {n} pour cent des habitants savent le {b}, sans statut officiel.",),
+        "minority": ("{a} : environ {n} pour cent des habitants connaissent une langue sans statut officiel, {b}.",),
     },
     questions={
         "currency": (
@@ -120,14 +120,14 @@ SENTENCES = Sentences(
         ),
         "script": (
             "Quel alphabet utilise la langue suivante : {a} ?",
-            "Avec quelles lettres écrit-on le {a} ?",
-            "Quel système graphique faut-il apprendre pour lire le {a} ?",
+            "Avec quelles lettres écrit-on cette langue : {a} ?",
+            "Quel système graphique faut-il apprendre pour lire en {a} ?",
         ),
     },
     asides={
         "money": (
             "{a} : beaucoup de gens paient par carte, mais il faut garder un peu d’argent.",
-            "Comparez les taux avant d’acheter de la monnaie pour ce voyage : {a}.",
+            "{a} : comparez les taux avant d’acheter de la monnaie pour ce voyage.",
             "{a} : la banque centrale surveille les prix.",
         ),
         "tongues": (
@@ -146,13 +146,13 @@ SENTENCES = Sentences(
             "{a} : l’office de statistique publie un gros annuaire.",
         ),
         "coin": (
-            "Les amateurs d’argent ancien cherchent des pièces rares : {a}.",
-            "Le cours de cette monnaie, {a}, est chaque jour dans les nouvelles.",
-            "Des faussaires ont plus d’une fois imité les billets : {a}.",
+            "{a} : les amateurs d’argent ancien cherchent des pièces rares.",
+            "{a} : le cours de cette monnaie est chaque jour dans les nouvelles.",
+            "{a} : des faussaires ont plus d’une fois imité les billets.",
         ),
         "tongue": (
-            "On trouve en ligne de bons dictionnaires de {a}.",
-            "Apprendre le {a} demande de la patience et un bon professeur.",
+            "{a} : on trouve en ligne de bons dictionnaires de cette langue.",
+            "{a} : apprendre cette langue demande de la patience et un bon professeur.",
             "Les chansons et les contes en {a} passent d’une génération à l’autre.",
         ),
     },

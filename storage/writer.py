@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from storage import backend, manifest
 from storage.errors import DamagedDataset
 from storage.manifest import Part
-from storage.read import damage, sound_path
+from storage.reader import damage, sound_path
 from storage.reference import DatasetRef
 from storage.schemas import SCHEMAS, check
 

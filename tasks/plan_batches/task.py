@@ -1,0 +1,125 @@
+"""Stage 3 of the method: topics of the train queries, then the batch plan."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from storage import DatasetRef, iter_parts, read, scan
+from tasks.plan_batches.config import PlanBatchesConfig, TopicsConfig
+from tasks.stage import Job, deferred, stage
+
+if TYPE_CHECKING:
+    from tasks.plan_batches import check, classes, fasttext_models, plan, tables, weights
+    from tasks.plan_batches import topics as clusters
+else:  # loaded when a stage is built, so that a run where everything is cached starts at once
+    check = deferred("tasks.plan_batches.check")
+    classes = deferred("tasks.plan_batches.classes")
+    clusters = deferred("tasks.plan_batches.topics")
+    fasttext_models = deferred("tasks.plan_batches.fasttext_models")
+    plan = deferred("tasks.plan_batches.plan")
+    tables = deferred("tasks.plan_batches.tables")
+    weights = deferred("tasks.plan_batches.weights")
+
+_LEDGER = ["query_id", "doc_id", "decision", "reason", "grade", "hardness"]
+
+
+@stage(produces="topics")
+def find_topics(
+    job: Job,
+    *,
+    embeddings: dict[str, DatasetRef],
+    corpus: dict[str, DatasetRef],
+    queries: dict[str, DatasetRef],
+    qrels: dict[str, DatasetRef],
+    config: TopicsConfig,
+    models: tuple[str, ...] = (),  # digests of the fastText files: what the fingerprint knows of them
+) -> None:
+    """Find what each train query is about, from the document that answers it."""
+    positives = {name: clusters.first_positives(read(queries[name]), read(qrels[name])) for name in sorted(queries)}
+    if config.method == "fasttext":
+        job.out.write(_classify(positives, corpus, config))
+        return
+    vectors = {}
+    with job.progress(len(positives), "languages") as advance:
+        for name, rows in positives.items():
+            vectors[name] = clusters.gather_vectors(iter_parts(embeddings[name]), rows, language=name)
+            advance(1)
+    assigned = clusters.cluster_topics(
+        positives, vectors, num_topics=config.num_topics, num_starts=config.num_starts, seed=config.seed
+    )
+    named = clusters.label_documents(assigned)
+    job.out.write(clusters.label_topics(assigned, named, _documents(corpus, named)))
+
+
+def _classify(positives: dict[str, pl.DataFrame], corpus: dict[str, DatasetRef], config: TopicsConfig) -> pl.DataFrame:
+    rows = pl.concat([rows.with_columns(language=pl.lit(name)) for name, rows in positives.items()])
+    rows = rows.join(_documents(corpus, rows), on=["language", "doc_id"], how="left", maintain_order="left")
+    lines = [classes.fasttext_line(f"{title} {text}") for title, text in rows.select("title", "text").iter_rows()]
+    dbpedia = fasttext_models.classify(Path(str(config.dbpedia_model)), lines)
+    yahoo = fasttext_models.classify(Path(str(config.yahoo_model)), lines)
+    return classes.class_topics(rows, dbpedia, yahoo)
+
+
+def _documents(corpus: dict[str, DatasetRef], wanted: pl.DataFrame) -> pl.DataFrame:
+    """Read some documents: language, doc_id, title, text."""
+    return pl.concat(
+        [
+            scan(corpus[str(name)])
+            .join(rows.lazy().select("doc_id").unique(), on="doc_id", how="semi")
+            .select(pl.lit(name).alias("language"), "doc_id", "title", "text")
+            .collect()
+            for (name,), rows in sorted(wanted.partition_by("language", as_dict=True).items())
+        ]
+    )
+
+
+@stage(produces="batch_plan")
+def plan_batches(
+    job: Job,
+    *,
+    hard_negatives: dict[str, DatasetRef],
+    queries: dict[str, DatasetRef],
+    qrels: dict[str, DatasetRef],
+    topics: DatasetRef,
+    config: PlanBatchesConfig,
+) -> None:
+    """Put the train queries into batches of one language and many topics, with no known positive as a negative."""
+    names = sorted(queries)
+    questions = {name: read(queries[name]) for name in names}
+    judgements = {name: read(qrels[name]) for name in names}
+    ledgers = {name: scan(hard_negatives[name]).select(_LEDGER).collect() for name in names}
+    topic = read(topics).partition_by("language", as_dict=True)
+    languages = [
+        tables.build_table(name, questions[name], judgements[name], ledgers[name], topic.get((name,), read(topics)[:0]))
+        for name in names
+    ]
+    for line in tables.shortfalls(languages, questions, num_negatives=config.num_negatives):
+        job.log.info("%s", line)
+    parts = plan.plan_parts(
+        languages,
+        weights.sample_weights(
+            tables.count_queries(languages),
+            alpha=config.alpha,
+            beta=config.beta,
+            language_temperature=config.language_temperature,
+        ),
+        batch_size=config.batch_size,
+        num_negatives=config.num_negatives,
+        num_epochs=config.num_epochs,
+        num_steps=config.num_steps,
+        seed=config.seed,
+        language_temperature=config.language_temperature,
+    )
+    promises = check.PlanCheck(
+        queries=questions,
+        qrels=judgements,
+        ledgers=ledgers,
+        batch_size=config.batch_size,
+        num_negatives=config.num_negatives,
+    )
+    steps = plan.steps_per_epoch(languages, batch_size=config.batch_size, num_steps=config.num_steps)
+    with job.progress(steps * config.num_epochs * config.batch_size, "slots") as advance:
+        for part in promises.passing(parts):
+            job.out.write(part)
+            advance(part.height)

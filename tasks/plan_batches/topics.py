@@ -1,0 +1,155 @@
+"""Find what each train query is about: the cluster, or the class, of its first positive."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import polars as pl
+
+from tasks.plan_batches.clusters import fit_clusters
+
+LABEL_LANGUAGE = "en"
+NUM_TITLES = 3
+LABEL_CHARACTERS = 40
+
+
+def first_positives(queries: pl.DataFrame, qrels: pl.DataFrame) -> pl.DataFrame:
+    """Choose the document that stands for each train query: its most relevant one, by id among equals.
+
+    Args:
+        queries: query_id, split.
+        qrels: query_id, doc_id, relevance.
+
+    Returns:
+        query_id, doc_id; sorted by query_id. A query without a positive has no row.
+    """
+    return (
+        qrels.filter(pl.col("relevance") > 0)
+        .join(queries.filter(pl.col("split") == "train"), on="query_id", how="semi")
+        .sort("query_id", pl.col("relevance") * -1, "doc_id")
+        .unique("query_id", keep="first", maintain_order=True)
+        .select("query_id", "doc_id")
+    )
+
+
+def gather_vectors(parts: Iterable[pl.DataFrame], positives: pl.DataFrame, *, language: str) -> np.ndarray:
+    """Pick the positives' embeddings out of a corpus's, part by part.
+
+    Args:
+        parts: id, vector.
+        positives: query_id, doc_id.
+        language: names the corpus in errors.
+
+    Returns:
+        One vector per row of `positives`, in its order, [N, D] float16.
+
+    Raises:
+        ValueError: a positive has no embedding.
+    """
+    wanted = positives.select("doc_id").unique().sort("doc_id").with_row_index("row")
+    found = []
+    for part in parts:
+        rows = part.join(wanted, left_on="id", right_on="doc_id")
+        found.append((rows["row"].to_numpy(), rows["vector"].to_numpy()))
+    row = np.concatenate([rows for rows, _ in found]) if found else np.empty(0, dtype=np.int64)
+    missing = wanted.filter(~pl.col("row").is_in(pl.Series(row, dtype=pl.UInt32).implode()))
+    if missing.height:
+        raise ValueError(
+            f"topics: expected an embedding of every positive of '{language}', got none of {missing.height}, the first "
+            f"'{missing['doc_id'][0]}'. Embed the corpus that the qrels were made for."
+        )
+    if not found:
+        return np.empty((0, 0), dtype=np.float16)
+    vectors = np.concatenate([part for _, part in found])[np.argsort(row)]
+    place = positives.join(wanted, on="doc_id", how="left", maintain_order="left")["row"].to_numpy()
+    return np.asarray(vectors[place], dtype=np.float16)
+
+
+def cluster_topics(
+    positives: Mapping[str, pl.DataFrame],
+    vectors: Mapping[str, np.ndarray],
+    *,
+    num_topics: int,
+    num_starts: int,
+    seed: int,
+) -> pl.DataFrame:
+    """Cluster the queries of all languages by their first positives.
+
+    Args:
+        positives: query_id, doc_id of each language, sorted by query_id.
+        vectors: embedding of each row, [N, D].
+        num_topics: clusters.
+        num_starts: starts of k-means.
+        seed: seed.
+
+    Returns:
+        language, query_id, doc_id, topic (0 = the most queries), confidence (0 = between two topics, 1 = at the
+        centre of one), cosine (to the centre); sorted by language and query_id.
+
+    Raises:
+        ValueError: fewer queries than topics.
+    """
+    filled = {language: rows for language, rows in vectors.items() if len(rows)}
+    clusters = fit_clusters(filled, num_topics=num_topics, num_starts=num_starts, seed=seed)
+    assigned = []
+    for language in sorted(filled):
+        cluster, confidence, cosine = clusters.assign(language, filled[language])
+        assigned.append(
+            positives[language].select(
+                pl.lit(language).alias("language"),
+                "query_id",
+                "doc_id",
+                cluster=pl.Series(cluster),
+                confidence=pl.Series(confidence),
+                cosine=pl.Series(cosine),
+            )
+        )
+    queries = pl.concat(assigned)
+    sizes = queries.group_by("cluster", maintain_order=True).len().sort("len", descending=True, maintain_order=True)
+    topic = sizes.select("cluster", topic=pl.int_range(pl.len(), dtype=pl.Int32))
+    return queries.join(topic, on="cluster", maintain_order="left").select(
+        "language", "query_id", "doc_id", "topic", "confidence", "cosine"
+    )
+
+
+def label_documents(assigned: pl.DataFrame) -> pl.DataFrame:
+    """Choose the documents that name the topics: the nearest to the centre, English ones where there are any.
+
+    Args:
+        assigned: what `cluster_topics` returns.
+
+    Returns:
+        topic, language, doc_id; several per topic, the best first.
+    """
+    return (
+        assigned.sort(pl.col("language") != LABEL_LANGUAGE, -pl.col("cosine"), "language", "doc_id")
+        .unique(["topic", "language", "doc_id"], keep="first", maintain_order=True)
+        .group_by("topic", maintain_order=True)
+        .head(NUM_TITLES * 4)  # passages of one article share its title
+        .sort("topic", maintain_order=True)
+        .select("topic", "language", "doc_id")
+    )
+
+
+def label_topics(assigned: pl.DataFrame, named: pl.DataFrame, corpus: pl.DataFrame) -> pl.DataFrame:
+    """Name each topic by the titles of the documents nearest to its centre.
+
+    Args:
+        assigned: what `cluster_topics` returns.
+        named: what `label_documents` returns.
+        corpus: language, doc_id, title, text of those documents.
+
+    Returns:
+        language, query_id, topic, label, confidence: the topics dataset.
+    """
+    first_words = pl.col("text").str.strip_chars().str.slice(0, LABEL_CHARACTERS).str.strip_chars()
+    titles = named.join(corpus, on=["language", "doc_id"], maintain_order="left").select(
+        "topic", title=pl.when(pl.col("title").str.strip_chars() == "").then(first_words).otherwise("title")
+    )
+    labels = (
+        titles.unique(maintain_order=True)
+        .group_by("topic", maintain_order=True)
+        .agg(label=pl.col("title").head(NUM_TITLES).str.join(" · "))
+    )
+    return assigned.join(labels, on="topic", how="left", maintain_order="left").select(
+        "language", "query_id", "topic", pl.col("label").fill_null(""), "confidence"
+    )

@@ -1,0 +1,20 @@
+"""What of a document is searched: title and text, or the text alone."""
+
+import polars as pl
+
+
+def document_text(text: str) -> pl.Expr:
+    """Return the expression that makes a document's text of the columns title and text.
+
+    Args:
+        text: `title_and_text` puts the title on a line of its own before the text, where there is one; or `text`.
+
+    Raises:
+        ValueError: neither of the two.
+    """
+    if text == "text":
+        return pl.col("text")
+    if text != "title_and_text":
+        raise ValueError(f"document text: expected 'title_and_text' or 'text', got '{text}'. Correct the setting.")
+    titled = pl.concat_str("title", pl.lit("\n"), "text")
+    return pl.when(pl.col("title").str.strip_chars() == "").then(pl.col("text")).otherwise(titled)

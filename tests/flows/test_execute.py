@@ -1,0 +1,117 @@
+"""Running Steps as Prefect tasks: cached, built, refreshed, failed, damaged."""
+
+import time
+from pathlib import Path
+
+import pytest
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_LEVEL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+from support import loom
+from support.loom import NumberConfig, double_numbers, fail, make_numbers, sum_numbers
+
+import storage
+from flows.configs import ResourcesConfig
+from flows.execute import Execution
+from flows.pipeline import Pipeline
+
+pytestmark = [pytest.mark.prefect, pytest.mark.timeout(180)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def api(prefect_api):
+    with temporary_settings({PREFECT_API_URL: prefect_api, PREFECT_LOGGING_LEVEL: "CRITICAL", PREFECT_LOGGING_TO_API_ENABLED: False}):
+        yield prefect_api
+
+
+@pytest.fixture
+def root(tmp_path):
+    loom.CALLS.clear()
+    return str(tmp_path / "store")
+
+
+def pipeline(factor=2):
+    numbers = {name: make_numbers(name, config=NumberConfig(values=(n,))) for n, name in enumerate(("en", "sw"), 1)}
+    doubled = {name: double_numbers(name, numbers=step, factor=factor) for name, step in numbers.items()}
+    return Pipeline.weave({"ingest": list(numbers.values()), "train": [sum_numbers(parts=doubled)]}, metrics=[])
+
+
+def run(root, woven, refresh=()):
+    @flow(name="test", persist_result=False)
+    def execute():
+        return Execution(woven, root, ResourcesConfig(), frozenset(refresh)).run()
+
+    return execute()
+
+
+def status(outcomes):
+    return [(outcome.step, outcome.partition, outcome.status) for outcome in outcomes]
+
+
+def test_builds_then_takes_everything_from_the_store(root):
+    assert {outcome.status for outcome in run(root, pipeline())} == {"built"}
+    loom.CALLS.clear()
+    assert {outcome.status for outcome in run(root, pipeline())} == {"cached"}
+    assert loom.CALLS == []
+
+
+def test_changed_setting_builds_only_what_depends_on_it(root):
+    run(root, pipeline())
+    assert status(run(root, pipeline(factor=3))) == [
+        ("make_numbers", "en", "cached"),
+        ("make_numbers", "sw", "cached"),
+        ("double_numbers", "en", "built"),
+        ("double_numbers", "sw", "built"),
+        ("sum_numbers", "all", "built"),
+    ]
+
+
+def test_refresh_builds_the_named_and_leaves_the_rest_cached(root):
+    run(root, pipeline())
+    found = {(step, partition): state for step, partition, state in status(run(root, pipeline(), ["double_numbers"]))}
+    assert found["double_numbers", "sw"] == "built"
+    assert found["make_numbers", "sw"] == found["sum_numbers", "all"] == "cached"
+
+
+def test_damaged_part_is_rebuilt_and_the_rest_stays_cached(root, caplog):
+    woven = pipeline()
+    run(root, woven)
+    ref = woven.planned[0].step.ref(root)
+    part = Path(ref.uri) / storage.load(ref).parts[0].name
+    part.write_bytes(b"x" + part.read_bytes()[1:])
+    outcomes = run(root, pipeline())
+    assert [outcome.status for outcome in outcomes] == ["built", "cached", "cached", "cached", "cached"]
+    assert str(part) in outcomes[0].reason
+    assert str(part) in caplog.text
+
+
+def test_failure_stops_what_needs_it_and_names_the_cause(root):
+    numbers = make_numbers("en", config=NumberConfig())
+    broken = fail("en", numbers=numbers)
+    woven = Pipeline.weave({"ingest": [numbers], "train": [sum_numbers(parts={"en": broken})]}, metrics=[])
+    with pytest.raises(ValueError, match=r"fail: expected nothing, got \[1, 2\]"):
+        run(root, woven)
+    assert storage.find(numbers.ref(root)) is not None
+    assert storage.find(broken.ref(root)) is None
+    assert loom.CALLS == ["make_numbers"]
+
+
+def test_prefect_shows_cached_states(root):
+    run(root, pipeline())
+
+    @flow(name="test-states", persist_result=False)
+    def execute():
+        Execution(pipeline(), root, ResourcesConfig()).run()
+
+    state = execute(return_state=True)
+    wanted = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
+    runs = []
+    with get_client(sync_client=True) as client:
+        deadline = time.monotonic() + 60
+        while len(runs) < 5 and time.monotonic() < deadline:  # the server takes task runs in a little later
+            time.sleep(0.5)
+            runs = client.read_task_runs(flow_run_filter=wanted)
+    assert len(runs) == 5
+    assert {task_run.state_name for task_run in runs} == {"Cached"}
+    assert "sum_numbers-all" in {task_run.name for task_run in runs}

@@ -1,0 +1,224 @@
+"""The stages of ingest, built into a store: files in, datasets out, nothing half written."""
+
+import gzip
+import logging
+from pathlib import Path
+
+import polars as pl
+import pytest
+from support.loom import SURROUNDINGS
+from support.raw_files import DOCUMENTS, QRELS, QUERIES, beir, jsonl, miracl, passages, tsv, write
+
+import storage
+from tasks.build import build
+from tasks.ingest.config import IngestConfig
+from tasks.ingest.steps import ingest
+
+
+@pytest.fixture
+def root(tmp_path):
+    return str(tmp_path / "store")
+
+
+def settings(path, **options):
+    return IngestConfig(layout="miracl", path=str(path), validation_share=0.0, **options)
+
+
+def build_all(config, root, language="fi"):
+    """Build what a language's ingest promises and read it back."""
+    made = ingest(config, language, {})
+    steps = {name: step for name, step in vars(made).items() if step is not None}
+    for step in steps.values():
+        build(step, root, SURROUNDINGS)
+    return {name: storage.read(step.ref(root)) for name, step in steps.items()}
+
+
+def test_miracl_layout_becomes_three_datasets(tmp_path, root):
+    found = build_all(settings(miracl(tmp_path / "raw")), root)
+    assert found["corpus"].rows() == [tuple(row.values()) for row in DOCUMENTS]
+    assert found["queries"].select("query_id", "text", "split").rows() == [
+        (*row, split) for split, rows in QUERIES.items() for row in rows
+    ]
+    assert found["qrels"].rows() == sorted(row for rows in QRELS.values() for row in rows)
+    assert set(found) == {"corpus", "queries", "qrels"}
+
+
+def test_all_layouts_become_equal_datasets(tmp_path, root):
+    one = build_all(settings(miracl(tmp_path / "one")), root)
+    two = build_all(IngestConfig(layout="beir", path=str(beir(tmp_path / "two")), validation_share=0.0), root)
+    three = build_all(settings(passages(tmp_path / "three"), passages="{split}.jsonl.gz"), root)
+    for name in ("queries", "qrels"):
+        assert one[name].equals(two[name])
+        assert one[name].equals(three[name])
+    assert one["corpus"].equals(two["corpus"])
+    assert one["corpus"].sort("doc_id").equals(three["corpus"].sort("doc_id"))
+
+
+def test_moved_files_keep_every_fingerprint(tmp_path):
+    one, two = (ingest(settings(miracl(tmp_path / name)), "fi", {}) for name in ("one", "two"))
+    assert [one.corpus.fingerprint, one.qrels.fingerprint] == [two.corpus.fingerprint, two.qrels.fingerprint]
+
+
+def test_seed_of_the_split_leaves_the_corpus_alone(tmp_path):
+    config = settings(miracl(tmp_path))
+    one, two = ingest(config, "fi", {}), ingest(config.model_copy(update={"seed": 7}), "fi", {})
+    assert one.corpus.fingerprint == two.corpus.fingerprint
+    assert one.queries.fingerprint != two.queries.fingerprint
+
+
+def test_quarantine_of_sound_files_is_empty(tmp_path, root):
+    found = build_all(settings(miracl(tmp_path / "raw"), on_bad_row="quarantine"), root)
+    assert found["quarantine"].height == 0
+    assert found["corpus"].height == 3
+
+
+def rows_that_are_bad(root):
+    """One row of each bad kind to append to a file: dataset -> (file, [(bytes of the row, reason)])."""
+    corpus, topics, qrels = "miracl-corpus-v1.0-fi/docs-1.jsonl.gz", "topics/topics", "qrels/qrels"
+    return {
+        "corpus": (
+            root / corpus,
+            [
+                (b'{"docid": "9"\n', "broken JSON"),
+                ('{"docid": "ä"}\n'.encode("latin1"), "not UTF-8"),
+                (b'{"title": "", "text": "x"}\n', "missing id"),
+                (b'{"docid": "9", "text": ""}\n', "empty text"),
+                (jsonl(DOCUMENTS[:1]).encode(), "duplicate id, same content"),
+                (b'{"docid": "1#0", "text": "x"}\n', "duplicate id, other content"),
+            ],
+        ),
+        "queries": (
+            root / f"miracl-v1.0-fi/{topics}.miracl-v1.0-fi-dev.tsv",
+            [
+                (b"q9\n", "wrong number of columns"),
+                (b"q9\t\n", "empty text"),
+                (tsv(QUERIES["train"][:1]).encode(), "duplicate id, same content"),
+                (b"q1\tother\n", "duplicate id, other content"),
+            ],
+        ),
+        "qrels": (
+            root / f"miracl-v1.0-fi/{qrels}.miracl-v1.0-fi-dev.tsv",
+            [
+                (b"q3\tQ0\t1#0\n", "wrong number of columns"),
+                (b"q3\tQ0\t1#0\tone\n", "relevance not an integer"),
+                (b"q3\tQ0\t2#0\t1\n", "duplicate judgement"),
+                (b"q3\tQ0\t2#0\t0\n", "contradictory judgement"),
+                (b"q9\tQ0\t2#0\t1\n", "unknown query"),
+                (b"q1\tQ0\t1#1\t1\n", "unknown query"),
+                (b"q3\tQ0\t9#9\t1\n", "unknown document"),
+            ],
+        ),
+    }
+
+
+def spoil(path, content):
+    before = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    write(path, before + content)
+
+
+KINDS = [(name, number) for name, (_, rows) in rows_that_are_bad(Path()).items() for number in range(len(rows))]
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """A store that holds the datasets of the sound files, and those datasets."""
+    folder = tmp_path_factory.mktemp("sound")
+    return str(folder / "store"), build_all(settings(miracl(folder / "raw")), str(folder / "store"))
+
+
+@pytest.mark.parametrize(("name", "kind"), KINDS)
+def test_bad_row_is_an_error_and_commits_nothing(tmp_path, sound, name, kind):
+    path, bad = rows_that_are_bad(miracl(tmp_path / "raw"))[name]
+    row, reason = bad[kind]
+    spoil(path, row)
+    step = getattr(ingest(settings(tmp_path / "raw"), "fi", {}), name)  # its inputs are in the store of the sound files
+    with pytest.raises(ValueError, match=rf"raw/.*, line 2.*: expected .*, got .*\({reason}\)\. .*on_bad_row"):
+        build(step, sound[0], SURROUNDINGS)
+    assert storage.find(step.ref(sound[0])) is None
+
+
+def test_bad_rows_go_to_quarantine_and_the_rest_stays(tmp_path, root, sound, caplog):
+    spoiled = rows_that_are_bad(miracl(tmp_path / "raw"))
+    expected = []
+    for path, bad in spoiled.values():
+        spoil(path, b"".join(row for row, _ in bad))
+        expected += [(str(path), line, reason) for line, (_, reason) in enumerate(bad, start=2)]
+    with caplog.at_level(logging.WARNING):
+        found = build_all(settings(tmp_path / "raw", on_bad_row="quarantine"), root)
+    quarantine = found.pop("quarantine")
+    rows = quarantine.with_columns(pl.col("reason").str.extract("^([^:]+): ")).select("source", "line", "reason").rows()
+    assert rows == expected
+    assert [frame.equals(sound[1][name]) for name, frame in found.items()] == [True, True, True]
+    assert [(record.name, record.args[0]) for record in caplog.records] == [
+        (f"polyloom.ingest_{name}", len(bad)) for name, (_, bad) in spoiled.items()
+    ]
+    assert "7 rows quarantined: 1 × contradictory judgement, " in caplog.records[-1].getMessage()
+    assert "2 × unknown query" in caplog.records[-1].getMessage()
+
+
+def truncate(root):
+    path = write(
+        root / "miracl-corpus-v1.0-fi/docs-1.jsonl", jsonl({**DOCUMENTS[2], "docid": f"{n}#0"} for n in range(2, 999))
+    )
+    whole = gzip.compress(path.read_bytes())
+    path.unlink()
+    (root / "miracl-corpus-v1.0-fi/docs-1.jsonl.gz").write_bytes(whole[:-20])
+
+
+def test_truncated_gzip_is_an_error_that_names_the_file(tmp_path, root):
+    truncate(miracl(tmp_path / "raw"))
+    made = ingest(settings(tmp_path / "raw"), "fi", {})
+    with pytest.raises(ValueError, match=r"docs-1.jsonl.gz, line \d+: expected a complete gzip file"):
+        build(made.corpus, root, SURROUNDINGS)
+    assert storage.find(made.corpus.ref(root)) is None
+
+
+def test_rows_before_a_truncation_stay_and_the_rest_is_one_row(tmp_path, root):
+    truncate(miracl(tmp_path / "raw"))
+    found = build_all(settings(tmp_path / "raw", on_bad_row="quarantine"), root)
+    (row,) = found["quarantine"].iter_rows(named=True)
+    assert row["reason"].startswith("truncated gzip")
+    assert found["corpus"].height == row["line"] - 1 + 2
+    assert 500 < found["corpus"].height < 999
+
+
+def test_document_in_quarantine_takes_its_judgements_along(tmp_path, root):
+    write(miracl(tmp_path / "raw") / "miracl-corpus-v1.0-fi/docs-1.jsonl.gz", jsonl([{**DOCUMENTS[2], "text": " "}]))
+    found = build_all(settings(tmp_path / "raw", on_bad_row="quarantine"), root)
+    reasons = [reason.partition(":")[0] for reason in found["quarantine"]["reason"]]
+    assert reasons == ["empty text", "unknown document", "unknown document"]
+    assert found["qrels"].height == 2
+
+
+def test_beir_queries_of_other_splits_are_left_out_and_counted(tmp_path, root, caplog):
+    with caplog.at_level(logging.INFO):
+        found = build_all(IngestConfig(layout="beir", path=str(beir(tmp_path / "raw"))), root)
+    assert "t1" not in found["queries"]["query_id"]
+    assert "1 queries without a judgement in train or dev left out" in caplog.text
+
+
+def test_beir_query_in_two_splits_is_an_error(tmp_path, root):
+    path = beir(tmp_path / "raw") / "qrels/dev.tsv"
+    path.write_text(tsv([("query-id", "corpus-id", "score"), ("q3", "2#0", 1), ("q1", "1#0", 1)]))
+    made = ingest(IngestConfig(layout="beir", path=str(tmp_path / "raw")), "fi", {})
+    with pytest.raises(ValueError, match=r"queries.jsonl, line 1.*'q1' in dev and train"):
+        build(made.queries, root, SURROUNDINGS)
+
+
+def test_counts_of_each_split_are_logged(tmp_path, root, caplog):
+    with caplog.at_level(logging.INFO):
+        build_all(settings(miracl(tmp_path / "raw")), root)
+    assert "split train, num_queries 2, num_judgements 3, num_relevant 2, num_not_relevant 1" in caplog.text
+
+
+@pytest.mark.slow
+def test_atlas_becomes_four_datasets(root):
+    found = build_all(IngestConfig(), root, language="sw")
+    assert set(found) == {"corpus", "queries", "qrels", "truth"}
+    assert set(found["queries"]["split"]) == {"train", "validation", "dev"}
+
+
+def test_unknown_language_is_an_error_in_every_layout(tmp_path):
+    for config in (IngestConfig(), settings(tmp_path)):
+        with pytest.raises(ValueError, match="got 'xx'"):
+            ingest(config, "xx", {})

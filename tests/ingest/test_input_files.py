@@ -1,0 +1,172 @@
+"""Settings -> files, digests, sources; the hub's cache."""
+
+import gzip
+
+import fsspec
+import pytest
+from support.raw_files import beir, miracl, write
+
+from tasks.ingest.config import LANGUAGES, IngestConfig, check_language
+from tasks.ingest.files import digest_file, find_files, find_source, input_files
+from tasks.ingest.hub import fetch
+
+COMMIT = "c0ffee" + "0" * 34
+TABLE = {"corpus": "c.jsonl", "queries": "q-{split}.jsonl", "qrels": "r-{split}.jsonl"}
+
+
+def test_finds_shards_in_natural_order(tmp_path):
+    for number in (10, 2, 0):
+        write(tmp_path / f"docs-{number}.jsonl.gz", "")
+    names = [path.rpartition("/")[2] for path in find_files(f"{tmp_path}/docs-*.jsonl.gz")]
+    assert names == ["docs-0.jsonl.gz", "docs-2.jsonl.gz", "docs-10.jsonl.gz"]
+
+
+def test_finds_a_file_that_has_been_zipped(tmp_path):
+    path = write(tmp_path / "corpus.jsonl.gz", "")
+    assert find_files(f"{tmp_path}/corpus.jsonl") == [str(path)]
+
+
+def test_quad16_layout_takes_five_lines(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLLECTION", str(tmp_path))
+    write(tmp_path / "topics/topics.quad16-fi-train.tsv", "")
+    write(tmp_path / "topics/topics.quad16-fi-dev.tsv", "")
+    write(tmp_path / "corpus/fi/docs-0.jsonl.gz", "")
+    config = IngestConfig(
+        layout="miracl",
+        path="${COLLECTION}",
+        corpus="corpus/{language}/docs-*.jsonl.gz",
+        queries="topics/topics.quad16-{language}-{split}.tsv",
+        qrels="qrels/qrels.quad16-{language}-{split}.tsv",
+    )
+    assert input_files(config, "fi", "corpus") == [(f"{tmp_path}/corpus/fi/docs-0.jsonl.gz", "")]
+    assert [split for _, split in input_files(config, "fi", "queries")] == ["train", "dev"]
+    with pytest.raises(FileNotFoundError, match=r"qrels of 'fi'.*quad16-fi-train.tsv.*allow_missing_train"):
+        input_files(config, "fi", "qrels")
+
+
+def test_unset_environment_variable_is_an_error(monkeypatch):
+    monkeypatch.delenv("NOWHERE", raising=False)
+    config = IngestConfig(layout="miracl", path="${NOWHERE}/data")
+    with pytest.raises(ValueError, match=r"ingest.path: expected the environment variable NOWHERE"):
+        input_files(config, "fi", "corpus")
+
+
+def test_missing_train_file_is_an_error_unless_allowed(tmp_path):
+    config = IngestConfig(layout="miracl", path=str(miracl(tmp_path)))
+    (tmp_path / "miracl-v1.0-fi/topics/topics.miracl-v1.0-fi-train.tsv").unlink()
+    with pytest.raises(FileNotFoundError, match=r"queries of 'fi'.*train.tsv.*set ingest.allow_missing_train"):
+        input_files(config, "fi", "queries")
+    allowed = config.model_copy(update={"allow_missing_train": True})
+    assert [split for _, split in input_files(allowed, "fi", "queries")] == ["dev"]
+
+
+def test_missing_dev_file_is_an_error_even_then(tmp_path):
+    config = IngestConfig(layout="beir", path=str(beir(tmp_path)), dev_split="test", allow_missing_train=True)
+    with pytest.raises(FileNotFoundError, match=r"qrels/test.tsv', got none. Check ingest.path and ingest.qrels.$"):
+        input_files(config, "fi", "qrels")
+
+
+def test_split_names_are_settings(tmp_path):
+    root = beir(tmp_path)
+    (root / "qrels/dev.tsv").rename(root / "qrels/test.tsv")
+    config = IngestConfig(layout="beir", path=str(root), train_split="", dev_split="test")
+    assert input_files(config, "fi", "qrels") == [(f"{root}/qrels/test.tsv", "dev")]
+
+
+def test_unknown_language_is_an_error():
+    with pytest.raises(ValueError, match="expected one of ar, bn, .* got 'xx'"):
+        input_files(IngestConfig(layout="miracl"), "xx", "corpus")
+    assert [check_language(language) for language in LANGUAGES] == list(LANGUAGES)
+
+
+def test_unknown_placeholder_is_an_error():
+    with pytest.raises(ValueError, match=r"ingest.corpus: expected the placeholders .* got \['lang'\]"):
+        IngestConfig(layout="miracl", corpus="docs-{lang}.jsonl")
+
+
+def test_table_without_a_pattern_is_an_error():
+    with pytest.raises(ValueError, match=r"none of \['queries', 'qrels'\]"):
+        IngestConfig(layout="table", corpus="c.jsonl")
+
+
+def test_queries_without_a_split_are_an_error():
+    with pytest.raises(ValueError, match=r"expected {split} in the pattern of queries or of qrels"):
+        IngestConfig(layout="table", corpus="c.jsonl", queries="q.jsonl", qrels="r.jsonl")
+
+
+def test_table_file_of_unknown_kind_is_an_error(tmp_path):
+    write(tmp_path / "c.xlsx", "")
+    config = IngestConfig(layout="table", path=str(tmp_path), **{**TABLE, "corpus": "c.xlsx"})
+    with pytest.raises(ValueError, match=r"c.xlsx: expected a name that ends in .jsonl"):
+        find_source(config, "fi", "corpus", {})
+
+
+def test_miracl_without_a_path_is_on_the_hub():
+    config = IngestConfig(layout="miracl")
+    assert config.pattern("corpus") == "miracl-corpus-v1.0-{language}/docs-*.jsonl.gz"
+    assert not config.path
+
+
+def test_digest_follows_the_bytes_and_not_the_name(tmp_path):
+    one, two = write(tmp_path / "one", "same"), write(tmp_path / "two", "same")
+    assert digest_file(str(one), {}) == digest_file(str(two), {})
+    assert digest_file(str(one), {}) != digest_file(str(write(tmp_path / "three", "else")), {})
+
+
+def test_digest_is_remembered_until_the_file_changes(tmp_path):
+    path, memo = write(tmp_path / "a", "one"), {}
+    first = digest_file(str(path), memo)
+    (key,) = memo
+    memo[key] = "remembered"
+    assert digest_file(str(path), memo) == "remembered"
+    write(path, "three")
+    assert digest_file(str(path), memo) not in ("remembered", first)
+
+
+def test_remote_files_are_found_digested_and_remembered():
+    store = fsspec.filesystem("memory")
+    for number in (2, 10):
+        store.pipe(f"/remote/fi/docs-{number}.jsonl.gz", gzip.compress(b"%d" % number))
+    config = IngestConfig(layout="table", path="memory://remote/{language}", **{**TABLE, "corpus": "docs-*.jsonl.gz"})
+    memo: dict[str, str] = {}
+    source = find_source(config, "fi", "corpus", memo)
+    assert [file.path for file in source.files] == [
+        "memory:///remote/fi/docs-2.jsonl.gz",
+        "memory:///remote/fi/docs-10.jsonl.gz",
+    ]
+    assert [file.format for file in source.files] == ["jsonl", "jsonl"]
+    assert set(memo.values()) == {file.digest for file in source.files}
+
+
+def test_source_dumps_content_and_no_path(tmp_path):
+    one = find_source(IngestConfig(layout="miracl", path=str(miracl(tmp_path / "one"))), "fi", "corpus", {})
+    two = find_source(IngestConfig(layout="miracl", path=str(miracl(tmp_path / "two"))), "fi", "corpus", {})
+    assert one.model_dump(mode="json") == two.model_dump(mode="json")
+    assert one.files[0].path != two.files[0].path
+    assert str(tmp_path) not in one.model_dump_json()
+
+
+@pytest.fixture
+def cache(tmp_path):
+    """A hub cache that holds one snapshot of a dataset."""
+    repo = tmp_path / "datasets--miracl--miracl-corpus"
+    write(repo / "refs/main", COMMIT)
+    write(repo / f"snapshots/{COMMIT}/miracl-corpus-v1.0-fi/docs-0.jsonl.gz", "{}")
+    return tmp_path
+
+
+@pytest.mark.parametrize("revision", ["", "@main", f"@{COMMIT}"])
+def test_hub_pattern_leads_into_the_cache(cache, revision):
+    url = f"hf://datasets/miracl/miracl-corpus{revision}/miracl-corpus-v1.0-fi/docs-*.jsonl.gz"
+    (found,) = find_files(fetch(url, cache_dir=cache, local_files_only=True))
+    assert found.endswith(f"snapshots/{COMMIT}/miracl-corpus-v1.0-fi/docs-0.jsonl.gz")
+
+
+def test_hub_dataset_that_is_nowhere_is_an_error(cache):
+    with pytest.raises(FileNotFoundError, match=r"hub dataset 'a/b'.*HF_HUB_OFFLINE.*ingest.path"):
+        fetch("hf://datasets/a/b/c.jsonl", cache_dir=cache, local_files_only=True)
+
+
+def test_hub_url_of_another_shape_is_an_error():
+    with pytest.raises(ValueError, match=r"expected hf://datasets/<owner>/<name>.*got 'hf://datasets/squad/x'"):
+        fetch("hf://datasets/squad/x")

@@ -1,0 +1,162 @@
+"""The encoder on a tiny real network: vectors, order, tokens, saving."""
+
+import numpy as np
+import pytest
+import torch
+from support.tiny_model import write_tiny_encoder
+from torch.nn import functional as F
+from transformers import AutoModel, AutoTokenizer
+
+from tasks.models.encoder import Encoder
+
+TEXTS = [
+    "the capital of France is Paris",
+    "Paris",
+    "",
+    "Helsinki on Suomen pääkaupunki ja sen suurin kaupunki",
+    "東京は日本の首都です",
+    "the the the",
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_tiny_encoder(tmp_path_factory.mktemp("encoder") / "model", texts=TEXTS)
+
+
+@pytest.fixture
+def encoder(folder):
+    return Encoder.load(folder, device="cpu")
+
+
+def _embed(encoder, texts, **changes):
+    return encoder.embed(texts, **({"role": "document", "max_tokens": 32, "batch_tokens": 64} | changes))
+
+
+def _plain_vectors(folder, prompted):
+    """One text at a time through transformers, mean over all tokens."""
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder)
+    vectors = []
+    for text in prompted:
+        with torch.no_grad():
+            hidden_TD = model(**tokenizer(text, return_tensors="pt")).last_hidden_state[0]
+        vectors.append(F.normalize(hidden_TD.mean(dim=0), dim=0).numpy())
+    return np.stack(vectors)
+
+
+@pytest.mark.parametrize(("role", "prompt"), [("query", "query: "), ("document", "passage: ")])
+def test_embed_equals_plain_transformers_text_by_text(encoder, folder, role, prompt):
+    expected_ND = _plain_vectors(folder, [prompt + text for text in TEXTS])
+    np.testing.assert_allclose(_embed(encoder, TEXTS, role=role), expected_ND, atol=2e-6)
+
+
+def test_embed_keeps_order_whatever_the_batch(encoder):
+    together_ND = _embed(encoder, TEXTS, batch_tokens=10_000)
+    alone_ND = _embed(encoder, TEXTS, batch_tokens=1)
+    backwards_ND = _embed(encoder, TEXTS[::-1])
+    np.testing.assert_allclose(together_ND, alone_ND, atol=2e-6)
+    np.testing.assert_allclose(together_ND, backwards_ND[::-1], atol=2e-6)
+
+
+def test_embed_gives_unit_float32_vectors_even_for_empty_text(encoder):
+    vector_ND = _embed(encoder, TEXTS)
+    assert vector_ND.dtype == np.float32
+    assert vector_ND.shape == (len(TEXTS), encoder.hidden_size)
+    np.testing.assert_allclose(np.linalg.norm(vector_ND, axis=1), 1.0, atol=1e-6)
+
+
+def test_embed_of_no_texts_is_empty(encoder):
+    assert _embed(encoder, []).shape == (0, encoder.hidden_size)
+
+
+def test_embed_reports_every_text_once(encoder):
+    done = []
+    _embed(encoder, TEXTS, progress=done.append)
+    assert sum(done) == len(TEXTS)
+    assert len(done) > 1
+
+
+def test_embed_keeps_training_mode_and_gradients_off(encoder):
+    encoder.train()
+    _embed(encoder, TEXTS)
+    assert encoder.training
+    assert all(weight.grad is None for weight in encoder.parameters())
+
+
+def test_tokenize_adds_prompt_and_special_tokens_and_cuts(encoder):
+    begin, end = 0, 2
+    whole = encoder.tokenize([TEXTS[0]], role="query", max_tokens=32)[0]
+    cut = encoder.tokenize([TEXTS[0]], role="query", max_tokens=4)[0]
+    assert [encoder.tokenizer.id_to_token(i) for i in whole[:3]] == ["<s>", "▁query:", "▁the"]
+    assert (whole[0], whole[-1]) == (begin, end)
+    assert cut == [*whole[:3], end]
+
+
+def test_tokenize_uses_the_prompt_of_the_role(encoder):
+    query, document = (encoder.tokenize(["Paris"], role=role, max_tokens=32)[0] for role in ("query", "document"))
+    assert query != document
+    assert query[2:] == document[2:]
+
+
+def test_tokenize_gives_a_token_to_text_that_has_none(encoder):
+    encoder.prompts = {"query": "", "document": ""}
+    encoder.tokenizer.post_processor = None  # a tokenizer without special tokens
+    assert encoder.tokenize(["\x00", ""], role="query", max_tokens=8)[1] == [encoder.pad_id]
+    np.testing.assert_allclose(np.linalg.norm(_embed(encoder, [""], role="query"), axis=1), 1.0, atol=1e-6)
+
+
+def test_forward_lets_gradients_through(encoder):
+    ids = encoder.tokenize(["Paris"], role="query", max_tokens=8)
+    encoder(torch.tensor(ids), torch.ones(1, len(ids[0]), dtype=torch.int64))[0, 0].backward()
+    assert encoder.backbone.get_input_embeddings().weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("pooling", ["cls", "last"])
+def test_encoder_pools_as_its_folder_says(tmp_path, pooling):
+    encoder = Encoder.load(write_tiny_encoder(tmp_path / "model", texts=TEXTS, pooling=pooling), device="cpu")
+    ids = encoder.tokenize(["Paris"], role="document", max_tokens=8)
+    hidden_BTD = encoder.backbone(input_ids=torch.tensor(ids)).last_hidden_state
+    expected_D = F.normalize(hidden_BTD[0, 0 if pooling == "cls" else -1], dim=0)
+    np.testing.assert_allclose(_embed(encoder, ["Paris"])[0], expected_D.detach().numpy(), atol=2e-6)
+
+
+def test_saved_encoder_loads_and_gives_same_vectors(encoder, tmp_path):
+    with torch.no_grad():
+        encoder.backbone.get_input_embeddings().weight *= 1.5
+    encoder.save(tmp_path / "one")
+    encoder.save(tmp_path / "two")
+    again = Encoder.load(tmp_path / "one", device="cpu")
+    np.testing.assert_array_equal(_embed(again, TEXTS), _embed(encoder, TEXTS))
+    for path in sorted((tmp_path / "one").rglob("*.*")):
+        assert path.read_bytes() == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes()
+
+
+def test_encoder_load_prints_nothing(folder, capfd):
+    Encoder.load(folder, device="cpu")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_tokenize_rejects_more_tokens_than_positions(encoder):
+    with pytest.raises(ValueError, match=r"max_tokens: expected 1..128 for the encoder in .*, got 129"):
+        encoder.tokenize(["Paris"], role="query", max_tokens=129)
+
+
+def test_save_rejects_its_own_folder(encoder, folder):
+    with pytest.raises(ValueError, match="expected another folder than the encoder was loaded from"):
+        encoder.save(folder)
+
+
+def test_load_names_a_missing_file(folder, tmp_path):
+    encoder = Encoder.load(folder, device="cpu")
+    encoder.save(tmp_path / "model")
+    (tmp_path / "model" / "1_Pooling" / "config.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"1_Pooling/config.json: expected a file"):
+        Encoder.load(tmp_path / "model", device="cpu")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_embed_on_cuda_is_close_to_cpu(encoder, folder):
+    on_gpu = Encoder.load(folder, device="cuda")
+    cosine_N = (_embed(on_gpu, TEXTS) * _embed(encoder, TEXTS)).sum(axis=1)
+    assert cosine_N.min() > 0.999  # bfloat16

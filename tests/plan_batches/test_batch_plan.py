@@ -1,0 +1,222 @@
+import dataclasses
+import itertools
+from collections import Counter, defaultdict
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.plan_data import Language, languages, plain_language
+
+from storage.schemas import check
+from tasks.plan_batches import plan as module
+from tasks.plan_batches.check import check_plan
+from tasks.plan_batches.plan import plan_parts, steps_per_epoch
+from tasks.plan_batches.tables import count_queries
+from tasks.plan_batches.weights import sample_weights
+
+BATCH = 4
+
+
+def plan(
+    *given: Language,
+    batch_size: int = BATCH,
+    num_negatives: int = 2,
+    num_epochs: int = 1,
+    num_steps: int | None = None,
+    seed: int = 0,
+    temperature: float = 0.0,
+    shuffle: int | None = None,
+) -> pl.DataFrame:
+    tables = [language.table if shuffle is None else language.shuffled(shuffle) for language in given]
+    weights = sample_weights(count_queries(tables), alpha=0.45, beta=0.4, language_temperature=temperature)
+    parts = plan_parts(
+        tables,
+        weights,
+        batch_size=batch_size,
+        num_negatives=num_negatives,
+        num_epochs=num_epochs,
+        num_steps=num_steps,
+        seed=seed,
+        language_temperature=temperature,
+    )
+    return pl.concat(list(parts))
+
+
+EN, SW, TE = plain_language("en", 40), plain_language("sw", 12), plain_language("te", 5)
+
+
+def test_plan_has_the_columns_of_its_dataset():
+    table = plan(EN, SW).to_arrow()
+    assert check("batch_plan", table).num_rows == 52
+
+
+def test_epoch_has_a_slot_for_every_train_query():
+    frame = plan(EN, SW, TE, num_epochs=2)
+    assert steps_per_epoch([one.table for one in (EN, SW, TE)], batch_size=BATCH, num_steps=None) == 15  # 57 / 4
+    assert frame["step"].unique().sort().to_list() == list(range(30))
+    assert frame.filter(pl.col("epoch") == 1)["step"].min() == 15
+
+
+def test_number_of_steps_can_be_set():
+    assert plan(EN, num_steps=3, num_epochs=2).height == 2 * 3 * BATCH
+
+
+def test_a_step_holds_one_language_and_all_its_slots():
+    for _, rows in plan(EN, SW, TE, num_epochs=3).group_by("step"):
+        assert rows["language"].n_unique() == 1
+        assert rows["slot"].to_list() == [0, 1, 2, 3]
+
+
+def test_languages_are_drawn_uniformly():
+    frame = plan(EN, SW, TE, num_steps=30, num_epochs=2)
+    assert frame.group_by("language").len().sort("language").rows() == [("en", 80), ("sw", 80), ("te", 80)]
+
+
+def test_languages_are_drawn_by_size_at_temperature_one():
+    frame = plan(EN, SW, num_steps=52, temperature=1.0)
+    assert frame.group_by("language").len().sort("language").rows() == [("en", 40 * BATCH), ("sw", 12 * BATCH)]
+
+
+def test_every_query_comes_before_any_comes_twice():
+    frame = plan(SW, num_steps=40, batch_size=5)
+    seen = Counter(dict.fromkeys(SW.positives, 0))
+    for _, rows in frame.group_by("step", maintain_order=True):
+        seen.update(rows["query_id"].to_list())
+        assert max(seen.values()) - min(seen.values()) <= 1
+
+
+def test_topics_of_a_batch_are_as_even_as_can_be():
+    frame = plan(EN, SW, num_steps=40)  # three topics, four slots
+    topics = frame.group_by("step").agg(pl.col("topic").n_unique())
+    assert topics["topic"].to_list() == [3] * 40
+
+
+def test_hard_negatives_are_drawn_anew_in_each_epoch():
+    frame = plan(TE, num_steps=5, num_epochs=8)
+    draws = frame.group_by("query_id").agg(pl.col("negatives").list.join(" ").n_unique())
+    assert draws["negatives"].min() > 5
+
+
+def test_weight_follows_language_and_topic():
+    rare = Language("sw", SW.positives, SW.kept, {}, {query: int(query > "sw001") for query in SW.positives})
+    expected = sample_weights(count_queries([EN.table, rare.table]), alpha=0.45, beta=0.4, language_temperature=0)
+    found = plan(EN, rare).group_by("language", "topic").agg(pl.col("weight").unique()).sort("language", "topic")
+    assert found["weight"].to_list() == [[pytest.approx(one)] for one in expected["weight"]]
+
+
+def test_mean_weight_of_whole_passes_is_one():
+    frame = plan(EN, SW, num_steps=120)  # 60 steps of 4: six passes of 40, twenty of 12
+    assert frame["weight"].mean() == pytest.approx(1, abs=1e-6)
+
+
+def test_equal_seeds_give_equal_plans_whatever_the_row_order():
+    assert plan(EN, SW, num_epochs=2).equals(plan(SW, EN, num_epochs=2, shuffle=5))
+
+
+def test_other_seeds_give_other_plans():
+    assert not plan(EN, seed=1)["query_id"].equals(plan(EN, seed=2)["query_id"])
+
+
+def test_a_language_deals_the_same_beside_any_other():
+    alone = plan(EN, num_steps=10)
+    beside = plan(EN, TE, num_steps=20).filter(pl.col("language") == "en")
+    assert alone.select("query_id", "positive", "negatives").equals(beside.select("query_id", "positive", "negatives"))
+
+
+def test_parts_hold_whole_steps_and_bound_the_rows(monkeypatch):
+    monkeypatch.setattr(module, "PART_SLOTS", 10)
+    weights = sample_weights(count_queries([EN.table]), alpha=0, beta=0, language_temperature=0)
+    parts = plan_parts(
+        [EN.table],
+        weights,
+        batch_size=BATCH,
+        num_negatives=2,
+        num_epochs=2,
+        num_steps=5,
+        seed=0,
+        language_temperature=0,
+    )
+    assert [part.height for part in parts] == [8, 8, 4, 8, 8, 4]
+
+
+def test_plan_without_hard_negatives_has_empty_lists():
+    assert plan(EN, num_negatives=0)["negatives"].to_list() == [[]] * 40
+
+
+def test_rejects_no_language():
+    weights = pl.DataFrame(schema={"language": pl.String, "topic": pl.Int32, "weight": pl.Float64})
+    with pytest.raises(ValueError, match="at least one language, got none"):
+        next(
+            plan_parts(
+                [],
+                weights,
+                batch_size=2,
+                num_negatives=1,
+                num_epochs=1,
+                num_steps=1,
+                seed=0,
+                language_temperature=0,
+            )
+        )
+
+
+PROMISES = given(languages("en"), languages("sw"), st.integers(2, 6), st.integers(0, 3), st.integers(0, 99))
+
+
+@settings(max_examples=12, deadline=None)
+@PROMISES
+def test_keeps_every_promise_or_says_why_not(english, swahili, batch_size, num_negatives, seed):
+    assert_promises(english, swahili, batch_size, num_negatives, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@settings(max_examples=100, deadline=None)
+@PROMISES
+def test_keeps_every_promise_of_many_plans(english, swahili, batch_size, num_negatives, seed):
+    assert_promises(english, swahili, batch_size, num_negatives, seed)
+
+
+def assert_promises(english: Language, swahili: Language, batch_size: int, num_negatives: int, seed: int) -> None:
+    both = {"en": english, "sw": dataclasses.replace(swahili, name="sw")}
+    try:
+        frame = plan(
+            *both.values(), batch_size=batch_size, num_negatives=num_negatives, num_epochs=2, num_steps=12, seed=seed
+        )
+    except ValueError as error:
+        refusal = str(error)
+        assert refusal.startswith("plan_batches: expected")  # noqa: PT017 - refusing is allowed, the rest is not
+        return
+    check_plan(
+        frame,
+        queries={name: one.queries for name, one in both.items()},
+        qrels={name: one.qrels for name, one in both.items()},
+        ledgers={name: one.ledger for name, one in both.items()},
+        batch_size=batch_size,
+        num_negatives=num_negatives,
+    )
+    assert_promises_by_hand(frame, both, batch_size, num_negatives)
+
+
+def assert_promises_by_hand(
+    frame: pl.DataFrame, both: dict[str, Language], batch_size: int, num_negatives: int
+) -> None:
+    """What `check_plan` checks, once more with plain loops."""
+    seen: dict[str, Counter[str]] = defaultdict(Counter)
+    for _, rows in itertools.groupby(frame.iter_rows(named=True), key=lambda row: row["step"]):
+        batch = list(rows)
+        (name,) = {row["language"] for row in batch}
+        language = both[name]
+        assert len({row["query_id"] for row in batch}) == len(batch) == batch_size
+        for row in batch:
+            query = row["query_id"]
+            others = {one["positive"] for one in batch if one is not row}
+            negatives = others | {document for one in batch for document in one["negatives"]}
+            assert row["positive"] in language.positives[query]
+            assert not negatives & language.unsafe[query]
+            assert len(set(row["negatives"])) == num_negatives
+            assert row["topic"] == language.topic[query]
+            seen[name][query] += 1
+        counts = [seen[name][query] for query in language.positives]
+        assert max(counts) - min(counts) <= 1

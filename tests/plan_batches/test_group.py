@@ -1,0 +1,106 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+from support.plan_data import Language, plain_language
+
+from tasks.plan_batches.group import Dealer
+from tasks.plan_batches.tables import LanguageTable
+
+
+def dealer(table: LanguageTable, batch_size: int, seed: int = 0) -> Dealer:
+    return Dealer(table, batch_size=batch_size, rng=np.random.default_rng(seed))
+
+
+def shared_positive(num_queries: int, *, num_documents: int, batch_size: int) -> Dealer:
+    """Deal queries whose one positive each is one of few documents."""
+    queries = [f"q{number:02}" for number in range(num_queries)]
+    positives = {query: [f"d{number % num_documents}"] for number, query in enumerate(queries)}
+    table = Language("en", positives, {}, {}, dict.fromkeys(queries, 0)).table
+    return dealer(table, batch_size)
+
+
+@pytest.mark.parametrize(("num_queries", "batch_size"), [(12, 4), (13, 4), (7, 5), (5, 5), (24, 23)])
+def test_deals_every_query_before_any_again(num_queries, batch_size):
+    deals = dealer(plain_language("en", num_queries).table, batch_size)
+    seen = Counter({query: 0 for query in range(num_queries)})
+    for _ in range(30):
+        query, _ = deals.deal(1)
+        seen.update(query[0].tolist())
+        assert max(seen.values()) - min(seen.values()) <= 1
+
+
+def test_deals_no_query_twice_in_a_batch():
+    query, _ = dealer(plain_language("en", 7).table, 5).deal(100)
+    assert all(len(set(batch)) == 5 for batch in query.tolist())
+
+
+def test_deals_the_same_in_one_go_or_step_by_step():
+    table = plain_language("en", 11).table
+    whole, parts = dealer(table, 8), dealer(table, 8)
+    for one, many in zip(whole.deal(12), zip(*(parts.deal(number) for number in (1, 7, 4)), strict=True), strict=True):
+        assert one.tolist() == np.concatenate(many).tolist()
+
+
+def test_seed_decides_the_deal():
+    table = plain_language("en", 50).table
+    assert np.array_equal(dealer(table, 8, seed=3).deal(20), dealer(table, 8, seed=3).deal(20))
+    assert not np.array_equal(dealer(table, 8, seed=3).deal(20), dealer(table, 8, seed=4).deal(20))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_spreads_each_topic_over_as_many_batches_as_it_can(seed):
+    # 12 batches of 4: topic 0 has 30 queries, topic 1 has 12, topic 2 has 6.
+    queries = [f"q{number:02}" for number in range(48)]
+    topic = {query: 0 if number < 30 else 1 if number < 42 else 2 for number, query in enumerate(queries)}
+    table = Language("en", {query: [f"{query}+"] for query in queries}, {}, {}, topic).table
+    query, _ = dealer(table, 4, seed).deal(12)
+    per_batch = np.array([np.bincount(table.topic[batch], minlength=3) for batch in query])
+    assert sorted(per_batch[:, 0].tolist()) == [2] * 6 + [3] * 6
+    assert per_batch[:, 1].tolist() == [1] * 12
+    assert sorted(per_batch[:, 2].tolist()) == [0] * 6 + [1] * 6
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_spreads_topics_over_unfinished_batches_too(seed):
+    # 25 queries of 5 topics, batches of 10: 10 + 10 + 5, then 5 + 10 + 10.
+    table = plain_language("en", 25, num_topics=5).table
+    query, _ = dealer(table, 10, seed).deal(5)
+    for batch in query:
+        assert np.bincount(table.topic[batch], minlength=5).min() >= 1
+
+
+def test_queries_that_share_a_positive_go_to_different_batches():
+    query, positive = shared_positive(12, num_documents=4, batch_size=4).deal(30)
+    assert all(len(set(batch)) == 4 for batch in positive.tolist())
+    assert Counter(query.reshape(-1).tolist()) == dict.fromkeys(range(12), 10)
+
+
+def test_draws_positives_evenly():
+    table = Language("en", {"q1": ["a", "b", "c"], "q2": ["d"]}, {}, {}, {"q1": 0, "q2": 0}).table
+    query, positive = dealer(table, 2).deal(600)
+    drawn = Counter(positive[query == 0].tolist())
+    assert set(positive[query == 1].tolist()) == {3}
+    assert all(abs(drawn[document] - 200) < 60 for document in range(3))
+
+
+def test_rejects_language_smaller_than_a_batch():
+    with pytest.raises(
+        ValueError, match=r"at least batch_size = 4 .* in 'en', got 3. Lower plan_batches.batch_size to 3"
+    ):
+        dealer(plain_language("en", 3).table, 4)
+
+
+def test_rejects_document_that_answers_too_many_queries():
+    # d0 is the only positive of 4 of 12 queries: 4 batches of 4 are needed, and there are 3.
+    with pytest.raises(ValueError, match=r"document 'd0' of 'en', the only positive of 4 .*batch_size to 3"):
+        shared_positive(12, num_documents=3, batch_size=4)
+    shared_positive(12, num_documents=3, batch_size=3).deal(4)
+
+
+def test_rejects_queries_that_cannot_be_arranged():
+    # Every query finds a and b relevant, and has to bring one of them.
+    positives = {"q1": ["a", "b"], "q2": ["a", "b"], "q3": ["a", "b"]}
+    table = Language("en", positives, {}, {}, dict.fromkeys(positives, 0)).table
+    with pytest.raises(ValueError, match=r"got \d of 3 queries of 'en' that fit nowhere, the first 'q\d'"):
+        dealer(table, 3).deal(1)

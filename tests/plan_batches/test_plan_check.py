@@ -1,0 +1,124 @@
+from collections.abc import Callable
+
+import polars as pl
+import pytest
+from support.plan_data import Language, queries_frame
+
+from tasks.plan_batches.check import PlanCheck, check_plan
+
+# q1's candidate x is likely relevant to q2; q3 and q4 share nothing.
+DATA = Language(
+    "en",
+    positives={"q1": ["a"], "q2": ["b", "bb"], "q3": ["c"], "q4": ["d"]},
+    kept={query: [f"{query}-1", f"{query}-2"] for query in ("q1", "q2", "q3", "q4")},
+    dropped={"q2": ["x"]},
+    topic=dict.fromkeys(("q1", "q2", "q3", "q4"), 0),
+)
+
+
+def slot(step: int, number: int, query: str, positive: str, *negatives: str, language: str = "en") -> dict[str, object]:
+    return {
+        "epoch": 0,
+        "step": step,
+        "slot": number,
+        "query_id": query,
+        "positive": positive,
+        "negatives": list(negatives),
+        "language": language,
+        "topic": 0,
+        "weight": 1.0,
+    }
+
+
+def good() -> list[dict[str, object]]:
+    return [
+        slot(0, 0, "q1", "a", "q1-1", "q1-2"),
+        slot(0, 1, "q2", "b", "q2-1", "q2-2"),
+        slot(1, 0, "q4", "d", "q4-1", "q4-2"),
+        slot(1, 1, "q3", "c", "q3-1", "x"),
+        slot(2, 0, "q3", "c", "q3-1", "q3-2"),
+        slot(2, 1, "q2", "bb", "q2-1", "q2-2"),
+    ]
+
+
+def frame(rows: list[dict[str, object]]) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema_overrides={"step": pl.Int32, "slot": pl.Int32})
+
+
+def promises() -> dict[str, object]:
+    return {
+        "queries": {"en": DATA.queries},
+        "qrels": {"en": DATA.qrels},
+        "ledgers": {"en": DATA.ledger},
+        "batch_size": 2,
+        "num_negatives": 2,
+    }
+
+
+def test_passes_a_good_plan():
+    check_plan(frame(good()), **promises())
+
+
+def test_passes_a_good_plan_part_by_part():
+    parts = [frame(good()[:2]), frame(good()[2:4]), frame(good()[4:])]
+    assert [part.height for part in PlanCheck(**promises()).passing(parts)] == [2, 2, 2]
+
+
+def change(index: int, **values: object) -> Callable[[list[dict[str, object]]], None]:
+    return lambda rows: rows[index].update(values)
+
+
+BROKEN = {
+    "short batch": (lambda rows: rows.pop(1), "2 slots in every step, got 1 in step 0"),
+    "missing step": (lambda rows: rows.__delitem__(slice(2, 4)), "steps counted from 0 without a gap"),
+    "slots out of order": (change(0, slot=1), "slots 0..1 in order"),
+    "two languages": (change(1, language="sw"), "1 language in every step, got 2 in step 0"),
+    "query twice in a batch": (change(1, query_id="q1"), "2 different queries in every step, got 1 in step 0"),
+    "no positive": (change(0, positive="q1-1"), "positives that the qrels judge relevant .* 'q1-1' for query 'q1'"),
+    "too few negatives": (change(0, negatives=["q1-1"]), "2 different negatives in every slot"),
+    "negative twice": (change(0, negatives=["q1-1", "q1-1"]), "2 different negatives in every slot"),
+    "own positive as negative": (change(0, negatives=["q1-1", "a"]), "'a' for query 'q1' in step 0, slot 0"),
+    "other positive of the query": (change(5, negatives=["q2-1", "b"]), "'b' for query 'q2' in step 2, slot 1"),
+    "likely relevant to another": (change(0, negatives=["q1-1", "x"]), "'x' for query 'q2' in step 0, slot 1"),
+    "another's positive": (change(0, negatives=["q1-1", "bb"]), "'bb' for query 'q2' in step 0, slot 1"),
+    "seen again too early": (
+        change(2, query_id="q1", positive="a"),
+        "every query of 'en' seen 1 times by step 1, before any is seen again, got 'q1' seen for the 2. time there",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(BROKEN))
+def test_finds_a_broken_promise(name):
+    breaking, message = BROKEN[name]
+    rows = good()
+    breaking(rows)
+    with pytest.raises(RuntimeError, match=f"^batch plan: expected .*{message}"):
+        check_plan(frame(rows), **promises())
+
+
+def test_finds_a_query_seen_again_too_early_over_parts():
+    rows = good()
+    rows[2].update(query_id="q1", positive="a")
+    check = PlanCheck(**promises())
+    with pytest.raises(RuntimeError, match="'q1' seen for the 2. time"):
+        list(check.passing([frame(rows[:2]), frame(rows[2:])]))
+
+
+def test_finds_two_queries_that_share_a_positive():
+    # q2's text is q1's, so that a answers q2 as well.
+    twins = promises() | {"queries": {"en": queries_frame(["q1", "q2", "q3", "q4"], texts=["t", "t", "u", "v"])}}
+    with pytest.raises(RuntimeError, match="'b' for query 'q1' in step 0, slot 0"):
+        check_plan(frame(good()), **twins)
+
+
+def test_finds_a_language_that_it_knows_nothing_of():
+    rows = [row | {"language": "sw"} for row in good()]
+    with pytest.raises(RuntimeError, match=r"languages \['en'\], got 'sw'"):
+        check_plan(frame(rows), **promises())
+
+
+def test_finds_a_held_out_query():
+    held_out = promises() | {"queries": {"en": DATA.queries.with_columns(split=pl.lit("validation"))}}
+    with pytest.raises(RuntimeError, match="relevant to a train query"):
+        check_plan(frame(good()), **held_out)

@@ -1,0 +1,77 @@
+import numpy as np
+import polars as pl
+import pytest
+from support.plan_data import Language, ledger_frame, plain_language, qrels_frame, queries_frame, topics_frame
+
+from tasks.plan_batches.tables import Lists, build_table, count_queries, shortfalls
+
+LISTS = Lists(start=np.array([0, 2, 2, 5]), document=np.array([7, 8, 1, 2, 3]))
+
+
+def test_lists_of_joins_lists_in_the_order_asked():
+    owner, document = LISTS.of(np.array([2, 0, 1, 2]))
+    assert owner.tolist() == [0, 0, 0, 1, 1, 3, 3, 3]
+    assert document.tolist() == [1, 2, 3, 7, 8, 1, 2, 3]
+
+
+def test_lists_of_nothing_is_empty():
+    owner, document = LISTS.of(np.array([], dtype=np.int64))
+    assert owner.size == document.size == 0
+
+
+def test_lists_only_keeps_wanted_documents():
+    wanted = np.zeros(9, dtype=bool)
+    wanted[[8, 1, 3]] = True
+    assert LISTS.only(wanted).start.tolist() == [0, 1, 1, 3]
+    assert LISTS.only(wanted).document.tolist() == [8, 1, 3]
+
+
+TWO = Language("en", {"q1": ["b", "a"], "q2": ["c"]}, {"q1": ["e", "d"]}, {"q2": ["b"]}, {"q1": 4, "q2": 0})
+
+
+def test_table_numbers_sorted_ids():
+    table = TWO.table
+    assert table.query_ids.to_list() == ["q1", "q2"]
+    assert table.document_ids.to_list() == ["a", "b", "c", "d", "e"]
+    assert table.topic.tolist() == [4, 0]
+    assert table.positives.document.tolist() == [0, 1, 2]
+    assert table.kept.start.tolist() == [0, 2, 2]
+    assert table.kept.document.tolist() == [4, 3]  # the hardest first
+    assert table.unsafe.document.tolist() == [0, 1, 1, 2]
+    assert table.unsafe_positives.document.tolist() == [0, 1, 1, 2]
+
+
+def test_table_does_not_depend_on_row_order():
+    for seed in range(3):
+        other = TWO.shuffled(seed)
+        assert other.document_ids.equals(TWO.table.document_ids)
+        assert other.kept.document.tolist() == TWO.table.kept.document.tolist()
+        assert other.unsafe.document.tolist() == TWO.table.unsafe.document.tolist()
+
+
+def test_table_leaves_out_other_splits_and_queries_without_positive():
+    queries = pl.concat([queries_frame(["q1", "lonely"]), queries_frame(["held-out"], split="validation")])
+    qrels = qrels_frame({"q1": ["a"], "held-out": ["b"]})
+    table = build_table("en", queries, qrels, ledger_frame({"held-out": ["c"]}), topics_frame({"q1": 0}))
+    assert table.query_ids.to_list() == ["q1"]
+
+
+def test_table_rejects_query_without_topic():
+    with pytest.raises(ValueError, match="expected a topic for every train query of 'en', got none for 1, .* 'q2'"):
+        build_table("en", TWO.queries, TWO.qrels, TWO.ledger, topics_frame({"q1": 0}))
+
+
+def test_count_queries_counts_pairs():
+    counts = count_queries([plain_language("sw", 4, num_topics=2).table, plain_language("en", 3, num_topics=2).table])
+    assert counts.rows() == [("en", 0, 2), ("en", 1, 1), ("sw", 0, 2), ("sw", 1, 2)]
+
+
+def test_shortfalls_names_queries_left_out_and_short_of_negatives():
+    queries = pl.concat([TWO.queries, queries_frame(["lonely"])])
+    table = build_table("en", queries, TWO.qrels, TWO.ledger, topics_frame(TWO.topic))
+    lines = shortfalls([table], {"en": queries}, num_negatives=2)
+    assert lines == [
+        "en: 1 train queries without a positive left out",
+        "en: 1 train queries have fewer than 2 hard negatives; random documents fill them up",
+    ]
+    assert shortfalls([plain_language("en", 3).table], {"en": plain_language("en", 3).queries}, num_negatives=7) == []

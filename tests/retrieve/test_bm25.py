@@ -1,0 +1,174 @@
+"""BM25 against its plain formula, and one sentence per language."""
+
+import math
+from collections import Counter
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tasks.retrieve.analyzers import analyzer_of
+from tasks.retrieve.bm25 import rank_documents
+from tasks.retrieve.lucene import Lucene, LuceneError
+
+pytestmark = pytest.mark.slow  # starts Java
+
+DOCUMENTS = {
+    "d1": "red red apple",
+    "d2": "red pear on a tree",
+    "d3": "green apple pear apple",
+    "d4": "nothing of it here",
+}
+# what is found by another form of the word than the document has, and a document that must not be found
+SENTENCES = {
+    "ar": ("قرأ الطالب الكتاب الجديد", "كتاب", "السيارة سريعة"),
+    "bn": ("ছেলেরা মাঠে বইগুলো পড়ছে", "বই", "নদীর জল ঠান্ডা"),
+    "en": ("Three dogs were running.", "dog run", "A quiet library"),
+    "es": ("Los gatos negros duermen", "gato negro", "La casa blanca"),
+    "fa": ("کتاب‌های قدیمی در خانه است", "کتاب", "هوا سرد شد"),
+    "fi": ("Taloissa on suuria ikkunoita", "talo ikkuna", "Kissa nukkuu"),
+    "fr": ("Les chevaux mangent de l'herbe", "cheval", "Une petite maison"),
+    "hi": ("लड़कियाँ किताबें पढ़ती हैं", "किताब", "नदी गहरी थी"),
+    "id": ("Ibu membacakan cerita", "baca", "Mobil itu cepat"),
+    "ja": ("東京で寿司を食べました", "寿司を食べる", "猫が眠っている"),
+    "ko": ("서울에서 만난 친구", "서울", "바다가 넓다"),
+    "ru": ("На столах лежат книги", "книга стол", "Собака спит"),
+    "sw": ("Watoto, wanasoma VITABU.", "vitabu watoto", "Gari ni jipya"),
+    "te": ("పుస్తకాలు చదువుతున్నారు", "పుస్తకాలు", "నది లోతుగా ఉంది"),
+    "th": ("กรุงเทพเป็นเมืองหลวงของประเทศไทย", "เมืองหลวง", "แมวนอนหลับ"),
+    "zh": ("北京是中国的首都", "首都北京", "猫在睡觉"),
+}
+
+
+def rank(lucene: Lucene, folder: Path, documents: dict[str, str], queries: dict[str, str], **settings) -> pl.DataFrame:
+    corpus = pl.DataFrame({"doc_id": list(documents), "title": [""] * len(documents), "text": list(documents.values())})
+    asked = pl.DataFrame({"query_id": list(queries), "text": list(queries.values())})
+    rows = settings.pop("rows", len(documents) or 1)
+    plain = {"analyzer": "standard", "text": "title_and_text", "k1": 0.9, "b": 0.4, "depth": 10}
+    return rank_documents(
+        corpus.iter_slices(rows), asked, lucene=lucene, folder=folder, advance=lambda done: None, **plain | settings
+    )
+
+
+def plain_bm25(documents: dict[str, str], query: str, k1: float = 0.9, b: float = 0.4) -> dict[str, float]:
+    counts = {doc_id: Counter(text.split()) for doc_id, text in documents.items()}
+    average = sum(counter.total() for counter in counts.values()) / len(counts)
+    scores: dict[str, float] = {}
+    for term in query.split():
+        having = sum(term in counter for counter in counts.values())
+        idf = math.log(1 + (len(counts) - having + 0.5) / (having + 0.5))
+        for doc_id, counter in counts.items():
+            if term in counter:
+                length = 1 - b + b * counter.total() / average
+                scores[doc_id] = scores.get(doc_id, 0.0) + idf * counter[term] / (counter[term] + k1 * length)
+    return scores
+
+
+@pytest.mark.parametrize("query", ["red apple", "pear", "red red tree"])
+@pytest.mark.parametrize(("k1", "b"), [(0.9, 0.4), (1.2, 0.75), (0.0, 0.0)])
+def test_scores_equal_the_plain_formula(lucene, tmp_path, query, k1, b):
+    found = rank(lucene, tmp_path, DOCUMENTS, {"q": query}, k1=k1, b=b)
+    expected = plain_bm25(DOCUMENTS, query, k1, b)
+    assert dict(found.select("doc_id", "score").iter_rows()) == pytest.approx(expected, rel=1e-6)
+    assert found["rank"].to_list() == list(range(1, len(expected) + 1))
+    assert found["score"].is_sorted(descending=True)
+
+
+def test_a_hand_computed_score(lucene, tmp_path):
+    # N = 2, df = 1: idf = ln 2; both documents have the average length: tf / (tf + k1) = 2 / 2.9
+    found = rank(lucene, tmp_path, {"a": "x x y", "b": "y y z"}, {"q": "x"})
+    assert found.rows() == [("q", "a", "bm25", 1, pytest.approx(math.log(2) * 2 / 2.9, rel=1e-6))]
+
+
+def test_output_has_the_candidates_columns_sorted_by_query(lucene, tmp_path):
+    found = rank(lucene, tmp_path, DOCUMENTS, {"q2": "pear", "q1": "green"})
+    assert found.schema == {
+        "query_id": pl.String, "doc_id": pl.String, "system": pl.String, "rank": pl.Int32, "score": pl.Float32,
+    }  # fmt: skip
+    assert found["query_id"].to_list() == ["q1", "q2", "q2"]
+
+
+def test_equal_scores_rank_by_doc_id_at_the_cut_too(lucene, tmp_path):
+    ids = ["b", "a#10", "a#9", "Z", "ä", "a"]
+    found = rank(lucene, tmp_path, dict.fromkeys(ids, "same words"), {"q": "words"}, rows=2)
+    assert found["doc_id"].to_list() == sorted(ids)
+    assert found["score"].n_unique() == 1
+    cut = rank(lucene, tmp_path / "cut", dict.fromkeys(ids, "same words"), {"q": "words"}, depth=3)
+    assert cut["doc_id"].to_list() == sorted(ids)[:3]
+
+
+def test_ranking_does_not_depend_on_document_order_or_parts(lucene, tmp_path):
+    documents = {f"d{number:03}": f"word{number % 7} word{number % 3} tail" for number in range(200)}
+    queries = {"q1": "word1 word2", "q2": "tail word6"}
+    whole = rank(lucene, tmp_path / "1", documents, queries, depth=50)
+    parts = rank(lucene, tmp_path / "2", dict(reversed(documents.items())), queries, depth=50, rows=17)
+    assert whole.equals(parts)
+
+
+def test_document_of_the_querys_id_is_not_dropped(lucene, tmp_path):
+    assert rank(lucene, tmp_path, {"7": "red", "8": "blue"}, {"7": "red"})["doc_id"].to_list() == ["7"]
+
+
+def test_query_without_a_hit_has_no_row(lucene, tmp_path):
+    assert rank(lucene, tmp_path, DOCUMENTS, {"q": "absent", "empty": " ,"}).is_empty()
+
+
+def test_empty_corpus_and_no_queries_give_an_empty_table(lucene, tmp_path):
+    assert rank(lucene, tmp_path / "1", {}, {"q": "red"}).is_empty()
+    assert rank(lucene, tmp_path / "2", DOCUMENTS, {}).columns == ["query_id", "doc_id", "system", "rank", "score"]
+
+
+def test_title_is_searched_unless_text_alone_is_set(lucene, tmp_path):
+    corpus = pl.DataFrame({"doc_id": ["d"], "title": ["Nairobi"], "text": ["a city"]})
+    query = pl.DataFrame({"query_id": ["q"], "text": ["nairobi"]})
+    for text, hits in (("title_and_text", 1), ("text", 0)):
+        found = rank_documents(
+            [corpus], query, lucene=lucene, folder=tmp_path / text, analyzer="standard", text=text, k1=0.9, b=0.4,
+            depth=5, advance=lambda done: None,
+        )  # fmt: skip
+        assert found.height == hits
+
+
+def test_characters_outside_the_basic_plane_and_nul_are_kept_apart(lucene, tmp_path):
+    found = rank(
+        lucene, tmp_path, {"🦁": "the 🦁 roars", "𠮷": "𠮷野家", "nul": "a\0b"}, {"q": "🦁", "r": "𠮷", "s": "b"}
+    )
+    assert found.select("query_id", "doc_id").rows() == [("q", "🦁"), ("r", "𠮷"), ("s", "nul")]
+
+
+def test_query_of_many_terms_is_searched_whole(lucene, tmp_path):
+    query = " ".join(f"term{number}" for number in range(3000))
+    assert rank(lucene, tmp_path, {"d": "term2999"}, {"q": query})["doc_id"].to_list() == ["d"]
+
+
+def test_progress_ends_with_all_documents_and_queries(lucene, tmp_path):
+    told = []
+    corpus = pl.DataFrame({"doc_id": ["a", "b", "c"], "title": [""] * 3, "text": ["x"] * 3})
+    query = pl.DataFrame({"query_id": ["q"], "text": ["x"]})
+    rank_documents(
+        corpus.iter_slices(2), query, lucene=lucene, folder=tmp_path, analyzer="standard", text="text", k1=0.9, b=0.4,
+        depth=5, advance=told.append,
+    )  # fmt: skip
+    assert told == [2, 3, 4]
+
+
+@pytest.mark.parametrize("language", sorted(SENTENCES))
+def test_every_language_finds_its_sentence(lucene, tmp_path, language):
+    sentence, query, other = SENTENCES[language]
+    found = rank(
+        lucene, tmp_path, {"found": sentence, "other": other}, {"q": query}, analyzer=analyzer_of(language, {})
+    )
+    assert found["doc_id"].to_list() == ["found"]
+
+
+def test_lucene_thai_fails_before_the_first_document_and_names_the_cure(lucene, tmp_path):
+    def no_documents():
+        raise AssertionError("a document was read")
+        yield
+
+    query = pl.DataFrame({"query_id": ["q"], "text": ["ไทย"]})
+    with pytest.raises(LuceneError, match="Java that breaks Thai words for the analyzer 'lucene:th'.* Use 'newmm', or"):
+        rank_documents(
+            no_documents(), query, lucene=lucene, folder=tmp_path, analyzer="lucene:th", text="text", k1=0.9, b=0.4,
+            depth=5, advance=lambda done: None,
+        )  # fmt: skip

@@ -1,0 +1,100 @@
+"""A tiny encoder, plan and texts: enough for a real training of some steps in a second."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from support.tiny_model import write_tiny_encoder
+
+from tasks.models.encoder import Encoder
+from tasks.train.loop import LogRow, Report, train
+from tasks.train.plan import PlanStep, Sample
+from tasks.train.recipe import Recipe
+from tasks.train.tokens import TokenTable, write_tokens
+
+NUM_STEPS = 8
+COLOURS = ["red", "green", "blue", "white", "black", "grey"]
+
+RECIPE = Recipe(
+    learning_rate=1e-3,
+    warmup_share=0.25,
+    schedule="linear",
+    weight_decay=0.01,
+    temperature=0.1,
+    weighting="query",
+    max_gradient_norm=1.0,
+    precision="fp32",
+    dropout=0.1,
+    gradient_checkpointing=False,
+    seed=7,
+)
+
+QUERIES = {("en", f"q{n}"): f"what is {colour}" for n, colour in enumerate(COLOURS)}
+DOCUMENTS = {("en", f"d{n}"): f"{colour} is a colour " * (1 + n % 3) for n, colour in enumerate(COLOURS)}
+
+
+def plan() -> list[PlanStep]:
+    """Two queries a step; the second has d(n+2) as its positive and shares a document with the first."""
+
+    def sample(number: int, negatives: int) -> Sample:
+        n = number % 6
+        others = tuple(f"d{(n + 1 + k) % 6}" for k in range(negatives))
+        return Sample("en", f"q{n}", f"d{n}", others, 0.5 + n / 4)
+
+    return [PlanStep(step // 4, step, (sample(step, 2), sample(step + 2, 1))) for step in range(NUM_STEPS)]
+
+
+def tiny_encoder(folder: Path) -> Encoder:
+    """Write the encoder where it is missing, and load it."""
+    if not folder.exists():
+        write_tiny_encoder(folder, texts=[*QUERIES.values(), *DOCUMENTS.values(), "words that no text uses"])
+    return Encoder.load(folder, device="cpu")
+
+
+def tokens(encoder: Encoder, folder: Path) -> tuple[TokenTable, TokenTable]:
+    """Tokenize queries and documents."""
+    return (
+        write_tokens(
+            folder / "queries",
+            QUERIES.items(),
+            wanted=set(QUERIES),
+            tokenize=lambda texts: encoder.tokenize(texts, role="query", max_tokens=16),
+            what="queries",
+        ),
+        write_tokens(
+            folder / "documents",
+            DOCUMENTS.items(),
+            wanted=set(DOCUMENTS),
+            tokenize=lambda texts: encoder.tokenize(texts, role="document", max_tokens=16),
+            what="documents",
+        ),
+    )
+
+
+def run_training(
+    folder: Path,
+    *,
+    steps: list[PlanStep] | None = None,
+    checkpoints: str = "checkpoints",
+    report: Callable[[Report], None] = lambda report: None,
+    warn: Callable[[str], None] = lambda text: None,
+    checkpoint_steps: int = 2,
+    encoder: Encoder | None = None,
+    **recipe: object,
+) -> tuple[Encoder, list[LogRow]]:
+    """Train the tiny encoder; the recipe's values can be replaced by name."""
+    encoder = encoder or tiny_encoder(folder / "encoder")
+    queries, documents = tokens(encoder, folder / "tokens")
+    log = train(
+        encoder,
+        plan() if steps is None else steps,
+        num_steps=NUM_STEPS if steps is None else len(steps),
+        queries=queries,
+        documents=documents,
+        recipe=replace(RECIPE, **recipe),  # type: ignore[arg-type]  # the tests name real fields
+        checkpoint_folder=folder / checkpoints,
+        checkpoint_steps=checkpoint_steps,
+        report=report,
+        warn=warn,
+    )
+    return encoder, log

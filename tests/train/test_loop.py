@@ -1,0 +1,199 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from support.tiny_training import NUM_STEPS, RECIPE, plan, run_training, tiny_encoder, tokens
+
+from tasks.models.encoder import Encoder
+from tasks.train.batch import compose_batch
+from tasks.train.loop import train
+from tasks.train.losses import info_nce
+from tasks.train.plan import PlanStep, Sample
+
+
+def weights(encoder: Encoder) -> dict[str, torch.Tensor]:
+    return {name: value.detach().clone() for name, value in encoder.named_parameters()}
+
+
+def assert_same_bits(ours: Encoder, other: Encoder) -> None:
+    for (name, first), second in zip(ours.named_parameters(), other.parameters(), strict=True):
+        assert torch.equal(first, second), name
+
+
+def plain_training(folder, *, steps, recipe):
+    """One forward per text, full vocabulary, plain AdamW and clipping: slow and short."""
+    encoder = tiny_encoder(folder / "encoder").train()
+    queries, documents = tokens(encoder, folder / "plain")
+    matrices, others = [], []
+    for name, value in encoder.named_parameters():
+        (matrices if value.ndim == 2 and "embeddings" not in name else others).append(value)
+    optimizer = torch.optim.AdamW(
+        [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    )
+    losses, norms = [], []
+
+    def embed(ids):
+        return encoder(torch.tensor(ids.tolist())[None], torch.ones(1, len(ids), dtype=torch.int64))
+
+    for number, step in enumerate(steps):
+        keys = [key for sample in step.samples for key in sample.documents]
+        loss = info_nce(
+            torch.cat([embed(queries[sample.query]) for sample in step.samples]),
+            torch.cat([embed(documents[key]) for key in keys]),
+            temperature=recipe.temperature,
+            num_docs=[len(sample.documents) for sample in step.samples],
+            weight_B=torch.tensor([sample.weight for sample in step.samples]),
+            weighting=recipe.weighting,
+            ignore_BN=torch.tensor([
+                [key == sample.documents[0] for key in keys] for sample in step.samples
+            ]),
+        )  # fmt: skip
+        optimizer.zero_grad()
+        loss.backward()
+        norms.append(float(torch.nn.utils.clip_grad_norm_(encoder.parameters(), recipe.max_gradient_norm or 1e9)))
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.learning_rate_at(number, len(steps))
+        optimizer.step()
+        losses.append(loss.item())
+    return encoder, losses, norms
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"weighting": "query", "max_gradient_norm": 0.5},
+        {"weighting": "negative", "max_gradient_norm": None},
+        {"weighting": "none", "weight_decay": 0.0, "gradient_checkpointing": True},
+    ],
+)
+def test_train_equals_plain_training_with_full_vocabulary(tmp_path, changes):
+    recipe = replace(RECIPE, dropout=0.0, **changes)
+    expected, losses, norms = plain_training(tmp_path, steps=plan(), recipe=recipe)
+    encoder, log = run_training(tmp_path, dropout=0.0, **changes)
+    torch.testing.assert_close([row.loss for row in log], losses, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close([row.gradient_norm for row in log], norms, rtol=1e-3, atol=1e-4)
+    for (name, ours), plain in zip(encoder.named_parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(ours, plain, rtol=1e-3, atol=2e-4, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_train_logs_each_plan_step_and_lowers_the_loss(tmp_path):
+    _, log = run_training(tmp_path, steps=[replace(plan()[0], step=number) for number in range(10)], dropout=0.0)
+    assert [row.step for row in log] == list(range(10))
+    assert {row.language for row in log} == {"en"}
+    assert log[-1].loss < 0.5 * log[0].loss
+    assert log[0].learning_rate == pytest.approx(1e-3 / 2)  # 2 of 10 steps rise
+
+
+def test_train_leaves_unused_embedding_rows_alone(tmp_path):
+    before = tiny_encoder(tmp_path / "encoder")
+    encoder, _ = run_training(tmp_path)
+    queries, documents = tokens(before, tmp_path / "again")
+    used = set(queries.tokens.tolist()) | set(documents.tokens.tolist())
+    old, new = (one.backbone.get_input_embeddings().weight for one in (before, encoder))
+    assert old.shape == new.shape
+    changed = {row for row in range(len(old)) if not torch.equal(old[row], new[row])}
+    assert changed == used
+
+
+def test_train_repeats_bit_for_bit_and_changes_with_the_seed(tmp_path):
+    first, log = run_training(tmp_path, checkpoints="a")
+    torch.rand(5)  # the caller's random state plays no part
+    second, again = run_training(tmp_path, checkpoints="b", checkpoint_steps=3)
+    assert log == again
+    assert_same_bits(first, second)
+    _, other = run_training(tmp_path, checkpoints="c", seed=8)
+    assert other != log
+
+
+def test_train_leaves_the_callers_random_state_alone(tmp_path):
+    encoder = tiny_encoder(tmp_path / "encoder")
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    run_training(tmp_path, encoder=encoder)
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_train_ignores_order_of_texts_within_a_chunk(tmp_path, monkeypatch):
+    _, log = run_training(tmp_path, checkpoints="a", dropout=0.0)
+    monkeypatch.setattr("tasks.train.loop._CHUNK_TOKENS", {"cpu": 1})  # one text at a time
+    _, single = run_training(tmp_path, checkpoints="b", dropout=0.0)
+    torch.testing.assert_close([row.loss for row in single], [row.loss for row in log], rtol=1e-4, atol=1e-5)
+
+
+def test_train_reports_each_step(tmp_path):
+    reports = []
+    _, log = run_training(tmp_path, report=reports.append)
+    assert [report.num_done for report in reports] == list(range(1, NUM_STEPS + 1))
+    assert [report.row for report in reports] == log
+    assert all(report.num_queries == 2 and report.num_tokens > 20 for report in reports)
+
+
+def test_train_sets_dropout_of_every_layer(tmp_path):
+    encoder, _ = run_training(tmp_path, dropout=0.3)
+    assert {module.p for module in encoder.modules() if isinstance(module, torch.nn.Dropout)} == {0.3}
+    assert not encoder.training
+
+
+def test_bf16_trains_float32_weights_close_to_fp32(tmp_path):
+    full, log = run_training(tmp_path, checkpoints="a", dropout=0.0)
+    encoder, reduced = run_training(tmp_path, checkpoints="b", dropout=0.0, precision="bf16")
+    assert {value.dtype for value in encoder.parameters()} == {torch.float32}
+    assert reduced != log
+    assert reduced[0].loss == pytest.approx(log[0].loss, abs=0.05)
+
+
+def test_batch_embeds_a_shared_document_once(tmp_path):
+    encoder = tiny_encoder(tmp_path / "encoder")
+    samples = (Sample("en", "q0", "d0", ("d1", "d2"), 1.0), Sample("en", "q1", "d1", ("d2",), 2.0))
+    new_id = torch.arange(encoder.tokenizer.get_vocab_size()).numpy()
+    batch = compose_batch(PlanStep(0, 0, samples), *tokens(encoder, tmp_path), new_id=new_id, pad_id=encoder.pad_id)
+    assert len(batch.token_ids) == 2 + 3
+    assert batch.doc_N.tolist() == [2, 3, 4, 3, 4]
+    assert batch.num_docs == [3, 2]
+    assert batch.ignore_BN.tolist() == [[False] * 5, [False, True, False, False, False]]
+
+
+def test_rejects_plan_without_steps(tmp_path):
+    with pytest.raises(ValueError, match="batch plan with steps, got none"):
+        run_training(tmp_path, steps=[])
+
+
+@pytest.mark.parametrize(("num_steps", "message"), [(9, "expected 9 steps in the plan, got 8"), (7, "0..6, got 7")])
+def test_rejects_plan_of_another_length(tmp_path, num_steps, message):
+    encoder = tiny_encoder(tmp_path / "encoder")
+    queries, documents = tokens(encoder, tmp_path)
+    with pytest.raises(ValueError, match=message):
+        train(
+            encoder,
+            plan(),
+            num_steps=num_steps,
+            queries=queries,
+            documents=documents,
+            recipe=RECIPE,
+            checkpoint_folder=tmp_path / "checkpoints",
+            checkpoint_steps=100,
+            report=lambda report: None,
+            warn=lambda text: None,
+        )
+
+
+@pytest.mark.parametrize("where", ["loss", "gradient"])
+def test_rejects_loss_or_gradient_that_is_not_finite(tmp_path, monkeypatch, where):
+    def broken(query_BD, doc_ND, **rest):
+        loss = info_nce(query_BD, doc_ND, **rest)
+        return loss * math.inf if where == "loss" else (loss.detach() + 0 * (query_BD.sum() - query_BD.sum()).sqrt())
+
+    monkeypatch.setattr("tasks.train.loop.info_nce", broken)
+    with pytest.raises(RuntimeError, match=r"epoch 0 step 0: expected a finite loss and gradient.* queries q0, q2"):
+        run_training(tmp_path)
+
+
+def test_names_the_settings_when_memory_runs_out(tmp_path, monkeypatch):
+    def full(*_args, **_rest):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("tasks.train.loop.info_nce", full)
+    with pytest.raises(RuntimeError, match=r"step 0: .* plan_batches\.batch_size or train\.max_document_tokens"):
+        run_training(tmp_path)

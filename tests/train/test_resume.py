@@ -1,0 +1,101 @@
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from support.tiny_training import NUM_STEPS, run_training
+
+KILLED_RUN = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from support.tiny_training import run_training
+
+torch.set_num_threads(1)
+
+def report(report):
+    if report.num_done == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+run_training(Path(sys.argv[1]), report=report)
+"""
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+def interrupt(folder: Path, *, after: int, **rest) -> None:
+    def report(report):
+        if report.num_done == after:
+            raise Killed("at a step's end")
+
+    with pytest.raises(Killed, match="at a step's end"):
+        run_training(folder, report=report, **rest)
+
+
+def assert_same_as_undisturbed(folder: Path, *, first_step: int, warnings: list[str] | None = None) -> None:
+    expected, expected_log = run_training(folder, checkpoints="undisturbed")
+    done: list[int] = []
+    found: list[str] = []
+    encoder, log = run_training(folder, report=lambda report: done.append(report.num_done), warn=found.append)
+    assert done == list(range(first_step, NUM_STEPS + 1))
+    assert log == expected_log
+    for (name, ours), undisturbed in zip(encoder.named_parameters(), expected.parameters(), strict=True):
+        assert torch.equal(ours, undisturbed), name
+    assert len(found) == len(warnings or [])
+    for text, expected_part in zip(found, warnings or [], strict=True):
+        assert expected_part in text
+
+
+@pytest.mark.parametrize(("after", "first_step"), [(1, 1), (3, 3), (8, 7)])
+def test_resumed_run_equals_undisturbed_bit_for_bit(tmp_path, after, first_step):
+    interrupt(tmp_path, after=after)  # checkpoints every 2 steps, written after the report
+    assert_same_as_undisturbed(tmp_path, first_step=first_step)
+
+
+def test_resumed_twice_equals_undisturbed(tmp_path):
+    interrupt(tmp_path, after=3)
+    interrupt(tmp_path, after=7)
+    assert_same_as_undisturbed(tmp_path, first_step=7)
+
+
+def test_resume_uses_the_older_checkpoint_when_the_newest_is_damaged(tmp_path):
+    interrupt(tmp_path, after=7)
+    newest = max((tmp_path / "checkpoints").iterdir())
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(bytes(content))
+    assert_same_as_undisturbed(tmp_path, first_step=5, warnings=["passed over as damaged"])
+
+
+def test_starts_over_when_the_checkpoints_are_of_another_recipe(tmp_path):
+    interrupt(tmp_path, after=3, seed=99)
+    assert_same_as_undisturbed(tmp_path, first_step=1, warnings=["made with the settings"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_run_killed_by_sigkill_resumes_bit_for_bit(tmp_path):
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_RUN, str(tmp_path)], env={"PYTHONPATH": ":".join(sys.path)}, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert_same_as_undisturbed(tmp_path, first_step=5)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_loop_imports_no_polars_prefect_or_storage():
+    listing = "import sys, tasks.train.loop; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", listing],
+        env={"PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout.split()
+    assert "torch" in loaded
+    assert not {"polars", "prefect", "storage", "pydantic", "fsspec"} & set(loaded)

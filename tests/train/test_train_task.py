@@ -1,0 +1,206 @@
+"""The stage on a store: built, cached, rebuilt; and what its folder is worth in other libraries."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from support.loom import SURROUNDINGS
+from support.tiny_training import DOCUMENTS, NUM_STEPS, QUERIES, plan, tiny_encoder
+from transformers import AutoModel, AutoTokenizer
+
+import storage
+from tasks.build import build, state
+from tasks.models.encoder import Encoder
+from tasks.stage import Job, Step, stage
+from tasks.train import loop
+from tasks.train.config import TrainConfig
+from tasks.train.task import train_encoder
+
+CONFIG = TrainConfig(learning_rate=1e-3, temperature=0.1, max_query_tokens=16, max_document_tokens=16)
+TEXTS = ["what is red", "blue is a colour", "green"]
+
+
+@stage(produces="queries")
+def make_queries(job: Job) -> None:
+    """Write the queries, and one that the plan does not have."""
+    texts = {**{name: text for (_, name), text in QUERIES.items()}, "unplanned": "what is it"}
+    frame = pl.DataFrame({"query_id": list(texts), "text": list(texts.values())})
+    job.out.write(frame.with_columns(split=pl.lit("train"), origin=pl.lit("given"), parent=pl.lit(None, pl.String)))
+
+
+@stage(produces="corpus")
+def make_corpus(job: Job, *, leave_out: str) -> None:
+    """Write the documents in two parts."""
+    names = [name for _, name in DOCUMENTS if name != leave_out]
+    frame = pl.DataFrame(
+        {"doc_id": names, "title": ["colours"] * len(names), "text": [DOCUMENTS["en", n] for n in names]}
+    )
+    job.out.write(frame[:2])
+    job.out.write(frame[2:])
+
+
+@stage(produces="batch_plan")
+def make_plan(job: Job) -> None:
+    """Write the plan."""
+    rows = [
+        {
+            "epoch": step.epoch,
+            "step": step.step,
+            "slot": slot,
+            "query_id": sample.query_id,
+            "positive": sample.positive,
+            "negatives": list(sample.negatives),
+            "language": sample.language,
+            "topic": 0,
+            "weight": sample.weight,
+        }
+        for step in plan()
+        for slot, sample in enumerate(step.samples)
+    ]
+    job.out.write(pl.DataFrame(rows))
+
+
+@stage(produces="encoder")
+def make_encoder(job: Job) -> None:
+    """Write the tiny encoder."""
+    tiny_encoder(job.scratch / "model")
+    job.out.add_folder(job.scratch / "model", "model")
+
+
+def training(root: str, *, leave_out: str = "", **config: object) -> Step:
+    inputs = {
+        "queries": {"en": make_queries("en")},
+        "corpus": {"en": make_corpus("en", leave_out=leave_out)},
+        "batch_plan": make_plan(),
+        "encoder": make_encoder(),
+    }
+    step = train_encoder(**inputs, text="title_and_text", config=CONFIG.model_copy(update=config))
+    for needed in step.inputs.values():
+        if not state(needed, root).cached:
+            build(needed, root, SURROUNDINGS)
+    return step
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> tuple[str, Step]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    root = str(tmp_path_factory.mktemp("store"))
+    step = training(root)
+    build(step, root, SURROUNDINGS)
+    torch.set_num_threads(threads)
+    return root, step
+
+
+@pytest.fixture(scope="module")
+def model(trained) -> Path:
+    root, step = trained
+    return storage.folder(step.ref(root)) / "model"
+
+
+def test_log_has_a_row_per_step(trained):
+    root, step = trained
+    log = storage.read(step.ref(root))
+    assert log["step"].to_list() == list(range(NUM_STEPS))
+    assert log["epoch"].to_list() == [0] * 4 + [1] * 4
+    assert log["language"].unique().to_list() == ["en"]
+    assert log["examples_per_second"].null_count() == NUM_STEPS
+    assert log["loss"].is_finite().all()
+    assert state(step, root).cached
+
+
+def test_training_moved_the_vectors(model, tmp_path):
+    ours = Encoder.load(model, device="cpu").embed(TEXTS, role="query", max_tokens=16, batch_tokens=64)
+    before = tiny_encoder(tmp_path / "encoder").embed(TEXTS, role="query", max_tokens=16, batch_tokens=64)
+    assert np.abs(ours - before).max() > 0.01
+
+
+@pytest.mark.slow  # its import takes seconds
+@pytest.mark.timeout(300)
+def test_sentence_transformers_gives_the_same_vectors(model):
+    sentence_transformers = pytest.importorskip("sentence_transformers", reason="installed with the test extra")
+    ours = Encoder.load(model, device="cpu")
+    theirs = sentence_transformers.SentenceTransformer(str(model), device="cpu")
+    for role in ("query", "document"):
+        np.testing.assert_allclose(
+            theirs.encode(TEXTS, prompt_name=role),
+            ours.embed(TEXTS, role=role, max_tokens=128, batch_tokens=64),
+            atol=1e-5,
+        )
+
+
+def test_transformers_gives_the_same_vectors(model):
+    tokenizer, network = AutoTokenizer.from_pretrained(model), AutoModel.from_pretrained(model).eval()
+    inputs = tokenizer(["query: " + text for text in TEXTS], padding=True, return_tensors="pt")
+    with torch.no_grad():
+        hidden = network(**inputs).last_hidden_state
+    mask = inputs["attention_mask"][..., None]
+    mean = torch.nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1)
+    ours = Encoder.load(model, device="cpu").embed(TEXTS, role="query", max_tokens=128, batch_tokens=64)
+    np.testing.assert_allclose(mean.numpy(), ours, atol=1e-5)
+
+
+def test_weights_are_float32_safetensors_of_the_full_vocabulary(model):
+    assert {file.name for file in model.rglob("*.safetensors")} == {"model.safetensors"}
+    network = AutoModel.from_pretrained(model)
+    assert network.dtype == torch.float32
+    assert len(network.get_input_embeddings().weight) == json.loads((model / "config.json").read_text())["vocab_size"]
+
+
+def test_same_inputs_give_the_same_bytes(trained, tmp_path):
+    root, step = trained
+    again = training(str(tmp_path), checkpoint_steps=3)  # where checkpoints are made plays no part
+    assert again.fingerprint == step.fingerprint
+    build(again, str(tmp_path), SURROUNDINGS)
+    assert storage.load(again.ref(str(tmp_path))).content == storage.load(step.ref(root)).content
+
+
+def test_killed_build_goes_on_and_gives_the_same_bytes(trained, tmp_path, monkeypatch):
+    root, step = trained
+    other = str(tmp_path)
+    again = training(other, checkpoint_steps=2)
+    seen: list[int] = []
+
+    def dying(total: int, unit: str):
+        return _Bar(seen, dies_at=5)
+
+    with pytest.raises(KeyboardInterrupt, match="step 5"):
+        build(again, other, dataclasses.replace(SURROUNDINGS, progress=dying))
+    monkeypatch.setattr("tasks.train.tokens.write_tokens", None)  # nothing is tokenized again
+    build(again, other, dataclasses.replace(SURROUNDINGS, progress=lambda total, unit: _Bar(seen)))
+    assert seen == [1, 2, 3, 4, 5, 5, 6, 7, 8]
+    assert storage.load(again.ref(other)).content == storage.load(step.ref(root)).content
+
+
+def test_text_that_the_corpus_lacks_is_an_error_and_writes_nothing(tmp_path):
+    step = training(str(tmp_path), leave_out="d3")
+    with pytest.raises(ValueError, match=r"batch plan's documents, got none for 1, first 'd3' \(en\)"):
+        build(step, str(tmp_path), SURROUNDINGS)
+    assert storage.find(step.ref(str(tmp_path))) is None
+
+
+def test_settings_have_a_field_for_each_part_of_the_recipe():
+    recipe = {field.name for field in dataclasses.fields(loop.Recipe)}
+    assert set(TrainConfig.model_fields) - recipe == {"max_query_tokens", "max_document_tokens", "checkpoint_steps"}
+
+
+class _Bar:
+    """A progress bar that may end the process."""
+
+    def __init__(self, seen: list[int], dies_at: int | None = None) -> None:
+        self._seen, self._dies_at = seen, dies_at
+
+    def __enter__(self):
+        return self._advance
+
+    def __exit__(self, *_):
+        return None
+
+    def _advance(self, done: int) -> None:
+        self._seen.append(done)
+        if done == self._dies_at:
+            raise KeyboardInterrupt(f"step {done}")
