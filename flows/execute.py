@@ -20,7 +20,9 @@ from flows.pipeline import Pipeline, Planned
 from flows.progress import Bars, log_progress
 from storage import DamagedDataset, DatasetRef
 from tasks.build import Surroundings, build, state
-from tasks.stage import Step
+from tasks.stage import Step, deferred
+
+torch = deferred("torch")  # only a step that runs a network needs it
 
 BARS: list[Bars] = []  # the command line's bars while it runs a pipeline in this process
 
@@ -116,7 +118,7 @@ class Execution:
         log = logging.getLogger(f"polyloom.{step.stage.name}")
         draw = functools.partial(BARS[-1].draw, str(step)) if BARS else functools.partial(log_progress, log, str(step))
         return Surroundings(
-            device=self.resources.device,
+            device=_device(self.resources.device) if step.stage.resource == "model" else "cpu",
             batch_tokens=self.resources.batch_tokens,
             threads=os.cpu_count() or 1,
             progress=draw,
@@ -132,3 +134,9 @@ def bars(drawn: Bars) -> Iterator[None]:
             yield
     finally:
         BARS.remove(drawn)
+
+
+def _device(wanted: str) -> str:
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return wanted

@@ -6,14 +6,16 @@ import ir_measures
 import polars as pl
 
 ALL = "all"
-METRICS_SCHEMA: dict[str, type[pl.DataType]] = {
-    "system": pl.String,
-    "language": pl.String,
-    "metric": pl.String,
-    "query_id": pl.String,
-    "value": pl.Float64,
-    "num_queries": pl.Int32,
-}
+METRICS_SCHEMA = pl.Schema(
+    {
+        "system": pl.String(),
+        "language": pl.String(),
+        "metric": pl.String(),
+        "query_id": pl.String(),
+        "value": pl.Float64(),
+        "num_queries": pl.Int32(),
+    }
+)
 
 
 def measure_language(run: pl.DataFrame, qrels: pl.DataFrame, *, metrics: Sequence[str]) -> pl.DataFrame:
@@ -66,7 +68,7 @@ def summarise(per_query: Mapping[str, pl.DataFrame], *, system: str) -> pl.DataF
     overall = means.group_by("system", "metric", maintain_order=True).agg(
         pl.col("value").mean(), pl.col("num_queries").sum(), language=pl.lit(ALL), query_id=pl.lit(ALL)
     )
-    return pl.concat([part.select(columns).cast(dict(METRICS_SCHEMA)) for part in (overall, means, rows)])
+    return pl.concat([part.select(columns).cast(METRICS_SCHEMA) for part in (overall, means, rows)])
 
 
 def _parse(name: str) -> ir_measures.Measure:

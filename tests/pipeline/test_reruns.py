@@ -1,0 +1,149 @@
+"""The promise of the project: after a change, exactly what depends on it is built."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.prefect, pytest.mark.timeout(400)]
+
+
+def kinds(answer, status="built"):
+    return {entry["kind"] for entry in answer["stages"] if entry["status"] == status}
+
+
+def stages(answer, status="built"):
+    return {entry["stage"] for entry in answer["stages"] if entry["status"] == status}
+
+
+def test_first_run_builds_every_stage_and_measures_three_systems(built):
+    _, answer = built
+    assert kinds(answer, "cached") == set()
+    assert stages(answer) == {"ingest", "retrieve", "denoise", "plan_batches", "train", "evaluate"}
+    found = {(row["system"], row["language"], row["metric"]) for row in answer["metrics"]}
+    expected = {
+        (system, language, metric)
+        for system in ("bm25", "untrained", "trained")
+        for language in ("en", "sw", "all")
+        for metric in ("nDCG@10", "R@100")
+    }
+    assert found == expected
+    assert all(0 <= row["value"] <= 1 for row in answer["metrics"])
+
+
+def test_mean_is_the_plain_mean_over_languages(built):
+    values = {(row["system"], row["language"], row["metric"]): row["value"] for row in built[1]["metrics"]}
+    for system in ("bm25", "untrained", "trained"):
+        mean = (values[system, "en", "nDCG@10"] + values[system, "sw", "nDCG@10"]) / 2
+        assert values[system, "all", "nDCG@10"] == pytest.approx(mean)
+
+
+def test_second_run_is_cached_and_loads_no_model_and_no_prefect(built):
+    loom, first = built
+    environment = {name: value for name, value in loom.environment.items() if not name.startswith("PREFECT_API")}
+    command = [sys.executable, "-X", "importtime", "-m", "flows", "run", "tiny.yaml", "--json", "again.json"]
+    done = subprocess.run(command, cwd=loom.folder, env=environment, capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "|" in line}
+    assert not imported & {"torch", "transformers", "prefect", "faiss", "pyserini", "sklearn"}
+    assert "polars" in imported
+    again = loom.folder / "again.json"
+    assert '"built"' not in again.read_text()
+    assert again.read_text().count('"cached"') == 2 * len(first["stages"])  # status and reason of each
+
+
+def test_cached_run_is_recorded_where_a_prefect_api_is_set_up(built):
+    loom, _ = built
+    assert kinds(loom.run("tiny.yaml")) == set()
+
+
+def test_changed_plan_seed_builds_plan_training_and_evaluation_of_the_trained(built):
+    loom, first = built
+    answer = loom.run("tiny.yaml", "--set", "plan_batches.seed=7")
+    assert stages(answer) == {"plan_batches", "train", "evaluate"}
+    assert kinds(answer) == {"batch_plan", "training_log", "embeddings", "candidates", "run", "metrics"}
+    assert {entry["kind"] for entry in answer["stages"] if entry["stage"] == "plan_batches"} == {"topics", "batch_plan"}
+    before = {row["system"]: row["value"] for row in first["metrics"] if row["language"] == "all"}
+    after = {row["system"]: row["value"] for row in answer["metrics"] if row["language"] == "all"}
+    assert (after["bm25"], after["untrained"]) == (before["bm25"], before["untrained"])
+    metrics = [entry["status"] for entry in answer["stages"] if entry["kind"] == "metrics"]
+    assert sorted(metrics) == ["built", "cached", "cached"]
+
+
+def test_changed_threshold_computes_no_score_again_before_training(built):
+    loom, _ = built
+    answer = loom.run("tiny.yaml", "--set", "denoise.max_probability=0.05")
+    names = [entry["kind"] for entry in answer["stages"]]
+    before_training = answer["stages"][: names.index("training_log")]
+    assert {entry["kind"] for entry in before_training if entry["status"] == "built"} == {
+        "hard_negatives",
+        "batch_plan",
+    }
+
+
+def test_added_language_leaves_the_other_languages_cached(built):
+    loom, _ = built
+    answer = loom.run("tiny.yaml", "--set", "languages=[en,sw,fi]", "--until", "retrieve")
+    assert {entry["partition"] for entry in answer["stages"] if entry["status"] == "built"} == {"fi"}
+
+
+def test_corrupted_byte_is_reported_with_its_path_and_rebuilt(built):
+    loom, first = built
+    entry = next(entry for entry in first["stages"] if entry["kind"] == "fused" and entry["partition"] == "sw")
+    part = next((loom.folder / "data" / "fused" / "sw" / entry["fingerprint"]).glob("part-*.parquet"))
+    content = bytearray(part.read_bytes())
+    content[len(content) // 2] ^= 1
+    part.write_bytes(bytes(content))
+    output = loom("run", "tiny.yaml", "--json", "run.json")
+    assert part.name in output.replace("\n", "").replace(" ", "")
+    again = loom.run("tiny.yaml")
+    assert kinds(again) == set()
+    assert {e["content"] for e in again["stages"]} == {e["content"] for e in first["stages"]}
+
+
+def test_plan_says_what_would_be_built_and_runs_nothing(built):
+    loom, _ = built
+    output = loom("plan", "tiny.yaml", "--set", "plan_batches.seed=99")
+    assert "build: not built" in output
+    assert "0 of" in loom("plan", "tiny.yaml")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["show", "batch_plan", "--head", "2"], ["query_id", "negatives"]),
+        (["show", "hard_negatives/sw", "--schema"], ["decision", "seconds", "peak_memory_bytes"]),
+        (["show", "hard_negatives/sw", "--lineage"], ["raw_scores", "corpus", "ingest"]),
+        (["show", "qrels/en", "--sql", "SELECT COUNT(*) AS judgements FROM qrels"], ["judgements"]),
+        (["ls", "metrics"], ["metrics/all", "3 datasets"]),
+    ],
+)
+def test_looks_into_datasets(built, arguments, words):
+    output = built[0](*arguments)
+    for word in words:
+        assert word in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "nothing.yaml"], "expected a YAML file, got none"),
+        (["run", "tiny.yaml", "--set", "train.rate=1"], "train.rate: Extra inputs are not permitted"),
+        (["run", "tiny.yaml", "--set", "languages=[en,xx]"], "languages.1: Input should be 'ar'"),
+        (["run", "tiny.yaml", "--until", "dinner"], "expected one of ingest, retrieve"),
+        (["show", "corpus/fr"], "found none"),
+        (["show", "qrels", "--sql", "SELECT nothing FROM qrels"], "--sql: expected a query"),
+    ],
+)
+def test_wrong_input_ends_in_one_clear_line(built, arguments, message):
+    output = built[0](*arguments, code=1)
+    assert message in output
+    assert "Traceback" not in output
+
+
+def test_relative_root_is_kept_by_dataset_paths(built):
+    loom, first = built
+    entry = first["stages"][0]
+    assert Path(loom.folder, "data", entry["kind"], entry["partition"], entry["fingerprint"], "manifest.json").is_file()
+    assert os.listdir(loom.folder / "data")
