@@ -1,5 +1,6 @@
 """Promise one language's ingest: files or atlas -> Steps of corpus, queries, qrels, truth and quarantine."""
 
+import importlib.metadata
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 
@@ -67,15 +68,11 @@ def ingest(config: IngestConfig, language: str, memo: MutableMapping[str, str]) 
 
 
 def _generated(config: IngestConfig, language: str) -> Ingested:
+    # Babel brings the facts, so its version is an input like a file's digest.
+    facts = {"language": language, "config": config.atlas, "babel": importlib.metadata.version("babel")}
     return Ingested(
-        corpus=generate_corpus(language, language=language, config=config.atlas),
-        queries=generate_queries(
-            language,
-            language=language,
-            config=config.atlas,
-            validation_share=config.validation_share,
-            seed=config.seed,
-        ),
-        qrels=generate_qrels(language, language=language, config=config.atlas),
-        truth=generate_truth(language, language=language, config=config.atlas),
+        corpus=generate_corpus(language, **facts),
+        queries=generate_queries(language, **facts, validation_share=config.validation_share, seed=config.seed),
+        qrels=generate_qrels(language, **facts),
+        truth=generate_truth(language, **facts),
     )

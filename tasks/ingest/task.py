@@ -86,26 +86,28 @@ def quarantine_rows(
 
 
 @stage(produces="corpus")
-def generate_corpus(job: Job, *, language: str, config: AtlasConfig) -> None:
+def generate_corpus(job: Job, *, language: str, config: AtlasConfig, babel: str) -> None:
     """Generate the documents of atlas."""
     job.out.write(_atlas(language, config).corpus)
 
 
 @stage(produces="queries")
-def generate_queries(job: Job, *, language: str, config: AtlasConfig, validation_share: float, seed: int) -> None:
+def generate_queries(
+    job: Job, *, language: str, config: AtlasConfig, babel: str, validation_share: float, seed: int
+) -> None:
     """Generate the queries of atlas and hold a share of train out as validation."""
     generated = _atlas(language, config).queries
     job.out.write(questions.hold_out_validation(generated, share=validation_share, seed=seed))
 
 
 @stage(produces="qrels")
-def generate_qrels(job: Job, *, language: str, config: AtlasConfig) -> None:
+def generate_qrels(job: Job, *, language: str, config: AtlasConfig, babel: str) -> None:
     """Generate the judgements of atlas, which leave many a relevant document out."""
     job.out.write(_atlas(language, config).qrels)
 
 
 @stage(produces="truth")
-def generate_truth(job: Job, *, language: str, config: AtlasConfig) -> None:
+def generate_truth(job: Job, *, language: str, config: AtlasConfig, babel: str) -> None:
     """List the relevant documents that the judgements of atlas leave out."""
     job.out.write(_atlas(language, config).truth)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import polars as pl
 
+from tasks.models.texts import document_text
 from tasks.retrieve.analyzers import THAI_WORDS
 from tasks.retrieve.lucene import Lucene
-from tasks.retrieve.text import document_text
 from tasks.retrieve.thai import segment_thai
 
 SYSTEM = "bm25"

@@ -13,9 +13,9 @@ from tasks.stage import Job, deferred, stage
 
 if TYPE_CHECKING:
     from tasks.models import encoder as encoders
+    from tasks.models import texts
     from tasks.retrieve import bm25, embed, fuse, lucene
     from tasks.retrieve import search as dense
-    from tasks.retrieve import text as texts
 else:
     bm25 = deferred("tasks.retrieve.bm25")
     dense = deferred("tasks.retrieve.search")
@@ -23,7 +23,7 @@ else:
     encoders = deferred("tasks.models.encoder")
     fuse = deferred("tasks.retrieve.fuse")
     lucene = deferred("tasks.retrieve.lucene")
-    texts = deferred("tasks.retrieve.text")
+    texts = deferred("tasks.models.texts")
 
 
 @stage(produces="candidates", resource="jvm")

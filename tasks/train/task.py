@@ -15,8 +15,10 @@ from tasks.train.config import TrainConfig
 
 if TYPE_CHECKING:
     from tasks.models import encoder as encoders
+    from tasks.models import texts as document_texts
     from tasks.train import loop, plan, recipe, speed, texts, tokens
 else:
+    document_texts = deferred("tasks.models.texts")
     encoders = deferred("tasks.models.encoder")
     loop = deferred("tasks.train.loop")
     plan = deferred("tasks.train.plan")
@@ -57,7 +59,7 @@ def train_encoder(
         corpus,
         texts.wanted_documents(scan(batch_plan)),
         id_column="doc_id",
-        text=texts.document_text(text),
+        text=document_texts.document_text(text),
         tokenize=partial(network.tokenize, role="document", max_tokens=config.max_document_tokens),
     )
     num_steps = texts.count_steps(scan(batch_plan))

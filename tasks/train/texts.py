@@ -1,13 +1,10 @@
 """Which texts a batch plan needs, and those texts out of the parts of a dataset."""
 
 from collections.abc import Iterable, Iterator
-from typing import Literal
 
 import polars as pl
 
 from tasks.train.plan import Key
-
-DocumentText = Literal["title_and_text", "text"]
 
 
 def wanted_queries(plan: pl.LazyFrame) -> set[Key]:
@@ -24,18 +21,6 @@ def wanted_documents(plan: pl.LazyFrame) -> set[Key]:
 def count_steps(plan: pl.LazyFrame) -> int:
     """Count the steps of a batch plan."""
     return int(plan.select(pl.struct("epoch", "step").n_unique()).collect().item())
-
-
-def document_text(text: DocumentText) -> pl.Expr:
-    """Make a document's text of title and text as the retriever does, or training would see other documents.
-
-    Args:
-        text: `title_and_text` puts the title on a line of its own before the text, where there is one; or `text`.
-    """
-    if text == "text":
-        return pl.col("text")
-    titled = pl.concat_str("title", pl.lit("\n"), "text")
-    return pl.when(pl.col("title").str.strip_chars() == "").then(pl.col("text")).otherwise(titled)
 
 
 def select_texts(

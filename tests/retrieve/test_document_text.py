@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from tasks.retrieve.text import document_text
+from tasks.models.texts import document_text
 from tasks.retrieve.thai import segment_thai
 
 CORPUS = pl.DataFrame({"title": ["Nairobi", " ", ""], "text": ["a city", "no title", "none"]})

@@ -1,8 +1,6 @@
 import polars as pl
-import pytest
 
-from tasks.retrieve import text as retrieve_text
-from tasks.train.texts import count_steps, document_text, select_texts, wanted_documents, wanted_queries
+from tasks.train.texts import count_steps, select_texts, wanted_documents, wanted_queries
 
 PLAN = pl.LazyFrame(
     {
@@ -34,10 +32,3 @@ def test_selects_wanted_texts_of_the_language_in_the_order_of_the_parts():
         parts, {("fi", "a"), ("fi", "c"), ("sw", "b")}, language="fi", id_column="doc_id", text=pl.col("text")
     )
     assert list(found) == [(("fi", "c"), "z"), (("fi", "a"), "x")]
-
-
-@pytest.mark.parametrize(("setting", "expected"), [("text", ["x", "y", "z"]), ("title_and_text", ["T\nx", "y", "z"])])
-def test_document_text_is_that_of_the_retriever(setting, expected):
-    ours = CORPUS.select(text=document_text(setting))["text"].to_list()
-    assert ours == expected
-    assert ours == CORPUS.select(text=retrieve_text.document_text(setting))["text"].to_list()

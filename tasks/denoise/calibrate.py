@@ -1,0 +1,207 @@
+"""Raw scores -> probabilities: Platt's logistic curve per language, fitted on judged pairs.
+
+What a probability means. The share of positives among judged pairs says how people judged, not how many of a query's
+candidates answer it (one language of MIRACL has 18 judged negatives for 3,000 positives). So both classes are weighed
+to a stated share `prior` of relevant ones: the probability is P(relevant | raw score) for a pair out of a pool in
+which that share is relevant, the same in every language.
+
+Where the negatives come from. A language with too few judged pairs of a class takes the pairs of all languages; where
+those too have too few judged negatives, presumed negatives (unjudged candidates of middling rank) stand in for them.
+"""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+_NEWTON_STEPS = 100
+_RIDGE = 1e-3  # on the standardised slope: keeps it finite where the classes part completely
+JUDGED, POOLED, PRESUMED = "judged", "pooled", "presumed"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Probability = 1 / (1 + exp(-(slope * raw + intercept))), and the pairs that it was fitted on."""
+
+    slope: float
+    intercept: float
+    fitted_on: str
+    num_positive: int
+    num_negative: int
+
+    def to_dict(self) -> dict[str, float | int | str]:
+        """As JSON takes it."""
+        return asdict(self)
+
+
+def fit_curve(raw_N: NDArray[np.float64], is_relevant_N: NDArray[np.bool_], *, prior: float) -> tuple[float, float]:
+    """Fit a rising logistic curve by Newton's method.
+
+    Args:
+        raw_N: scores of pairs, any scale.
+        is_relevant_N: which of them are relevant; at least one of each kind.
+        prior: share of relevant pairs that the curve is to assume, 0..1, exclusive.
+
+    Returns:
+        slope (0 or more: a higher score never means a lower probability) and intercept.
+
+    Raises:
+        ValueError: a class is empty, or `prior` is not between 0 and 1.
+
+    Source: Platt 1999, targets smoothed as there (Lin, Lin, Weng 2007); class weights are ours.
+    """
+    num_positive, num_negative = int(is_relevant_N.sum()), int((~is_relevant_N).sum())
+    if not num_positive or not num_negative:
+        raise ValueError(
+            f"calibration: expected relevant and non-relevant pairs, got {num_positive} and {num_negative}. "
+            "Judge more pairs, or lower denoise.calibrate.presumed_from_rank."
+        )
+    if not 0.0 < prior < 1.0:
+        raise ValueError(f"denoise.calibrate.prior: expected a share between 0 and 1, got {prior}. Correct it.")
+    high, low = (num_positive + 1) / (num_positive + 2), 1 / (num_negative + 2)
+    target_N = np.where(is_relevant_N, high, low)
+    # weights sum to N, so that the ridge weighs little where there is much data
+    weight_N = len(raw_N) * np.where(is_relevant_N, prior / num_positive, (1.0 - prior) / num_negative)
+    centre, scale = float(raw_N.mean()), float(raw_N.std()) or 1.0
+    design_N2 = np.stack([(raw_N - centre) / scale, np.ones_like(raw_N)], axis=1)
+    slope, intercept = _newton(design_N2, target_N, weight_N)
+    if slope < 0.0:
+        share = float((weight_N * target_N).sum() / weight_N.sum())
+        return 0.0, float(np.log(share / (1.0 - share)))
+    return slope / scale, intercept - slope * centre / scale
+
+
+def probability(raw: NDArray[np.float64], *, slope: float, intercept: float) -> NDArray[np.float64]:
+    """Read the curve at some scores."""
+    values: NDArray[np.float64] = 0.5 * (1.0 + np.tanh(0.5 * (slope * raw + intercept)))  # never overflows
+    return values
+
+
+def fit_curves(
+    judged: pl.DataFrame, presumed: pl.DataFrame, *, prior: float, min_positive: int, min_negative: int
+) -> dict[str, Curve]:
+    """Fit each language's curve.
+
+    Args:
+        judged: language, raw, relevance: every judged pair that has a score.
+        presumed: language, raw: unjudged candidates that stand in for negatives where even all languages together
+            have fewer than `min_negative`.
+        prior: see the module.
+        min_positive: a language with fewer judged relevant pairs takes those of all languages.
+        min_negative: the same for judged non-relevant pairs.
+
+    Returns:
+        Language -> Curve, for every language of `judged` or `presumed`, in alphabetical order.
+
+    Raises:
+        ValueError: no relevant pair in any language, or no negative of any kind.
+    """
+    languages = sorted(set(judged["language"]) | set(presumed["language"]))
+    labelled = judged.select("language", "raw", is_relevant=pl.col("relevance") > 0)
+    pooled, pooled_name = labelled, POOLED
+    if (~labelled["is_relevant"]).sum() < min_negative:
+        extra = presumed.select("language", "raw", is_relevant=pl.lit(False))
+        pooled, pooled_name = pl.concat([labelled, extra]), PRESUMED
+    curves = {}
+    for language in languages:
+        own, name = labelled.filter(pl.col("language") == language), JUDGED
+        num_positive = int(own["is_relevant"].sum())
+        if num_positive < min_positive or len(own) - num_positive < min_negative:
+            own, name = pooled, pooled_name
+        raw, relevant = own["raw"].cast(pl.Float64).to_numpy(), own["is_relevant"].to_numpy()
+        slope, intercept = fit_curve(raw, relevant, prior=prior)
+        curves[language] = Curve(slope, intercept, name, int(relevant.sum()), int((~relevant).sum()))
+    return curves
+
+
+def reliability_table(judged: pl.DataFrame, curves: dict[str, Curve], *, prior: float, num_bins: int) -> pl.DataFrame:
+    """Compare the curves with what people judged, in bins of equal numbers of judged pairs.
+
+    Args:
+        judged: as for `fit_curves`.
+        curves: language -> Curve.
+        prior: as for `fit_curves`; observed shares are weighed with it too, or they would not compare.
+        num_bins: per language, at most.
+
+    Returns:
+        language, raw_low, raw_high, num_positive, num_negative, observed (share of relevant pairs; null where the
+        language lacks a class), probability (the curve's mean over the bin's pairs), sorted by language and raw_low.
+    """
+    rows = []
+    for language, curve in sorted(curves.items()):
+        own = judged.filter(pl.col("language") == language).sort("raw")
+        raw = own["raw"].cast(pl.Float64).to_numpy()
+        relevant = (own["relevance"] > 0).to_numpy()
+        bins = [part for part in np.array_split(np.arange(len(raw)), num_bins) if len(part)]
+        for part in bins:
+            positive, negative = int(relevant[part].sum()), int((~relevant[part]).sum())
+            observed = _weighed_share(positive, negative, int(relevant.sum()), int((~relevant).sum()), prior)
+            mean = float(probability(raw[part], slope=curve.slope, intercept=curve.intercept).mean())
+            rows.append((language, raw[part[0]], raw[part[-1]], positive, negative, observed, mean))
+    return pl.DataFrame(
+        rows,
+        schema={
+            "language": pl.String,
+            "raw_low": pl.Float32,
+            "raw_high": pl.Float32,
+            "num_positive": pl.Int32,
+            "num_negative": pl.Int32,
+            "observed": pl.Float32,
+            "probability": pl.Float32,
+        },
+        orient="row",
+    )
+
+
+def apply_curve(raw_scores: pl.DataFrame, curve: Curve, *, grade_cuts: tuple[float, float]) -> pl.DataFrame:
+    """Add probability and grade to raw scores.
+
+    Args:
+        raw_scores: query_id, doc_id, judge, raw.
+        curve: of the language.
+        grade_cuts: grade 1 begins at the first probability, grade 2 at the second.
+
+    Returns:
+        query_id, doc_id, judge, raw, probability (float32), grade (0 irrelevant, 1 partly, 2 highly relevant; int32),
+        in the given order.
+    """
+    values = probability(raw_scores["raw"].cast(pl.Float64).to_numpy(), slope=curve.slope, intercept=curve.intercept)
+    column = pl.Series("probability", values.astype(np.float32))
+    partly, highly = grade_cuts
+    grade = (column >= partly).cast(pl.Int32) + (column >= highly).cast(pl.Int32)
+    return raw_scores.select("query_id", "doc_id", "judge", "raw").with_columns(column, grade.alias("grade"))
+
+
+def _newton(
+    design_N2: NDArray[np.float64], target_N: NDArray[np.float64], weight_N: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Minimise the weighted cross-entropy with halved steps, so that it converges from anywhere."""
+    theta_2 = np.zeros(2)
+    ridge_2 = np.array([_RIDGE, 0.0])
+
+    def loss(at_2: NDArray[np.float64]) -> float:
+        logit_N = design_N2 @ at_2
+        cross_entropy = np.logaddexp(0.0, logit_N) - target_N * logit_N
+        return float((weight_N * cross_entropy).sum() + 0.5 * (ridge_2 * at_2**2).sum())
+
+    for _ in range(_NEWTON_STEPS):
+        value_N = 0.5 * (1.0 + np.tanh(0.5 * (design_N2 @ theta_2)))
+        gradient_2 = design_N2.T @ (weight_N * (value_N - target_N)) + ridge_2 * theta_2
+        curvature_N = weight_N * value_N * (1.0 - value_N)
+        hessian_22 = design_N2.T @ (design_N2 * curvature_N[:, None]) + np.diag(ridge_2 + 1e-9)
+        step_2 = np.linalg.solve(hessian_22, gradient_2)
+        size = 1.0
+        while size > 1e-6 and loss(theta_2 - size * step_2) > loss(theta_2):
+            size /= 2.0
+        theta_2 = theta_2 - size * step_2
+        if float(np.abs(step_2).max()) < 1e-10:
+            break
+    return float(theta_2[0]), float(theta_2[1])
+
+
+def _weighed_share(positive: int, negative: int, all_positive: int, all_negative: int, prior: float) -> float | None:
+    if not all_positive or not all_negative:
+        return None
+    relevant = prior * positive / all_positive
+    return relevant / (relevant + (1.0 - prior) * negative / all_negative)
