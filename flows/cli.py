@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from flows import console as show_as
-from flows.configs import ConfigError, PipelineConfig, load_config
+from flows.configs import ConfigError, PipelineConfig, StorageConfig, load_config
 from flows.outcome import Outcome
 from flows.pipeline import Pipeline
 from flows.weave import weave
@@ -109,7 +109,7 @@ def show(
 
 
 def _location(root: str) -> str:
-    return PipelineConfig.model_fields["storage"].annotation(root=root).location  # type: ignore[misc, union-attr]
+    return StorageConfig(root=root).location
 
 
 def _answer_from_store(pipeline: Pipeline, settings: PipelineConfig) -> list[Outcome] | None:
@@ -130,7 +130,7 @@ def _metrics(pipeline: Pipeline, settings: PipelineConfig) -> list[dict[str, Any
 
 
 def prefect_api() -> str | None:
-    """Return the URL of the Prefect API that is set up here, in the environment or a profile; Prefect stays unloaded."""
+    """Return the URL of the Prefect API that is set up here, in the environment or a profile; loads no Prefect."""
     if url := os.environ.get("PREFECT_API_URL"):
         return url
     home = Path(os.environ.get("PREFECT_HOME", Path.home() / ".prefect"))

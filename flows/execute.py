@@ -11,7 +11,8 @@ from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.states import Completed, State
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.configs import ResourcesConfig
@@ -53,7 +54,7 @@ class Execution:
         """
         futures: dict[str, Any] = {}
         outcomes: dict[str, Outcome] = {}
-        with ThreadPoolTaskRunner(max_workers=self.resources.max_concurrency) as runner:
+        with ThreadPoolTaskRunner[Any](max_workers=self.resources.max_concurrency) as runner:
             for planned in self.pipeline.planned:
                 ref = planned.step.ref(self.root)
                 inputs = [futures[str(entry.ref(self.root))] for entry in planned.step.inputs.values()]
@@ -99,8 +100,10 @@ class Execution:
             with self._shares.get(step.stage.resource, contextlib.nullcontext()):
                 manifest = self._build(planned, refresh=refresh)
             self._refreshed.add(key)
-            log.info("%s: built %d rows in %.1f s (%s)", step, manifest.rows, manifest.seconds, found.reason)
-            return Outcome.of(planned, manifest, "built", found.reason if not refresh else "refresh")
+            reason = "refresh" if refresh else found.reason
+            why = "" if reason == "not built" else f" ({reason})"
+            log.info("%s: built %s rows in %.1f s%s", step, f"{manifest.rows:,}", manifest.seconds, why)
+            return Outcome.of(planned, manifest, "built", reason)
 
     def _build(self, planned: Planned, *, refresh: bool) -> Any:
         surroundings = self._surroundings(planned.step)

@@ -18,7 +18,7 @@ ENVIRONMENT = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 20 is tight on a small machine
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
-    "PREFECT_LOGGING_LEVEL": "ERROR",  # what there is to say, `polyloom` says
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR",  # what there is to say, `polyloom` says
     "PREFECT_LOGGING_EXTRA_LOGGERS": "polyloom",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "TOKENIZERS_PARALLELISM": "true",

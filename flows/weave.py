@@ -1,8 +1,11 @@
 """The pipeline as a table of contents: one call per stage, top to bottom. Nothing runs here."""
 
+from pathlib import Path
+from typing import Any
+
 from flows.configs import PipelineConfig
 from flows.pipeline import Pipeline
-from storage import remembered
+from storage import checksum, remembered
 from tasks.denoise.task import (
     apply_calibration,
     calibrate_scores,
@@ -12,7 +15,7 @@ from tasks.denoise.task import (
 )
 from tasks.encoder.task import prepare_encoder
 from tasks.evaluate.task import make_run, measure_runs
-from tasks.ingest.steps import ingest
+from tasks.ingest.steps import Ingested, ingest
 from tasks.models.digest import model_digest
 from tasks.plan_batches.task import find_topics, plan_batches
 from tasks.retrieve.task import embed_documents, embed_queries, fuse_candidates, retrieve_bm25, search_dense
@@ -33,7 +36,9 @@ def weave(config: PipelineConfig) -> Pipeline:
         FileNotFoundError: they name files that are not there.
     """
     with remembered() as memo:
-        ingested = {language: ingest(config.ingest, language, memo) for language in config.languages}
+        ingested: dict[str, Ingested] = {
+            language: ingest(config.ingest, language, memo) for language in config.languages
+        }
     corpus = {language: found.corpus for language, found in ingested.items()}
     queries = {language: found.queries for language, found in ingested.items()}
     qrels = {language: found.qrels for language, found in ingested.items()}
@@ -54,9 +59,33 @@ def weave(config: PipelineConfig) -> Pipeline:
         for language in corpus
     }
 
-    hard_negatives, judged = _denoise(config, encoder, corpus, queries, qrels, fused)
+    raw_scores = _judge(config, corpus, queries, qrels, fused)
+    calibration = calibrate_scores(raw_scores=raw_scores, fused=fused, qrels=qrels, config=config.denoise.calibrate)
+    hard_negatives = {
+        language: select_hard_negatives(
+            language,
+            fused=fused[language],
+            scores=apply_calibration(
+                language,
+                language=language,
+                raw_scores=raw_scores[language],
+                calibration=calibration,
+                config=config.denoise.grade,
+            ),
+            qrels=qrels[language],
+            queries=queries[language],
+            config=config.denoise.select,
+        )
+        for language in corpus
+    }
+
     topics = find_topics(
-        embeddings=embeddings, corpus=corpus, queries=queries, qrels=qrels, config=config.plan_batches.topics
+        embeddings=embeddings,
+        corpus=corpus,
+        queries=queries,
+        qrels=qrels,
+        config=config.plan_batches.topics,
+        models=tuple(checksum(Path(path)) for path in config.plan_batches.topics.model_files),
     )
     batch_plan = plan_batches(
         hard_negatives=hard_negatives, queries=queries, qrels=qrels, topics=topics, config=config.plan_batches
@@ -80,7 +109,7 @@ def weave(config: PipelineConfig) -> Pipeline:
         {
             "ingest": [*corpus.values(), *queries.values(), *qrels.values(), *aside],
             "retrieve": [encoder, *bm25.values(), *untrained.values(), *fused.values()],
-            "denoise": [*judged, *hard_negatives.values()],
+            "denoise": [*raw_scores.values(), *hard_negatives.values()],
             "plan_batches": [topics, batch_plan],
             "train": [trained_encoder],
             "evaluate": list(metrics.values()),
@@ -139,6 +168,34 @@ def _rank_by_vectors(
             search=settings.search,
         )
         for language, documents in embeddings.items()
+    }
+
+
+def _judge(config: PipelineConfig, corpus: Steps, queries: Steps, qrels: Steps, fused: Steps) -> Steps:
+    """Score the candidates with the configured cross-encoder, or with one that is trained here from the encoder."""
+    settings, text = config.denoise, config.retrieve.embed.text
+    if settings.cross_encoder:
+        judge: dict[str, Any] = {"ready": settings.ready, "digest": model_digest(settings.cross_encoder)}
+    else:
+        # All layers of it: the judge has to know better than the retriever whose candidates it judges.
+        whole = config.encoder.model_copy(update={"num_layers": settings.num_layers})
+        encoder = prepare_encoder(config=whole, digest=model_digest(whole.model))
+        cross_encoder = fit_cross_encoder(
+            encoder=encoder, fused=fused, queries=queries, qrels=qrels, corpus=corpus, text=text, config=settings.fit
+        )
+        judge = {"encoder": encoder, "cross_encoder": cross_encoder, "fit_config": settings.fit}
+    return {
+        language: score_candidates(
+            language,
+            fused=fused[language],
+            queries=queries[language],
+            qrels=qrels[language],
+            corpus=corpus[language],
+            text=text,
+            config=settings.rerank,
+            **judge,
+        )
+        for language in corpus
     }
 
 

@@ -1,5 +1,6 @@
 """The dataset store: immutable, content-addressed, verified. Knows no Prefect and no torch."""
 
+from storage.backend import checksum
 from storage.digests import remembered
 from storage.errors import DamagedDataset, MissingDataset, SchemaMismatch, StorageError
 from storage.fingerprints import code_fingerprint, fingerprint
@@ -21,6 +22,7 @@ __all__ = [
     "StorageError",
     "Writer",
     "check_dataset",
+    "checksum",
     "code_fingerprint",
     "commit",
     "count",

@@ -93,9 +93,7 @@ def lineage(ref: DatasetRef) -> list[tuple[int, str, Manifest | None]]:
         content = manifest.find(one)
         rows.append((depth, name, content))
         for entry in content.inputs if content else []:
-            inner = DatasetRef(
-                kind=entry.kind, partition=entry.partition, fingerprint=entry.fingerprint, root=ref.root
-            )
+            inner = DatasetRef(kind=entry.kind, partition=entry.partition, fingerprint=entry.fingerprint, root=ref.root)
             walk(inner, depth + 1, entry.name)
 
     walk(ref, 0, ref.kind)

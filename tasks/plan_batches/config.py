@@ -33,6 +33,13 @@ class TopicsConfig(Settings):
             )
         return self
 
+    @property
+    def model_files(self) -> tuple[str, ...]:
+        """The files whose content decides the topics."""
+        if self.method == "fasttext" and self.dbpedia_model and self.yahoo_model:
+            return (self.dbpedia_model, self.yahoo_model)
+        return ()
+
 
 class PlanBatchesConfig(Settings):
     """Which queries and documents go into which training step."""

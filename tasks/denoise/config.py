@@ -1,0 +1,154 @@
+"""Settings of denoising, one class per stage: a setting is in the fingerprint of the stage that reads it only."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from tasks.stage import Settings
+
+Strategy = Literal["naive", "shifted", "threshold", "margin", "percent", "grade"]
+Score = Literal["probability", "raw", "fused"]
+
+
+class FitConfig(Settings):
+    """How the default cross-encoder is trained on the train judgements, where none is configured."""
+
+    num_folds: int = Field(default=2, ge=2, description="Models; each scores only queries that it was not trained on.")
+    num_layers: int = Field(
+        default=6,
+        ge=1,
+        description="Layers that read query and document together, at most: the encoder's first. Fewer are faster.",
+    )
+    num_epochs: float = Field(default=1.0, gt=0, description="Passes over the queries of a fold's model.")
+    batch_queries: int = Field(default=8, ge=1, description="Queries per step, drawn uniformly over the languages.")
+    learning_rate: float = Field(default=1e-4, gt=0, description="Peak learning rate of the layers.")
+    head_learning_rate: float = Field(default=1e-3, gt=0, description="Peak learning rate of the head.")
+    max_queries: int = Field(
+        default=400,
+        ge=1,
+        description="Queries per language that are trained on, at most; the others are scored all the same.",
+    )
+    max_judged_negatives: int = Field(default=4, ge=0, description="Judged non-relevant documents per query, at most.")
+    num_presumed: int = Field(
+        default=2, ge=0, description="Unjudged candidates per query that are taken for negatives."
+    )
+    presumed_from_rank: int = Field(default=10, ge=1, description="Their best fused rank: above it, many are relevant.")
+    presumed_to_rank: int = Field(default=40, ge=1, description="Their worst fused rank.")
+    num_easy: int = Field(default=1, ge=0, description="Positives of other queries per query, as easy negatives.")
+    max_query_tokens: int = Field(default=48, ge=4, description="Queries are cut to this many tokens.")
+    max_document_tokens: int = Field(default=160, ge=4, description="Documents are cut to this many tokens.")
+    seed: int = Field(default=0, ge=0, description="Of folds, sampled negatives, batches and the fresh head.")
+
+    @model_validator(mode="after")
+    def _check_ranks(self) -> "FitConfig":
+        if self.presumed_to_rank < self.presumed_from_rank:
+            raise ValueError(
+                f"expected presumed_to_rank of {self.presumed_from_rank} or more, got {self.presumed_to_rank}. "
+                "Raise it, or lower presumed_from_rank."
+            )
+        return self
+
+
+class ScoreConfig(Settings):
+    """How pairs are scored. Nothing here is decided by a threshold."""
+
+    max_query_tokens: int = Field(default=48, ge=4, description="Queries are cut to this many tokens.")
+    max_document_tokens: int = Field(default=160, ge=4, description="Documents are cut to this many tokens.")
+    shard_queries: int = Field(
+        default=64, ge=1, description="Queries per checkpoint: a killed run loses one shard at most."
+    )
+
+
+class CalibrateConfig(Settings):
+    """How raw scores become probabilities."""
+
+    prior: float = Field(
+        default=0.2, gt=0, lt=1, description="Share of candidates that are presumed relevant; the paper drops 19.5 %."
+    )
+    min_positive: int = Field(
+        default=20, ge=1, description="A language with fewer judged relevant pairs uses all languages'."
+    )
+    min_negative: int = Field(default=20, ge=1, description="The same for judged non-relevant pairs.")
+    presumed_from_rank: int = Field(
+        default=20,
+        ge=1,
+        description="Where all languages lack judged negatives, unjudged candidates from this rank on count.",
+    )
+    num_bins: int = Field(default=5, ge=1, description="Rows per language of the reliability table.")
+
+
+class GradeConfig(Settings):
+    """How probabilities become grades."""
+
+    partly: float = Field(default=0.5, ge=0, le=1, description="Grade 1, partly relevant, begins at this probability.")
+    highly: float = Field(default=0.8, ge=0, le=1, description="Grade 2, highly relevant, begins at this probability.")
+
+    @model_validator(mode="after")
+    def _check_order(self) -> "GradeConfig":
+        if self.highly < self.partly:
+            raise ValueError(f"expected highly of {self.partly} or more, got {self.highly}. Raise it.")
+        return self
+
+
+class SelectConfig(Settings):
+    """What makes a candidate unsafe. Only the ledger depends on it."""
+
+    strategy: Strategy
+    score: Score
+    shift: int
+    max_score: float
+    margin: float
+    percent: float
+    max_grade_kept: int
+    max_probability: float
+    num_negatives: int
+
+
+class ReadyConfig(Settings):
+    """The ready cross-encoder, where one is configured."""
+
+    cross_encoder: str | None = Field(default=None, exclude=True)  # the digest of its bytes is in the fingerprint
+
+
+class DenoiseConfig(Settings):
+    """Which candidates are safe to call negative."""
+
+    strategy: Strategy = Field(
+        default="grade", description="How unsafe candidates are found; see tasks/denoise/select.py."
+    )
+    score: Score = Field(default="probability", description="What threshold, margin and percent compare.")
+    max_grade_kept: int = Field(
+        default=0, ge=0, le=2, description="grade: higher grades are dropped. The paper: 0, or 1."
+    )
+    max_probability: float = Field(
+        default=0.5, ge=0, le=1, description="grade: more probably relevant ones are dropped."
+    )
+    shift: int = Field(default=10, ge=0, description="shifted: the first ranks, which are dropped.")
+    max_score: float = Field(default=0.6, description="threshold: higher scores are dropped.")
+    margin: float = Field(default=0.15, ge=0, description="margin: how far below the positive's score is safe.")
+    percent: float = Field(default=90.0, ge=0, le=100, description="percent: how much of the positive's score is safe.")
+    num_negatives: int = Field(default=30, ge=1, description="Negatives kept per query, at most.")
+    cross_encoder: str | None = Field(
+        default=None,
+        description="A folder or hub id of a ready cross-encoder, with an optional @revision. Empty: one is trained.",
+        exclude=True,  # the digest of its bytes is in the fingerprint instead
+    )
+    num_layers: int | None = Field(
+        default=None,
+        ge=1,
+        description="Layers of the encoder that the trained judge starts from. Empty: all that it has.",
+    )
+    fit: FitConfig = FitConfig()
+    rerank: ScoreConfig = ScoreConfig()
+    calibrate: CalibrateConfig = CalibrateConfig()
+    grade: GradeConfig = GradeConfig()
+
+    @property
+    def select(self) -> SelectConfig:
+        """The settings of the ledger alone."""
+        return SelectConfig(**{name: getattr(self, name) for name in SelectConfig.model_fields})
+
+    @property
+    def ready(self) -> ReadyConfig:
+        """The ready cross-encoder, as scoring takes it."""
+        return ReadyConfig(cross_encoder=self.cross_encoder)

@@ -1,0 +1,77 @@
+"""A ready cross-encoder from a folder or the hub: (query, document) -> raw score. Shapes: B pairs, T tokens."""
+
+from collections.abc import Callable, Sequence
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from tasks.models.batches import length_buckets
+from tasks.models.locate import locate_model
+
+
+class PairClassifier:
+    """A sequence classifier with one logit, such as BAAI/bge-reranker-v2-m3."""
+
+    def __init__(self, network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.network = network
+        self.tokenizer = tokenizer
+
+    @classmethod
+    def load(cls, source: str, *, device: str) -> Self:
+        """Load from safetensors, without remote code.
+
+        Args:
+            source: a local folder, or a hub id with an optional ``@revision``.
+            device: ``cpu`` or ``cuda``.
+
+        Raises:
+            FileNotFoundError: there is no such model, or it has no safetensors weights.
+            ValueError: it has not exactly one output, or its file lacks weights (an encoder without a head).
+        """
+        place = locate_model(source)
+        options = {"trust_remote_code": False, "local_files_only": True}
+        if not place.is_dir():
+            raise ValueError(
+                f"cross-encoder {source!r}: expected a folder or a hub id, got a bundled encoder. "
+                "Leave denoise.cross_encoder empty: one is trained from the encoder."
+            )
+        network, report = AutoModelForSequenceClassification.from_pretrained(
+            place, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **options
+        )
+        if network.config.num_labels != 1 or report["missing_keys"]:
+            raise ValueError(
+                f"cross-encoder {source!r}: expected a sequence classifier with 1 output and all its weights, got "
+                f"{network.config.num_labels} outputs and no weights for {sorted(report['missing_keys'])[:3]}. "
+                "Choose a cross-encoder, not an encoder."
+            )
+        return cls(network.to(device).eval(), AutoTokenizer.from_pretrained(place, **options))
+
+    def score_pairs(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        *,
+        max_query_tokens: int,
+        max_document_tokens: int,
+        batch_tokens: int,
+        progress: Callable[[int], None] | None = None,
+    ) -> NDArray[np.float32]:
+        """Return the logit of each (query, document), in the order of the pairs; arguments as `CrossEncoder`'s.
+
+        Long documents are cut, queries are not: both together have `max_query_tokens` + `max_document_tokens`.
+        """
+        encoded = [
+            self.tokenizer(query, document, truncation="only_second", max_length=max_query_tokens + max_document_tokens)
+            for query, document in pairs
+        ]
+        raw_N = np.empty(len(pairs), dtype=np.float32)
+        device = self.network.device
+        for positions in length_buckets([len(one["input_ids"]) for one in encoded], batch_tokens=batch_tokens):
+            batch = self.tokenizer.pad([encoded[position] for position in positions], return_tensors="pt").to(device)
+            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+                raw_N[positions] = self.network(**batch).logits[:, 0].float().cpu().numpy()
+            if progress is not None:
+                progress(len(positions))
+        return raw_N

@@ -1,0 +1,136 @@
+"""Probabilities: right on average, rising, and honest about what they were fitted on."""
+
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tasks.denoise.calibrate import Curve, apply_curve, fit_curve, fit_curves, probability, reliability_table
+
+
+def normal_pairs(number: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Half relevant around +1, half not around -1, both of spread 1: the true log odds are 2 * raw."""
+    rng = np.random.default_rng(seed)
+    relevant = np.arange(number) % 2 == 0
+    return rng.normal(np.where(relevant, 1.0, -1.0), 1.0), relevant
+
+
+def judged(language: str, positive: list[float], negative: list[float]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "language": [language] * (len(positive) + len(negative)),
+            "raw": positive + negative,
+            "relevance": [1] * len(positive) + [0] * len(negative),
+        },
+        schema={"language": pl.String, "raw": pl.Float32, "relevance": pl.Int32},
+    )
+
+
+NO_PRESUMED = pl.DataFrame(schema={"language": pl.String, "raw": pl.Float32})
+
+
+def test_curve_is_the_true_one_on_synthetic_pairs():
+    slope, intercept = fit_curve(*normal_pairs(20_000), prior=0.5)
+    assert slope == pytest.approx(2.0, abs=0.08)
+    assert intercept == pytest.approx(0.0, abs=0.08)
+
+
+@pytest.mark.parametrize("prior", [0.1, 0.2, 0.7])
+def test_prior_shifts_the_log_odds_by_its_own(prior: float):
+    slope, intercept = fit_curve(*normal_pairs(20_000), prior=prior)
+    assert slope == pytest.approx(2.0, abs=0.12)
+    assert intercept == pytest.approx(math.log(prior / (1.0 - prior)), abs=0.12)
+
+
+def test_share_of_judged_positives_does_not_matter():
+    raw, relevant = normal_pairs(20_000)
+    few = np.flatnonzero(relevant)[::20]
+    rows = np.sort(np.concatenate([few, np.flatnonzero(~relevant)]))
+    slope, intercept = fit_curve(raw[rows], relevant[rows], prior=0.5)
+    assert slope == pytest.approx(2.0, abs=0.2)
+    assert intercept == pytest.approx(0.0, abs=0.2)
+
+
+def test_probabilities_rise_with_the_score():
+    slope, intercept = fit_curve(*normal_pairs(200), prior=0.2)
+    assert (np.diff(probability(np.linspace(-9, 9, 50), slope=slope, intercept=intercept)) > 0).all()
+
+
+def test_worthless_scores_give_the_prior():
+    raw, relevant = normal_pairs(400)
+    slope, intercept = fit_curve(-raw, relevant, prior=0.2)  # upside down
+    assert slope == 0.0
+    assert probability(np.array([5.0]), slope=slope, intercept=intercept)[0] == pytest.approx(0.2, abs=0.01)
+
+
+def test_classes_that_part_completely_give_finite_curve():
+    slope, intercept = fit_curve(np.array([1.0, 2.0, -1.0, -2.0]), np.array([True, True, False, False]), prior=0.5)
+    assert 0.0 < slope < 100.0
+    assert math.isfinite(intercept)
+
+
+def test_equal_scores_give_the_prior():
+    slope, intercept = fit_curve(np.zeros(400), np.arange(400) < 200, prior=0.3)
+    assert probability(np.zeros(1), slope=slope, intercept=intercept)[0] == pytest.approx(0.3, abs=0.01)
+
+
+def test_extreme_scores_do_not_overflow():
+    assert probability(np.array([-1e6, 1e6]), slope=1.0, intercept=0.0).tolist() == [0.0, 1.0]
+
+
+def test_language_with_few_judgements_takes_those_of_all():
+    pairs = pl.concat([judged("sw", [3.0] * 30, [-3.0] * 30), judged("te", [3.0, 3.0], [])])
+    curves = fit_curves(pairs, NO_PRESUMED, prior=0.2, min_positive=20, min_negative=20)
+    assert curves["sw"].fitted_on == "judged"
+    assert (curves["te"].fitted_on, curves["te"].num_positive, curves["te"].num_negative) == ("pooled", 32, 30)
+
+
+def test_presumed_negatives_stand_in_where_all_lack_judged_ones():
+    presumed = pl.DataFrame({"language": ["te"] * 50, "raw": [-3.0] * 50}, schema=NO_PRESUMED.schema)
+    curves = fit_curves(judged("te", [3.0] * 30, [-2.0]), presumed, prior=0.2, min_positive=20, min_negative=20)
+    assert (curves["te"].fitted_on, curves["te"].num_negative) == ("presumed", 51)
+
+
+def test_order_of_languages_does_not_matter():
+    a, b = judged("sw", [3.0] * 30, [-3.0] * 30), judged("te", [2.0] * 3, [1.0])
+    limits = {"prior": 0.2, "min_positive": 20, "min_negative": 20}
+    one = fit_curves(pl.concat([a, b]).sort("language", "raw"), NO_PRESUMED, **limits)  # type: ignore[arg-type]
+    two = fit_curves(pl.concat([b, a]).sort("language", "raw"), NO_PRESUMED, **limits)  # type: ignore[arg-type]
+    assert one == two
+    assert list(one) == ["sw", "te"]
+
+
+def test_reliability_table_agrees_with_the_judgements():
+    raw, relevant = normal_pairs(20_000)
+    pairs = judged("sw", raw[relevant].tolist(), raw[~relevant].tolist())
+    curves = fit_curves(pairs, NO_PRESUMED, prior=0.2, min_positive=20, min_negative=20)
+    table = reliability_table(pairs, curves, prior=0.2, num_bins=5)
+    assert len(table) == 5
+    assert table["num_positive"].sum() + table["num_negative"].sum() == 20_000
+    gap = (table["observed"] - table["probability"]).abs().max()
+    assert isinstance(gap, float)
+    assert gap < 0.05
+
+
+def test_reliability_observes_nothing_where_a_class_is_missing():
+    pairs = pl.concat([judged("sw", [3.0] * 30, [-3.0] * 30), judged("te", [3.0], [])])
+    curves = fit_curves(pairs, NO_PRESUMED, prior=0.2, min_positive=20, min_negative=20)
+    table = reliability_table(pairs, curves, prior=0.2, num_bins=5)
+    assert table.filter(pl.col("language") == "te")["observed"].to_list() == [None]
+
+
+def test_grades_begin_at_their_cuts():
+    scores = pl.DataFrame({"query_id": ["q"] * 3, "doc_id": list("abc"), "judge": ["j"] * 3, "raw": [-1.0, 0.0, 2.0]})
+    curve = Curve(1.0, 0.0, "judged", 1, 1)  # probabilities .27, .50, .88
+    assert apply_curve(scores, curve, grade_cuts=(0.5, 0.8))["grade"].to_list() == [0, 1, 2]
+
+
+def test_rejects_pairs_of_one_kind():
+    with pytest.raises(ValueError, match="expected relevant and non-relevant pairs, got 2 and 0"):
+        fit_curve(np.zeros(2), np.ones(2, dtype=bool), prior=0.2)
+
+
+def test_rejects_prior_outside_its_range():
+    with pytest.raises(ValueError, match="prior: expected a share between 0 and 1, got 1.0"):
+        fit_curve(np.zeros(2), np.array([True, False]), prior=1.0)

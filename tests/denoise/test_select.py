@@ -1,0 +1,193 @@
+"""The strategies and the ledger, on a table that fits on a page."""
+
+import polars as pl
+import pytest
+
+from tasks.denoise.select import STRATEGIES, Limits, select_hard_negatives
+
+SYSTEMS = pl.List(pl.Struct({"system": pl.String, "rank": pl.Int32, "score": pl.Float32}))
+CANDIDATES = pl.DataFrame(
+    {
+        "query_id": ["q"] * 6,
+        "doc_id": ["a", "b", "c", "d", "e", "f"],
+        "rank": [1, 2, 3, 4, 5, 6],
+        "score": [6.0, 5.0, 4.0, 3.0, 2.0, 1.0],
+        "systems": [[{"system": "bm25", "rank": 1, "score": 1.0}]] * 6,
+    },
+    schema={"query_id": pl.String, "doc_id": pl.String, "rank": pl.Int32, "score": pl.Float32, "systems": SYSTEMS},
+)
+# a: judged relevant. b: highly relevant, unjudged. c: judged not relevant, but high. d: partly. e, f: low.
+PROBABILITY = {"a": 0.80, "b": 0.95, "c": 0.90, "d": 0.60, "e": 0.40, "f": 0.10}
+GRADE = {"a": 2, "b": 2, "c": 2, "d": 1, "e": 0, "f": 0}
+RAW = {"a": -1.0, "b": 2.0, "c": 1.5, "d": -1.05, "e": -1.2, "f": -4.0}
+SCORES = pl.DataFrame(
+    [("q", doc, "fold-0", RAW[doc], PROBABILITY[doc], GRADE[doc]) for doc in RAW],
+    schema={
+        "query_id": pl.String,
+        "doc_id": pl.String,
+        "judge": pl.String,
+        "raw": pl.Float32,
+        "probability": pl.Float32,
+        "grade": pl.Int32,
+    },
+    orient="row",
+)
+QRELS = pl.DataFrame(
+    [("q", "a", 1), ("q", "c", 0)],
+    schema={"query_id": pl.String, "doc_id": pl.String, "relevance": pl.Int32},
+    orient="row",
+)
+
+
+def ledger(
+    strategy: str = "grade",
+    score: str = "probability",
+    num_negatives: int = 30,
+    candidates: pl.DataFrame = CANDIDATES,
+    scores: pl.DataFrame = SCORES,
+    qrels: pl.DataFrame = QRELS,
+    **limits: float,
+) -> pl.DataFrame:
+    return select_hard_negatives(
+        candidates,
+        scores,
+        qrels,
+        strategy=strategy,
+        score=score,
+        limits=Limits(**limits),  # type: ignore[arg-type] # ints where the field is one
+        num_negatives=num_negatives,
+    )
+
+
+def kept(*args: str, **kwargs: object) -> str:
+    return "".join(ledger(*args, **kwargs).filter(pl.col("decision") == "kept")["doc_id"])  # type: ignore[arg-type]
+
+
+def reasons(*args: str, **kwargs: object) -> dict[str, str]:
+    rows = ledger(*args, **kwargs).select("doc_id", "reason").rows()  # type: ignore[arg-type]
+    return dict(rows)
+
+
+def test_naive_keeps_all_but_judged_relevant():
+    assert kept("naive") == "bcdef"
+    assert reasons("naive")["a"] == "judged_relevant"
+
+
+def test_shifted_drops_first_ranks_but_not_judged_not_relevant():
+    assert kept("shifted", shift=4) == "cef"
+    assert reasons("shifted", shift=4)["b"] == "rank_within_shift"
+    assert reasons("shifted", shift=4)["c"] == "judged_not_relevant"
+
+
+@pytest.mark.parametrize(
+    ("score", "max_score", "expected"), [("probability", 0.6, "cdef"), ("raw", -1.1, "cef"), ("fused", 2.5, "cef")]
+)
+def test_threshold_compares_the_chosen_score(score: str, max_score: float, expected: str):
+    assert kept("threshold", score=score, max_score=max_score) == expected
+
+
+def test_margin_keeps_scores_far_enough_below_the_positive():
+    # the positive has .80, so up to .65 is safe
+    assert kept("margin", margin=0.15) == "cdef"
+    assert kept("margin", margin=0.25) == "cef"
+    assert reasons("margin", margin=0.25)["d"] == "score_near_positive"
+
+
+def test_percent_lies_below_a_negative_positive_score():
+    # the positive has raw -1.0: 90 % of it allows up to -1.1, not -0.9
+    assert kept("percent", score="raw", percent=90.0) == "cef"
+    assert kept("percent", score="raw", percent=100.0) == "cdef"
+
+
+def test_percent_of_a_positive_probability_is_a_product():
+    assert kept("percent", percent=50.0) == "cef"  # 0.5 * 0.8 = 0.40, and e has just 0.40
+
+
+def test_margin_and_percent_drop_all_unjudged_without_a_scored_positive():
+    without = QRELS.filter(pl.col("relevance") == 0)
+    found = reasons("margin", qrels=without)
+    assert {found[doc] for doc in "abdef"} == {"positive_not_scored"}
+    assert kept("percent", qrels=without) == "c"
+
+
+def test_fused_reference_is_missing_when_the_positive_was_not_retrieved():
+    rest = CANDIDATES.filter(pl.col("doc_id") != "a")
+    assert kept("margin", score="fused", candidates=rest) == "c"
+    assert kept("margin", score="probability", candidates=rest) == "cdef"
+
+
+def test_best_of_several_positives_is_the_reference():
+    two = pl.concat([QRELS, pl.DataFrame([("q", "f", 1)], schema=QRELS.schema, orient="row")])
+    assert kept("margin", qrels=two, margin=0.15) == "cde"
+
+
+def test_grade_drops_higher_grades_then_higher_probabilities():
+    assert reasons("grade", max_probability=0.3) == {
+        "a": "judged_relevant",
+        "b": "grade_above_max",
+        "c": "judged_not_relevant",
+        "d": "grade_above_max",
+        "e": "probability_above_max",
+        "f": "safe",
+    }
+
+
+def test_grade_keeps_partly_relevant_when_told_so():
+    assert kept("grade", max_grade_kept=1, max_probability=0.7) == "cdef"
+
+
+def test_hardness_follows_fused_rank_and_stops_at_num_negatives():
+    found = ledger("naive", num_negatives=3)
+    assert dict(found.select("doc_id", "hardness").rows()) == {"a": None, "b": 1, "c": 2, "d": 3, "e": None, "f": None}
+    assert reasons("naive", num_negatives=3)["e"] == "beyond_num_negatives"
+
+
+def test_ties_in_rank_break_by_doc_id():
+    tied = CANDIDATES.with_columns(rank=pl.lit(1, dtype=pl.Int32)).reverse()
+    found = ledger("naive", candidates=tied)
+    assert found.drop_nulls("hardness").sort("hardness")["doc_id"].to_list() == ["b", "c", "d", "e", "f"]
+
+
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+def test_ledger_has_every_candidate_whatever_the_order_of_rows(strategy: str):
+    found = ledger(strategy)
+    assert found["doc_id"].to_list() == list("abcdef")
+    shuffled = ledger(
+        strategy,
+        candidates=CANDIDATES.sample(fraction=1.0, shuffle=True, seed=3),
+        scores=SCORES.reverse(),
+        qrels=QRELS.reverse(),
+    )
+    assert shuffled.equals(found)
+
+
+def test_queries_do_not_share_hardness_or_positives():
+    other = CANDIDATES.with_columns(query_id=pl.lit("p"))
+    scores = pl.concat([SCORES, SCORES.with_columns(query_id=pl.lit("p"))])
+    found = ledger("margin", candidates=pl.concat([CANDIDATES, other]), scores=scores, margin=0.15)
+    assert found["query_id"].to_list() == ["p"] * 6 + ["q"] * 6
+    assert set(found.filter(pl.col("query_id") == "p")["reason"]) == {"positive_not_scored"}
+    assert found.filter(pl.col("query_id") == "q")["hardness"].to_list() == [None, None, 1, 2, 3, 4]
+
+
+def test_no_candidates_give_an_empty_ledger():
+    found = ledger(candidates=CANDIDATES.clear())
+    assert found.is_empty()
+    assert found.columns[-3:] == ["decision", "reason", "hardness"]
+
+
+def test_rejects_candidate_without_score():
+    with pytest.raises(ValueError, match=r"expected one row for each of 6 candidates, got none for 1 .*'f'"):
+        ledger(scores=SCORES.filter(pl.col("doc_id") != "f"))
+
+
+def test_rejects_pair_that_is_scored_twice():
+    with pytest.raises(ValueError, match="12 rows in all"):
+        ledger(scores=pl.concat([SCORES, SCORES]))
+
+
+def test_rejects_unknown_strategy_and_score():
+    with pytest.raises(ValueError, match=r"denoise.strategy: expected one of .* got 'random'"):
+        ledger("random")
+    with pytest.raises(ValueError, match=r"denoise.score: expected one of .* got 'rank'"):
+        ledger(score="rank")
