@@ -55,7 +55,7 @@ class ScoreConfig(Settings):
     max_query_tokens: int = Field(default=48, ge=4, description="Queries are cut to this many tokens.")
     max_document_tokens: int = Field(default=160, ge=4, description="Documents are cut to this many tokens.")
     shard_queries: int = Field(
-        default=64, ge=1, description="Queries per checkpoint: a killed run loses one shard at most."
+        default=256, ge=1, description="Queries per checkpoint: a killed run loses one shard at most."
     )
 
 
@@ -80,8 +80,8 @@ class CalibrateConfig(Settings):
 class GradeConfig(Settings):
     """How probabilities become grades."""
 
-    partly: float = Field(default=0.5, ge=0, le=1, description="Grade 1, partly relevant, begins at this probability.")
-    highly: float = Field(default=0.8, ge=0, le=1, description="Grade 2, highly relevant, begins at this probability.")
+    partly: float = Field(default=0.3, ge=0, le=1, description="Grade 1, partly relevant, begins at this probability.")
+    highly: float = Field(default=0.6, ge=0, le=1, description="Grade 2, highly relevant, begins at this probability.")
 
     @model_validator(mode="after")
     def _check_order(self) -> "GradeConfig":

@@ -5,8 +5,10 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -27,6 +29,7 @@ class Group:
 def train_cross_encoder(
     network: CrossEncoder,
     pairs: pl.DataFrame,
+    cosines: NDArray[np.float32],
     *,
     num_epochs: float,
     batch_queries: int,
@@ -34,7 +37,6 @@ def train_cross_encoder(
     head_learning_rate: float,
     max_query_tokens: int,
     max_document_tokens: int,
-    batch_tokens: int,
     seed: int,
     progress: Callable[[int], None],
 ) -> float:
@@ -43,13 +45,13 @@ def train_cross_encoder(
     Args:
         network: fresh.
         pairs: language, query_id, query, document, label (1 | 0), sorted.
+        cosines: of the pairs, [N], as `network.cosines` gives them.
         num_epochs: passes over the queries.
         batch_queries: queries per step.
         learning_rate: of the layers, at its peak.
         head_learning_rate: of the head, at its peak.
         max_query_tokens: queries are cut to this.
         max_document_tokens: documents are cut to this.
-        batch_tokens: of the inference batches that find the cosines.
         seed: of the order of the queries.
         progress: called with the number of steps done.
 
@@ -66,10 +68,8 @@ def train_cross_encoder(
             "Give more train judgements, or raise denoise.fit.num_presumed or num_easy."
         )
     texts = list(zip(pairs["query"], pairs["document"], strict=True))
-    limits = {"max_query_tokens": max_query_tokens, "max_document_tokens": max_document_tokens}
-    cosines = network.cosines(texts, batch_tokens=batch_tokens, **limits)
     network.set_cosine_scale(cosines)
-    joint = network.tokenize_pairs(texts, **limits)
+    joint = network.tokenize_pairs(texts, max_query_tokens=max_query_tokens, max_document_tokens=max_document_tokens)
     cosine_N, label_N = torch.from_numpy(cosines), torch.tensor(labels, dtype=torch.float32)
     positive_weight = (len(labels) - sum(labels)) / sum(labels)
     groups = group_pairs(pairs)

@@ -66,18 +66,6 @@ def pairs_to_score(candidates: pl.DataFrame, qrels: pl.DataFrame, query_ids: pl.
     return both.filter(pl.col("query_id").is_in(query_ids.implode())).unique().sort(PAIR)
 
 
-def document_text(text: str) -> pl.Expr:
-    """Make a document's text of title and text as the retriever does.
-
-    Args:
-        text: `title_and_text` puts the title on a line of its own before the text, where there is one; or `text`.
-    """
-    if text == "text":
-        return pl.col("text")
-    titled = pl.concat_str("title", pl.lit("\n"), "text")
-    return pl.when(pl.col("title").str.strip_chars() == "").then(pl.col("text")).otherwise(titled)
-
-
 def with_texts(pairs: pl.DataFrame, queries: pl.DataFrame, documents: pl.DataFrame) -> pl.DataFrame:
     """Add the columns query and document to pairs.
 

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tasks.models.cross_encoder import CrossEncoder
+from tasks.models.cross_encoder import CrossEncoder, find_cosines
 
 _DECIMALS = 3  # finer differences depend on the batch size and the machine
 
@@ -62,10 +62,9 @@ def score_with_folds(
     texts = list(pairs.select("query", "document").iter_rows())
     raw_N = np.empty(len(texts), dtype=np.float32)
     folds = pairs["fold"].to_numpy()
-    cosine_N = None
+    encoder = next(iter(judges.values())).encoder
+    cosine_N = find_cosines(encoder, texts, batch_tokens=batch_tokens, **limits)
     for fold, judge in sorted(judges.items()):
-        if cosine_N is None:  # the frozen encoder's: the same for every fold
-            cosine_N = judge.cosines(texts, batch_tokens=batch_tokens, **limits)
         own = np.flatnonzero(folds == fold)
         raw_N[own] = judge.score_pairs(
             [texts[row] for row in own], batch_tokens=batch_tokens, cosines=cosine_N[own], progress=progress, **limits

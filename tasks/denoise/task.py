@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tasks.models import cross_encoder as cross_encoders
     from tasks.models import encoder as encoders
     from tasks.models import pair_classifier as classifiers
+    from tasks.models import texts
 else:
     calibrate = deferred("tasks.denoise.calibrate")
     classifiers = deferred("tasks.models.pair_classifier")
@@ -29,6 +30,7 @@ else:
     pairs = deferred("tasks.denoise.pairs")
     rerank = deferred("tasks.denoise.rerank")
     select = deferred("tasks.denoise.select")
+    texts = deferred("tasks.models.texts")
 
 _FACTS = {"fold": pl.Int32, "num_pairs": pl.Int32, "num_queries": pl.Int32, "loss": pl.Float32}
 
@@ -59,10 +61,11 @@ def fit_cross_encoder(
     table = folds.with_folds(table, num_folds=config.num_folds, seed=config.seed)
     base = encoders.Encoder.load(folder(encoder) / "model", device=job.device)
     facts = []
+    cosine = _cosines(job, base, table, config)
     for fold in range(config.num_folds):
         target = scratch / f"fold-{fold}"
         if not target.exists():
-            _fit_fold(job, base, table.filter(pl.col("fold") != fold), target, config)
+            _fit_fold(job, base, table.with_columns(cosine).filter(pl.col("fold") != fold), target, config)
         facts.append({"fold": fold, **json.loads((target / "fit.json").read_text())})
         job.out.add_folder(target, f"fold-{fold}")
     job.out.write(pl.DataFrame(facts, schema=_FACTS))
@@ -178,7 +181,7 @@ def _train_queries(queries: DatasetRef) -> pl.DataFrame:
 def _documents(corpus: DatasetRef, rows: pl.DataFrame, text: str) -> pl.DataFrame:
     """Read the texts of the documents in `rows` alone."""
     needed = rows.select("doc_id").unique().lazy()
-    return scan(corpus).join(needed, on="doc_id", how="semi").select("doc_id", text=pairs.document_text(text)).collect()
+    return scan(corpus).join(needed, on="doc_id", how="semi").select("doc_id", text=texts.document_text(text)).collect()
 
 
 def _training_pairs(
@@ -197,6 +200,17 @@ def _training_pairs(
     return pairs.with_texts(chosen, wanted, _documents(corpus, chosen, text))
 
 
+def _cosines(job: Job, base: "encoders.Encoder", table: pl.DataFrame, config: FitConfig) -> pl.Series:
+    found = cross_encoders.find_cosines(
+        base,
+        table.select("query", "document").rows(),
+        max_query_tokens=config.max_query_tokens,
+        max_document_tokens=config.max_document_tokens,
+        batch_tokens=job.batch_tokens,
+    )
+    return pl.Series("cosine", found, dtype=pl.Float32)
+
+
 def _fit_fold(job: Job, base: "encoders.Encoder", table: pl.DataFrame, target: Path, config: FitConfig) -> None:
     """Train one fold's model; the folder appears only when it is whole."""
     num_layers = min(config.num_layers, cross_encoders.count_layers(base))
@@ -208,7 +222,7 @@ def _fit_fold(job: Job, base: "encoders.Encoder", table: pl.DataFrame, target: P
         loss = fit.train_cross_encoder(
             network,
             table,
-            batch_tokens=job.batch_tokens,
+            table["cosine"].to_numpy(writable=True),
             progress=advance,
             **{name: getattr(config, name) for name in (*names, *limits)},
         )

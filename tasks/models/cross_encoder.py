@@ -133,25 +133,6 @@ class CrossEncoder(nn.Module):
             for query, document in pairs
         ]
 
-    def cosines(
-        self,
-        pairs: Sequence[tuple[str, str]],
-        *,
-        max_query_tokens: int,
-        max_document_tokens: int,
-        batch_tokens: int,
-    ) -> NDArray[np.float32]:
-        """Return the frozen encoder's cosine of each pair, [B] float32; each distinct text is embedded once."""
-
-        def embed(role: Role, texts: set[str], max_tokens: int) -> dict[str, NDArray[np.float32]]:
-            distinct = sorted(texts)
-            vectors = self.encoder.embed(distinct, role=role, max_tokens=max_tokens, batch_tokens=batch_tokens)
-            return dict(zip(distinct, vectors, strict=True))
-
-        queries = embed("query", {query for query, _ in pairs}, max_query_tokens)
-        documents = embed("document", {document for _, document in pairs}, max_document_tokens)
-        return np.array([queries[query] @ documents[document] for query, document in pairs], dtype=np.float32)
-
     def set_cosine_scale(self, cosines: NDArray[np.float32]) -> None:
         """Centre the cosines on those of the training pairs; e5's lie between 0.7 and 0.95."""
         self.centre.fill_(float(cosines.mean()))
@@ -204,7 +185,7 @@ class CrossEncoder(nn.Module):
         """
         limits = {"max_query_tokens": max_query_tokens, "max_document_tokens": max_document_tokens}
         if cosines is None:
-            cosines = self.cosines(pairs, batch_tokens=batch_tokens, **limits)
+            cosines = find_cosines(self.encoder, pairs, batch_tokens=batch_tokens, **limits)
         cosine_N = torch.from_numpy(cosines)
         joint = self.tokenize_pairs(pairs, **limits)
         raw_N = np.empty(len(pairs), dtype=np.float32)
@@ -216,6 +197,34 @@ class CrossEncoder(nn.Module):
             if progress is not None:
                 progress(len(positions))
         return raw_N
+
+
+def find_cosines(
+    encoder: Encoder,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    max_query_tokens: int,
+    max_document_tokens: int,
+    batch_tokens: int,
+) -> NDArray[np.float32]:
+    """Return the encoder's cosine of each (query, document), [N] float32; each distinct text is embedded once.
+
+    Args:
+        encoder: the frozen one; folds of one encoder share the result.
+        pairs: texts; any number, none included.
+        max_query_tokens: queries are cut to this.
+        max_document_tokens: documents are cut to this.
+        batch_tokens: tokens per batch, padding included.
+    """
+
+    def embed(role: Role, texts: set[str], max_tokens: int) -> dict[str, NDArray[np.float32]]:
+        distinct = sorted(texts)
+        vectors = encoder.embed(distinct, role=role, max_tokens=max_tokens, batch_tokens=batch_tokens)
+        return dict(zip(distinct, vectors, strict=True))
+
+    queries = embed("query", {query for query, _ in pairs}, max_query_tokens)
+    documents = embed("document", {document for _, document in pairs}, max_document_tokens)
+    return np.array([queries[query] @ documents[document] for query, document in pairs], dtype=np.float32)
 
 
 def count_layers(encoder: Encoder) -> int:

@@ -159,9 +159,9 @@ def store(tmp_path_factory: pytest.TempPathFactory, trained_on: list[set[str]]) 
     root = str(tmp_path_factory.mktemp("store"))
     original = fit.train_cross_encoder
 
-    def noting(network: CrossEncoder, table: pl.DataFrame, **settings: Any) -> float:
+    def noting(network: CrossEncoder, table: pl.DataFrame, cosines: Any, **settings: Any) -> float:
         trained_on.append(set(table["query_id"]))
-        return original(network, table, **settings)
+        return original(network, table, cosines, **settings)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit, "train_cross_encoder", noting)
@@ -219,11 +219,11 @@ def test_fitting_twice_gives_the_same_content(store: str, tmp_path: Path):
 def test_killed_fit_goes_on_with_the_next_fold(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     step, calls, original = woven()["fit"], [0], fit.train_cross_encoder
 
-    def fails_once(network: CrossEncoder, table: pl.DataFrame, **settings: Any) -> float:
+    def fails_once(network: CrossEncoder, table: pl.DataFrame, cosines: Any, **settings: Any) -> float:
         calls[0] += 1
         if calls[0] == 2:
             raise KeyboardInterrupt("stop")
-        return original(network, table, **settings)
+        return original(network, table, cosines, **settings)
 
     monkeypatch.setattr(fit, "train_cross_encoder", fails_once)
     with pytest.raises(KeyboardInterrupt, match="stop"):
@@ -236,7 +236,7 @@ def test_killed_fit_goes_on_with_the_next_fold(store: str, tmp_path: Path, monke
 @pytest.mark.parametrize(
     ("changed", "rebuilt"),
     [
-        (DenoiseConfig(**CONFIG.model_dump() | {"max_probability": 0.3}), {"ledger"}),
+        (DenoiseConfig(**CONFIG.model_dump() | {"max_probability": 0.25}), {"ledger"}),
         (DenoiseConfig(**CONFIG.model_dump() | {"strategy": "margin", "num_negatives": 3}), {"ledger"}),
         (CONFIG.model_copy(update={"grade": GradeConfig(partly=0.4)}), {"scores", "ledger"}),
         (

@@ -11,9 +11,10 @@ import torch
 from support.tiny_model import write_tiny_encoder
 
 from tasks.denoise.fit import count_steps, draw_groups, group_pairs, pair_loss, train_cross_encoder
-from tasks.models.cross_encoder import WEIGHTS_FILE, CrossEncoder
+from tasks.models.cross_encoder import WEIGHTS_FILE, CrossEncoder, find_cosines
 from tasks.models.encoder import Encoder
 
+LIMITS = {"max_query_tokens": 16, "max_document_tokens": 16}
 WORDS = ["apple", "river", "stone", "cloud", "horse", "piano", "bread", "glass"]
 
 
@@ -44,16 +45,16 @@ def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def trained(folder: Path, pairs: pl.DataFrame, num_epochs: float = 15.0) -> CrossEncoder:
     network = CrossEncoder(Encoder.load(folder, device="cpu"), num_layers=1, seed=0)
+    texts = list(pairs.select("query", "document").rows())
     train_cross_encoder(
         network,
         pairs,
+        find_cosines(network.encoder, texts, batch_tokens=512, **LIMITS),
         num_epochs=num_epochs,
         batch_queries=4,
         learning_rate=1e-3,
         head_learning_rate=1e-2,
-        max_query_tokens=16,
-        max_document_tokens=16,
-        batch_tokens=512,
+        **LIMITS,
         seed=0,
         progress=lambda done: None,
     )
@@ -63,7 +64,7 @@ def trained(folder: Path, pairs: pl.DataFrame, num_epochs: float = 15.0) -> Cros
 def accuracy(network: CrossEncoder, pairs: pl.DataFrame) -> float:
     """Share of (relevant, non-relevant) pairs of rows in the right order: the AUC."""
     texts = list(pairs.select("query", "document").rows())
-    raw = network.score_pairs(texts, max_query_tokens=16, max_document_tokens=16, batch_tokens=512)
+    raw = network.score_pairs(texts, batch_tokens=512, **LIMITS)
     label = pairs["label"].to_numpy()
     return float((raw[label == 1][:, None] > raw[label == 0][None, :]).mean())
 
@@ -152,5 +153,5 @@ def test_cosine_scale_comes_from_the_training_pairs(encoder_folder: Path):
     pairs = task_pairs(range(8))
     network = trained(encoder_folder, pairs, num_epochs=0.1)
     texts = list(pairs.select("query", "document").rows())
-    cosines = network.cosines(texts, max_query_tokens=16, max_document_tokens=16, batch_tokens=512)
+    cosines = find_cosines(network.encoder, texts, batch_tokens=512, **LIMITS)
     assert float(network.centre) == pytest.approx(float(np.mean(cosines)), rel=1e-5)
