@@ -64,10 +64,9 @@ def reached_modules(modules: Iterable[str]) -> set[str]:
 
 @functools.cache
 def _module_code(name: str) -> tuple[str, tuple[str, ...]]:
-    spec = importlib.util.find_spec(name)
-    if spec is None or spec.origin is None:
+    path = _source(name)
+    if path is None:
         raise ModuleNotFoundError(f"code fingerprint: expected a module, got '{name}'. Fix the stage's imports.")
-    path = Path(spec.origin)
     tree = ast.parse(path.read_bytes())
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     imports = tuple(sorted(imported_modules(tree, name.partition(".")[0], package)))
@@ -94,12 +93,17 @@ def imported_modules(tree: ast.AST, top: str, package: str) -> set[str]:
                 base = ".".join([*parents, *([node.module] if node.module else [])])
             found.add(base)
             found |= {f"{base}.{alias.name}" for alias in node.names}
-    return {name for name in found if name.partition(".")[0] == top and _is_module(name)}
+    return {name for name in found if name.partition(".")[0] == top and _source(name) is not None}
 
 
 @functools.cache
-def _is_module(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:  # the parent is a module, not a package: the name is a function in it
-        return False
+def _source(name: str) -> Path | None:
+    """Find a module's file without importing anything but its top-level package; None: it is not a module."""
+    top, _, rest = name.partition(".")
+    spec = importlib.util.find_spec(top)
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        base = Path(folder, *rest.split(".")) if rest else Path(folder)
+        for path in (base / "__init__.py", base.with_suffix(".py")):
+            if path.is_file():
+                return path
+    return None

@@ -256,7 +256,7 @@ def _judge(
             "score_candidates: expected either a ready cross-encoder or encoder, cross_encoder and fit_config, got "
             "neither. Configure denoise.cross_encoder, or fit one."
         )
-    base = encoders.Encoder.load(folder(encoder) / "model", device=job.device)
+    base = encoders.shared_encoder(folder(encoder) / "model", job.device)
     models = {
         fold: cross_encoders.CrossEncoder.load(folder(cross_encoder) / f"fold-{fold}", encoder=base)
         for fold in range(fit_config.num_folds)

@@ -1,5 +1,6 @@
 """The dense encoder: texts to unit vectors. Shapes: N texts, B texts in a batch, T tokens, D vector size."""
 
+import functools
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -145,3 +146,12 @@ class Encoder(nn.Module):
                     progress(len(positions))
         self.train(was_training)
         return vector_ND
+
+
+@functools.lru_cache(maxsize=1)
+def shared_encoder(folder: Path, device: str) -> Encoder:
+    """Load an encoder for inference only; the last one stays loaded, since languages follow one another.
+
+    Args and errors as `Encoder.load`. Do not train or save it.
+    """
+    return Encoder.load(folder, device=device)

@@ -68,7 +68,7 @@ def embed_documents(
     missing = set(job.out.missing(math.ceil(count(corpus) / shard_size)))
     if not missing:
         return
-    network = encoders.Encoder.load(folder(encoder) / "model", device=job.device)
+    network = encoders.shared_encoder(folder(encoder) / "model", job.device)
     with job.progress(count(corpus), "documents") as advance:
         for number, shard in enumerate(embed.split_shards(iter_parts(corpus), shard_size)):
             if number in missing:
@@ -90,7 +90,7 @@ def embed_queries(
 ) -> None:
     """Embed the queries of some splits."""
     wanted = _queries(queries, splits)
-    network = encoders.Encoder.load(folder(encoder) / "model", device=job.device)
+    network = encoders.shared_encoder(folder(encoder) / "model", job.device)
     with job.progress(wanted.height, "queries") as advance:
         vectors = embed.embed_texts(
             wanted["query_id"],

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from storage import code_fingerprint, fingerprint
+from storage import code_fingerprint, fingerprint, fingerprints
 from storage.fingerprints import normalised
 
 
@@ -49,7 +49,8 @@ def package(tmp_path, monkeypatch):
     def rewrite(name: str, text: str) -> str:
         (folder / name).write_text(text)
         importlib.invalidate_caches()
-        sys.modules.get("storage.fingerprints")._module_code.cache_clear()
+        fingerprints._module_code.cache_clear()
+        fingerprints._source.cache_clear()
         return code_fingerprint(["loomtest.top"])
 
     yield rewrite
@@ -72,3 +73,8 @@ def test_data_files_beside_a_package_count(package):
 def test_names_a_module_that_is_not_there():
     with pytest.raises(ModuleNotFoundError, match="expected a module, got 'storage.nothing'"):
         code_fingerprint(["storage.nothing"])
+
+
+def test_code_is_read_and_never_imported(package, tmp_path):
+    package("below.py", "raise RuntimeError('imported')\n")
+    assert "loomtest.below" not in sys.modules
