@@ -76,7 +76,7 @@ def query(ref: DatasetRef, sql: str) -> pl.DataFrame:
 
 
 def metrics_means(ref: DatasetRef) -> list[dict[str, Any]]:
-    """Read the means of a metrics dataset: system, language (`all`: mean over languages), metric, value, num_queries."""
+    """Read the means of a metrics dataset: system, language (`all`: the mean), metric, value, num_queries."""
     columns = ("system", "language", "metric", "value", "num_queries")
     return scan(ref).filter(pl.col("query_id") == "all").select(columns).collect().to_dicts()
 
