@@ -1,6 +1,5 @@
 """Fixtures for all tests: the shared real data, a Prefect server, the command line."""
 
-import json
 import os
 import socket
 import subprocess
@@ -9,13 +8,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-REPOSITORY = Path(__file__).parents[1]
+from support.command import REPOSITORY, Loom
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -72,35 +68,6 @@ def _wait_for(url: str, server: subprocess.Popen[bytes], seconds: float = 120) -
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.3)
     raise RuntimeError(f"Prefect server: expected {url} to answer within {seconds:.0f} s.")
-
-
-@dataclass(frozen=True)
-class Loom:
-    """The command `polyloom` in a folder of its own."""
-
-    folder: Path
-    environment: dict[str, str]
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start the command and return at once."""
-        command = [sys.executable, "-m", "flows", *arguments]
-        return subprocess.Popen(
-            command, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-
-    def __call__(self, *arguments: str, code: int = 0) -> str:
-        """Run the command and return what it printed."""
-        process = self.start(*arguments)
-        output, _ = process.communicate()
-        assert process.returncode == code, output
-        return output
-
-    def run(self, *arguments: str) -> dict[str, Any]:
-        """`polyloom run … --json`: return the JSON."""
-        file = self.folder / "run.json"
-        self("run", *arguments, "--json", str(file))
-        answer: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        return answer
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,12 @@
 """The promise of the project: after a change, exactly what depends on it is built."""
 
+import json
 import os
+import re
+import shlex
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -147,3 +151,31 @@ def test_relative_root_is_kept_by_dataset_paths(built):
     entry = first["stages"][0]
     assert Path(loom.folder, "data", entry["kind"], entry["partition"], entry["fingerprint"], "manifest.json").is_file()
     assert os.listdir(loom.folder / "data")
+
+
+def test_flow_run_leaves_tables_of_datasets_and_metrics(built, prefect_api):
+    filters = {"artifacts": {"key": {"any_": ["datasets", "metrics"]}}}
+    request = urllib.request.Request(
+        f"{prefect_api}/artifacts/filter", json.dumps(filters).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        tables = {found["key"]: json.loads(found["data"]) for found in json.load(answer)}
+    assert {row["system"] for row in tables["metrics"]} == {"bm25", "untrained", "trained"}
+    ledger = next(row for row in tables["datasets"] if row["dataset"].startswith("hard_negatives/sw"))
+    assert "scores/sw" in ledger["made from"]
+
+
+README_COMMANDS = re.findall(
+    r"^\.venv/bin/polyloom ((?:ls|show).*)$",
+    (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
+
+
+@pytest.mark.parametrize("command", README_COMMANDS)
+def test_readmes_commands_for_looking_work(built, command):
+    assert built[0](*shlex.split(command, comments=True))
+
+
+def test_readme_shows_how_to_look():
+    assert len(README_COMMANDS) >= 4
