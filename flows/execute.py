@@ -54,9 +54,11 @@ class Execution:
         """
         futures: dict[str, Any] = {}
         outcomes: dict[str, Outcome] = {}
+        # Prefect draws its graph by the identity of objects: a reference has to outlive the run, or another object
+        # takes its place in memory and an arrow appears between strangers.
+        refs = [planned.step.ref(self.root) for planned in self.pipeline.planned]
         with ThreadPoolTaskRunner[Any](max_workers=self.resources.max_concurrency) as runner:
-            for planned in self.pipeline.planned:
-                ref = planned.step.ref(self.root)
+            for planned, ref in zip(self.pipeline.planned, refs, strict=True):
                 inputs = [futures[str(entry.ref(self.root))] for entry in planned.step.inputs.values()]
                 parameters = {"dataset": ref, "inputs": inputs}
                 futures[str(ref)] = runner.submit(self._as_task(planned, outcomes), parameters)

@@ -116,4 +116,12 @@ def test_prefect_shows_cached_states(root):
             runs = client.read_task_runs(flow_run_filter=wanted)
     assert len(runs) == 5
     assert {task_run.state_name for task_run in runs} == {"Cached"}
+    names = {task_run.id: task_run.name for task_run in runs}
+    parents = {
+        task_run.name: {names[found.id] for found in task_run.task_inputs["inputs"] if hasattr(found, "id")}
+        for task_run in runs
+    }
+    assert parents["make_numbers-sw"] == set()
+    assert parents["double_numbers-sw"] == {"make_numbers-sw"}
+    assert parents["sum_numbers-all"] == {"double_numbers-en", "double_numbers-sw"}
     assert "sum_numbers-all" in {task_run.name for task_run in runs}
