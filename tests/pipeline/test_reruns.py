@@ -118,7 +118,7 @@ def test_plan_says_what_would_be_built_and_runs_nothing(built):
     [
         (["show", "batch_plan", "--head", "2"], ["query_id", "negatives"]),
         (["show", "hard_negatives/sw", "--schema"], ["decision", "seconds", "peak_memory_bytes"]),
-        (["show", "hard_negatives/sw", "--lineage"], ["raw_scores", "corpus", "ingest"]),
+        (["show", "hard_negatives/sw", "--lineage"], ["raw_scores", "corpus", "generate_corpus"]),
         (["show", "qrels/en", "--sql", "SELECT COUNT(*) AS judgements FROM qrels"], ["judgements"]),
         (["ls", "metrics"], ["metrics/all", "3 datasets"]),
     ],
