@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from flows import console as show_as
 from flows.configs import ConfigError, PipelineConfig, StorageConfig, load_config
@@ -154,5 +155,5 @@ def main() -> None:
     except (ConfigError, MissingDataset, StorageError, ValueError, FileNotFoundError) as error:
         if os.environ.get("POLYLOOM_TRACEBACK"):
             raise
-        err.print(f"[bold red]polyloom:[/] {error}", highlight=False, soft_wrap=True)
+        err.print(f"[bold red]polyloom:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import polars as pl
+from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
@@ -80,7 +81,7 @@ def plan_table(rows: Iterable[tuple[str, str, DatasetRef, str]]) -> Table:
         table.add_column(name)
     previous = None
     for stage, step, ref, reason in rows:
-        state = "cached" if reason == "cached" else f"[green]build[/]: {reason}"
+        state = "cached" if reason == "cached" else f"[green]build[/]: {escape(reason)}"
         table.add_row(stage if stage != previous else "", step, str(ref), state)
         previous = stage
     return table
@@ -132,4 +133,4 @@ def frame_table(frame: pl.DataFrame, width: int = 60) -> Table:
 
 def _cut(value: object, width: int) -> str:
     text = f"{value:.4f}" if isinstance(value, float) else str(value)
-    return (text if len(text) <= width else f"{text[: width - 1]}…").replace("[", r"\[")
+    return escape(text if len(text) <= width else f"{text[: width - 1]}…")

@@ -72,7 +72,10 @@ def query(ref: DatasetRef, sql: str) -> pl.DataFrame:
     try:
         return pl.SQLContext({ref.kind: frame, "self": frame}).execute(sql, eager=True)
     except (pl.exceptions.PolarsError, TypeError) as error:
-        raise ValueError(f"--sql: expected a query on the table '{ref.kind}', got: {error}. Mend the query.") from error
+        reason = str(error).partition("\n")[0]  # polars adds its whole query plan
+        raise ValueError(
+            f"--sql: expected a query on the table '{ref.kind}', got: {reason}. Mend the query."
+        ) from error
 
 
 def metrics_means(ref: DatasetRef) -> list[dict[str, Any]]:
