@@ -18,6 +18,8 @@ from tasks.denoise.folds import fold_of
 from tasks.models.cross_encoder import CrossEncoder
 from tasks.stage import Job, Step, stage
 
+pytestmark = pytest.mark.slow  # whole stages and training runs: not of the quick round
+
 NUM_QUERIES, NUM_DOCUMENTS = 12, 9
 WORDS = ["apple", "river", "stone", "cloud", "horse", "piano", "bread", "glass", "wheel", "torch", "lemon", "chair"]
 CONFIG = DenoiseConfig(

@@ -17,6 +17,8 @@ from tasks.plan_batches.shares import plan_shares
 from tasks.plan_batches.task import find_topics, plan_batches
 from tasks.stage import Job, Step, stage
 
+pytestmark = pytest.mark.slow  # whole stages and training runs: not of the quick round
+
 LANGUAGES: dict[str, Language] = {
     "en": plain_language("en", 30, num_topics=2),
     "sw": plain_language("sw", 10, num_topics=2),

@@ -7,6 +7,8 @@ import pytest
 import torch
 from support.tiny_training import NUM_STEPS, run_training
 
+pytestmark = pytest.mark.slow  # whole stages and training runs: not of the quick round
+
 KILLED_RUN = """
 import os, signal, sys
 from pathlib import Path

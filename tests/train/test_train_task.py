@@ -20,6 +20,8 @@ from tasks.train import loop
 from tasks.train.config import TrainConfig
 from tasks.train.task import train_encoder
 
+pytestmark = pytest.mark.slow  # whole stages and training runs: not of the quick round
+
 CONFIG = TrainConfig(learning_rate=1e-3, temperature=0.1, max_query_tokens=16, max_document_tokens=16)
 TEXTS = ["what is red", "blue is a colour", "green"]
 
