@@ -19,7 +19,7 @@ from flows.configs import ResourcesConfig
 from flows.outcome import Outcome
 from flows.pipeline import Pipeline, Planned
 from flows.progress import Bars, log_progress
-from storage import DamagedDataset, DatasetRef
+from storage import DamagedDataset, DatasetRef, Manifest
 from tasks.build import Surroundings, build, state
 from tasks.stage import Step, deferred
 
@@ -99,25 +99,28 @@ class Execution:
                 return Outcome.of(planned, found.manifest, "cached")
             if found.damaged:
                 log.warning("%s: %s", step, found.reason)
-            with self._shares.get(step.stage.resource, contextlib.nullcontext()):
-                manifest = self._build(planned, refresh=refresh)
+            manifest = self._build(planned, refresh=refresh)
             self._refreshed.add(key)
             reason = "refresh" if refresh else found.reason
             why = "" if reason == "not built" else f" ({reason})"
             log.info("%s: built %s rows in %.1f s%s", step, f"{manifest.rows:,}", manifest.seconds, why)
             return Outcome.of(planned, manifest, "built", reason)
 
-    def _build(self, planned: Planned, *, refresh: bool) -> Any:
-        surroundings = self._surroundings(planned.step)
+    def _build(self, planned: Planned, *, refresh: bool) -> Manifest:
         try:
-            return build(planned.step, self.root, surroundings, refresh=refresh)
+            return self._build_in_turn(planned.step, refresh=refresh)
         except DamagedDataset as damage:
             producer = self._by_uri.get(damage.uri)
             if producer is None or producer.step is planned.step:
                 raise
             logging.getLogger("polyloom.run").warning("%s: %s", planned.step, damage)
-            self._make(producer)
-            return build(planned.step, self.root, surroundings)
+            self._make(producer)  # outside the share: the producer may need the same one
+            return self._build_in_turn(planned.step)
+
+    def _build_in_turn(self, step: Step, *, refresh: bool = False) -> Manifest:
+        """Build while holding the share of the resource that the stage needs."""
+        with self._shares.get(step.stage.resource, contextlib.nullcontext()):
+            return build(step, self.root, self._surroundings(step), refresh=refresh)
 
     def _surroundings(self, step: Step) -> Surroundings:
         log = logging.getLogger(f"polyloom.{step.stage.name}")

@@ -38,16 +38,7 @@ def code_fingerprint(modules: Iterable[str]) -> str:
 
     Data files beside a module's package `__init__.py` (templates, word lists) count as code.
     """
-    reached: dict[str, str] = {}
-    todo = sorted(set(modules))
-    while todo:
-        name = todo.pop()
-        if name in reached:
-            continue
-        digest, imports = _module_code(name)
-        reached[name] = digest
-        todo.extend(imports)
-    return fingerprint(reached)
+    return fingerprint({name: _module_code(name)[0] for name in reached_modules(modules)})
 
 
 def reached_modules(modules: Iterable[str]) -> set[str]:
