@@ -17,7 +17,7 @@ from flows.outcome import Outcome
 from flows.pipeline import Pipeline
 from flows.weave import weave
 from storage import MissingDataset, StorageError, inspect, load
-from tasks.build import state
+from tasks.build import state, sweep
 from tasks.stage import deferred
 
 run_flow = deferred("flows.run_flow")  # Prefect loads only where something is to be built or recorded
@@ -120,6 +120,7 @@ def _answer_from_store(pipeline: Pipeline, settings: PipelineConfig) -> list[Out
         found = state(planned.step, settings.storage.location)
         if found.manifest is None:
             return None
+        sweep(planned.step, settings.storage.location)
         outcomes.append(Outcome.of(planned, found.manifest, "cached"))
     return outcomes
 

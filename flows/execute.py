@@ -20,7 +20,7 @@ from flows.outcome import Outcome
 from flows.pipeline import Pipeline, Planned
 from flows.progress import Bars, log_progress
 from storage import DamagedDataset, DatasetRef, Manifest
-from tasks.build import Surroundings, build, state
+from tasks.build import Surroundings, build, state, sweep
 from tasks.stage import Step, deferred
 
 torch = deferred("torch")  # only a step that runs a network needs it
@@ -96,6 +96,7 @@ class Execution:
             refresh = planned.named(self.refresh) and key not in self._refreshed
             found = state(step, self.root)
             if found.manifest and not refresh:
+                sweep(step, self.root)
                 return Outcome.of(planned, found.manifest, "cached")
             if found.damaged:
                 log.warning("%s: %s", step, found.reason)

@@ -154,11 +154,23 @@ def _versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in ("polyloom", *_LIBRARIES)}
 
 
+def sweep(step: Step, root: str) -> None:
+    """Remove what a build of a committed dataset left that was killed right after its commit; a live build's stays."""
+    folder = _scratch_folder(step.ref(root).uri)
+    if folder.exists() and (lock := _lock(folder)) is not None:
+        shutil.rmtree(folder)
+        os.close(lock)
+
+
+def _scratch_folder(uri: str) -> Path:
+    base = backend.local_path(uri) if backend.is_local(uri) else backend.cache() / fingerprint(uri)
+    return base / "scratch"
+
+
 @contextlib.contextmanager
 def _scratch(uri: str, *, keep: bool) -> Iterator[Path]:
     """Give a build its scratch folder: the one a killed build left, unless another live build holds it."""
-    base = backend.local_path(uri) if backend.is_local(uri) else backend.cache() / fingerprint(uri)
-    folder = base / "scratch"
+    folder = _scratch_folder(uri)
     lock = _lock(folder)
     if lock is None:
         with tempfile.TemporaryDirectory(prefix="polyloom-") as own:

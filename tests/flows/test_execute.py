@@ -9,7 +9,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_LEVEL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 from support import loom
-from support.loom import NumberConfig, double_numbers, fail, make_numbers, sum_numbers
+from support.loom import NumberConfig, double_numbers, fail, make_numbers, sum_numbers, train_numbers
 
 import storage
 from flows.configs import ResourcesConfig
@@ -86,6 +86,25 @@ def test_damaged_part_is_rebuilt_and_the_rest_stays_cached(root, caplog):
     assert [outcome.status for outcome in outcomes] == ["built", "cached", "cached", "cached", "cached"]
     assert str(part) in outcomes[0].reason
     assert str(part) in caplog.text
+
+
+def test_input_damaged_in_mid_run_is_rebuilt_by_a_stage_of_the_same_resource(root, monkeypatch):
+    """Reader and producer both need the one share of the network: the reader has to give it back meanwhile."""
+    producer = train_numbers("en")
+    reader = train_numbers("en", numbers=producer)
+    ref = producer.ref(root)
+    before = run(root, Pipeline.weave({"ingest": [producer]}, metrics=[]))
+
+    def damage_once():
+        loom.BEFORE_READING.clear()
+        part = Path(ref.uri) / storage.load(ref).parts[0].name
+        part.write_bytes(b"x" + part.read_bytes()[1:])
+
+    monkeypatch.setattr(loom, "BEFORE_READING", [damage_once])
+    run(root, Pipeline.weave({"ingest": [producer], "train": [reader]}, metrics=[]))
+    assert loom.CALLS == ["train_numbers"] * 4  # producer; reader, which met the damage; producer again; reader again
+    assert storage.load(ref).content == before[0].content
+    assert storage.read(reader.ref(root))["relevance"].to_list() == [1, 2]
 
 
 def test_failure_stops_what_needs_it_and_names_the_cause(root):

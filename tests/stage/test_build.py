@@ -1,5 +1,7 @@
 """Building Steps: cached, built, rebuilt, resumed."""
 
+import fcntl
+
 import polars as pl
 import pytest
 from support import loom
@@ -7,7 +9,7 @@ from support.loom import SURROUNDINGS, NumberConfig, double_numbers, make_number
 
 import storage
 from storage import MissingDataset
-from tasks.build import build, state
+from tasks.build import build, state, sweep
 
 
 @pytest.fixture
@@ -98,6 +100,29 @@ def test_scratch_goes_with_the_commit(root):
     build(step, root, SURROUNDINGS)
     left = {path.name for path in storage.backend.local_path(step.ref(root).uri).iterdir()}
     assert {name.partition("-")[0] for name in left} <= {"manifest.json", "part", "progress"}
+
+
+def test_scratch_of_a_build_killed_after_its_commit_is_swept(root):
+    step = numbers()
+    build(step, root, SURROUNDINGS)
+    folder = storage.backend.local_path(step.ref(root).uri) / "scratch"
+    (folder / "work").mkdir(parents=True)
+    (folder / "work" / "index").write_text("left behind")
+    (folder / "lock").touch()
+    sweep(step, root)
+    assert not folder.exists()
+    assert state(step, root).cached
+
+
+def test_scratch_of_a_live_build_is_not_swept(root):
+    step = numbers()
+    build(step, root, SURROUNDINGS)
+    folder = storage.backend.local_path(step.ref(root).uri) / "scratch"
+    (folder / "work").mkdir(parents=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        sweep(step, root)
+        assert (folder / "work").exists()
 
 
 def test_stage_over_languages_sums_them(root):

@@ -1,7 +1,7 @@
 """A small pipeline of real stages: numbers, their doubles, the sum. For tests of stages, builds and flows."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import polars as pl
@@ -12,6 +12,8 @@ from tasks.build import Surroundings
 from tasks.stage import Job, Settings, stage
 
 CALLS: list[str] = []  # bodies that ran, in order
+
+BEFORE_READING: list[Callable[[], None]] = []  # what happens to the store while `train_numbers` runs
 
 
 class NumberConfig(Settings):
@@ -47,6 +49,15 @@ def sum_numbers(job: Job, *, parts: dict[str, DatasetRef]) -> None:
     """Add all up."""
     CALLS.append("sum_numbers")
     job.out.write(_rows([sum(sum(read(part)["relevance"]) for part in parts.values())]))
+
+
+@stage(produces="qrels", resource="model")
+def train_numbers(job: Job, *, numbers: DatasetRef | None = None) -> None:
+    """Pass numbers on, or make them; holds the share of the network. Calls `BEFORE_READING` first."""
+    CALLS.append("train_numbers")
+    for disturb in BEFORE_READING:
+        disturb()
+    job.out.write(_rows(read(numbers)["relevance"].to_list() if numbers else [1, 2]))
 
 
 @stage(produces="qrels")
