@@ -6,13 +6,9 @@ from typing import Any
 from flows.configs import PipelineConfig
 from flows.pipeline import Pipeline
 from storage import checksum, remembered
-from tasks.denoise.task import (
-    apply_calibration,
-    calibrate_scores,
-    fit_cross_encoder,
-    score_candidates,
-    select_hard_negatives,
-)
+from tasks.denoise.fit_task import fit_cross_encoder
+from tasks.denoise.score_task import score_candidates
+from tasks.denoise.task import apply_calibration, calibrate_scores, select_hard_negatives
 from tasks.encoder.task import prepare_encoder
 from tasks.evaluate.task import make_run, measure_runs
 from tasks.ingest.steps import Ingested, ingest
