@@ -1,14 +1,12 @@
 """The pipeline as a table of contents: one call per stage, top to bottom. Nothing runs here."""
 
 from pathlib import Path
-from typing import Any
 
 from flows.configs import PipelineConfig
+from flows.judge import judge
 from flows.pipeline import Pipeline
 from storage import checksum, remembered
-from tasks.denoise.fit_task import fit_cross_encoder
-from tasks.denoise.score_task import score_candidates
-from tasks.denoise.task import apply_calibration, calibrate_scores, select_hard_negatives
+from tasks.denoise.task import select_hard_negatives
 from tasks.encoder.task import prepare_encoder
 from tasks.evaluate.task import make_run, measure_runs
 from tasks.ingest.steps import Ingested, ingest
@@ -55,19 +53,12 @@ def weave(config: PipelineConfig) -> Pipeline:
         for language in corpus
     }
 
-    raw_scores = _judge(config, corpus, queries, qrels, fused)
-    calibration = calibrate_scores(raw_scores=raw_scores, fused=fused, qrels=qrels, config=config.denoise.calibrate)
+    scores = judge(config, corpus, queries, qrels, fused)
     hard_negatives = {
         language: select_hard_negatives(
             language,
             fused=fused[language],
-            scores=apply_calibration(
-                language,
-                language=language,
-                raw_scores=raw_scores[language],
-                calibration=calibration,
-                config=config.denoise.grade,
-            ),
+            scores=scores[language],
             qrels=qrels[language],
             queries=queries[language],
             config=config.denoise.select,
@@ -105,7 +96,7 @@ def weave(config: PipelineConfig) -> Pipeline:
         {
             "ingest": [*corpus.values(), *queries.values(), *qrels.values(), *aside],
             "retrieve": [encoder, *bm25.values(), *untrained.values(), *fused.values()],
-            "denoise": [*raw_scores.values(), *hard_negatives.values()],
+            "denoise": [*scores.values(), *hard_negatives.values()],
             "plan_batches": [topics, batch_plan],
             "train": [trained_encoder],
             "evaluate": list(metrics.values()),
@@ -164,34 +155,6 @@ def _rank_by_vectors(
             search=settings.search,
         )
         for language, documents in embeddings.items()
-    }
-
-
-def _judge(config: PipelineConfig, corpus: Steps, queries: Steps, qrels: Steps, fused: Steps) -> Steps:
-    """Score the candidates with the configured cross-encoder, or with one that is trained here from the encoder."""
-    settings, text = config.denoise, config.retrieve.embed.text
-    if settings.cross_encoder:
-        judge: dict[str, Any] = {"ready": settings.ready, "digest": model_digest(settings.cross_encoder)}
-    else:
-        # All layers of it: the judge has to know better than the retriever whose candidates it judges.
-        whole = config.encoder.model_copy(update={"num_layers": settings.num_layers})
-        encoder = prepare_encoder(config=whole, digest=model_digest(whole.model))
-        cross_encoder = fit_cross_encoder(
-            encoder=encoder, fused=fused, queries=queries, qrels=qrels, corpus=corpus, text=text, config=settings.fit
-        )
-        judge = {"encoder": encoder, "cross_encoder": cross_encoder, "fit_config": settings.fit}
-    return {
-        language: score_candidates(
-            language,
-            fused=fused[language],
-            queries=queries[language],
-            qrels=qrels[language],
-            corpus=corpus[language],
-            text=text,
-            config=settings.rerank,
-            **judge,
-        )
-        for language in corpus
     }
 
 
