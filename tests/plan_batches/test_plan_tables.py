@@ -1,9 +1,10 @@
 import numpy as np
 import polars as pl
 import pytest
-from support.plan_data import Language, ledger_frame, plain_language, qrels_frame, queries_frame, topics_frame
+from support.plan_data import Language, ledger_frame, plain_language, qrels_frame, queries_frame, table_of, topics_frame
 
-from tasks.plan_batches.tables import Lists, build_table, count_queries, shortfalls
+from tasks.plan_batches.lists import Lists
+from tasks.plan_batches.tables import count_queries, shortfalls
 
 LISTS = Lists(start=np.array([0, 2, 2, 5]), document=np.array([7, 8, 1, 2, 3]))
 
@@ -52,13 +53,13 @@ def test_table_does_not_depend_on_row_order():
 def test_table_leaves_out_other_splits_and_queries_without_positive():
     queries = pl.concat([queries_frame(["q1", "lonely"]), queries_frame(["held-out"], split="validation")])
     qrels = qrels_frame({"q1": ["a"], "held-out": ["b"]})
-    table = build_table("en", queries, qrels, ledger_frame({"held-out": ["c"]}), topics_frame({"q1": 0}))
+    table = table_of("en", queries, qrels, ledger_frame({"held-out": ["c"]}), topics_frame({"q1": 0}))
     assert table.query_ids.to_list() == ["q1"]
 
 
 def test_table_rejects_query_without_topic():
     with pytest.raises(ValueError, match="expected a topic for every train query of 'en', got none for 1, .* 'q2'"):
-        build_table("en", TWO.queries, TWO.qrels, TWO.ledger, topics_frame({"q1": 0}))
+        table_of("en", TWO.queries, TWO.qrels, TWO.ledger, topics_frame({"q1": 0}))
 
 
 def test_count_queries_counts_pairs():
@@ -68,10 +69,10 @@ def test_count_queries_counts_pairs():
 
 def test_shortfalls_names_queries_left_out_and_short_of_negatives():
     queries = pl.concat([TWO.queries, queries_frame(["lonely"])])
-    table = build_table("en", queries, TWO.qrels, TWO.ledger, topics_frame(TWO.topic))
-    lines = shortfalls([table], {"en": queries}, num_negatives=2)
+    table = table_of("en", queries, TWO.qrels, TWO.ledger, topics_frame(TWO.topic))
+    lines = shortfalls([table], num_negatives=2)
     assert lines == [
         "en: 1 train queries without a positive left out",
         "en: 1 train queries have fewer than 2 hard negatives; random documents fill them up",
     ]
-    assert shortfalls([plain_language("en", 3).table], {"en": plain_language("en", 3).queries}, num_negatives=7) == []
+    assert shortfalls([plain_language("en", 3).table], num_negatives=7) == []
