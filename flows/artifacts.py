@@ -1,13 +1,15 @@
-"""Tables in the Prefect UI: the datasets of a run with their lineage, and the metrics."""
+"""Tables in the Prefect UI: the datasets of a run with their lineage, the shares in its batch plan, and the metrics."""
 
 from collections.abc import Sequence
 from typing import Any
 
+import polars as pl
 from prefect.artifacts import create_table_artifact
 
 from flows.outcome import Outcome
 from flows.pipeline import Pipeline
-from storage import inspect, load
+from storage import inspect, load, scan
+from tasks.plan_batches.shares import plan_shares, topics_per_batch
 
 
 def publish(outcomes: Sequence[Outcome], pipeline: Pipeline, root: str) -> None:
@@ -29,6 +31,12 @@ def publish(outcomes: Sequence[Outcome], pipeline: Pipeline, root: str) -> None:
             for planned, outcome in zip(pipeline.planned, outcomes, strict=True)
         ],
     )
+    if shares := batch_shares(pipeline, root):
+        create_table_artifact(
+            key="shares",
+            description="Languages and topics before (train queries) and after: slots of the plan, and their weights.",
+            table=shares,
+        )
     means = [row for step in pipeline.metrics for row in inspect.metrics_means(step.ref(root))]
     if means:
         create_table_artifact(
@@ -36,6 +44,25 @@ def publish(outcomes: Sequence[Outcome], pipeline: Pipeline, root: str) -> None:
             description="Dev queries, per language; `all` is their plain mean.",
             table=_by_language(means),
         )
+
+
+def batch_shares(pipeline: Pipeline, root: str) -> list[dict[str, Any]]:
+    """Compare the shares of languages and topics before and after planning; empty where the run has no plan.
+
+    Not on the terminal, where a run has two tables already: `polyloom show batch_plan --sql` answers there.
+    """
+    refs = {planned.step.stage.produces: planned.step.ref(root) for planned in pipeline.planned}
+    if not {"topics", "batch_plan"} <= refs.keys():
+        return []
+    plan = scan(refs["batch_plan"])
+    spread = topics_per_batch(plan).select(
+        "topics_per_batch", "topics_possible", name="language", by=pl.lit("language")
+    )
+    shares = plan_shares(scan(refs["topics"]), plan).join(spread, on=["by", "name"], how="left", maintain_order="left")
+    return [
+        {name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}
+        for row in shares.to_dicts()
+    ]
 
 
 def _by_language(means: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -13,6 +13,8 @@ from rich.markup import escape
 
 from flows import console as show_as
 from flows.configs import ConfigError, PipelineConfig, StorageConfig, load_config
+from flows.grid import list_cells, load_grid
+from flows.grid_results import compare, missing_cells, per_cell
 from flows.outcome import Outcome
 from flows.pipeline import Pipeline
 from flows.weave import weave
@@ -73,6 +75,27 @@ def plan(config: Config, set_: Set = None, until: Until = None) -> None:
         rows.append((planned.stage, step.stage.name, step.ref(root), reason))
     out.print(show_as.plan_table(rows))
     out.print(f"{sum(not row[3].startswith('cached') for row in rows)} of {len(rows)} datasets would be built.")
+
+
+@app.command()
+def ablation(
+    grid: Annotated[Path, typer.Argument(metavar="GRID.yaml", help="A configuration and its variants.")],
+    set_: Set = None,
+    variant: Annotated[list[str] | None, typer.Option(help="Only this variant.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Only this seed.")] = None,
+    json_: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write means and comparison.")] = None,
+) -> None:
+    """Train and measure variants of a configuration, with all they share built once, and compare them."""
+    described = load_grid(grid)
+    cells = list_cells(
+        described, grid, overrides=tuple(set_ or ()), variants=tuple(variant or ()), seeds=tuple(seed or ())
+    )
+    todo = cells if prefect_api() else missing_cells(cells)
+    rows = run_flow.run_grid(todo, cells, described.reference, out) if todo else compare(cells, described.reference)
+    if json_ is not None:
+        answer = {"reference": described.reference, "comparison": rows, "means": per_cell(cells)}
+        json_.write_text(json.dumps(answer, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    out.print(show_as.comparison_table(rows, described.reference))
 
 
 @app.command()

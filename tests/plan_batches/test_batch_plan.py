@@ -12,6 +12,7 @@ from support.plan_data import Language, check_plan, languages, plain_language
 from storage.schemas import check
 from tasks.plan_batches import plan as module
 from tasks.plan_batches.plan import plan_parts, steps_per_epoch
+from tasks.plan_batches.shares import topics_per_batch
 from tasks.plan_batches.tables import count_queries
 from tasks.plan_batches.weights import sample_weights
 
@@ -94,6 +95,16 @@ def test_topics_of_a_batch_are_as_even_as_can_be():
     frame = plan(EN, SW, num_steps=40)  # three topics, four slots
     topics = frame.group_by("step").agg(pl.col("topic").n_unique())
     assert topics["topic"].to_list() == [3] * 40
+
+
+def test_topics_are_nearly_as_many_as_possible_where_queries_share_documents():
+    # Every fourth query shares its positive with the one before it: swaps cost few topics.
+    queries = [f"q{number:03}" for number in range(96)]
+    positives = {query: [f"d{number - (number % 4 == 3):03}"] for number, query in enumerate(queries)}
+    topic = {query: number * number % 7 for number, query in enumerate(queries)}
+    shared = Language("en", positives, {query: [f"{query}-{n}" for n in range(4)] for query in queries}, {}, topic)
+    (row,) = topics_per_batch(plan(shared, batch_size=8, num_steps=48)).to_dicts()
+    assert row["topics_per_batch"] > 0.95 * row["topics_possible"]
 
 
 def test_hard_negatives_are_drawn_anew_in_each_epoch():
