@@ -105,9 +105,9 @@ class _Seats:
 
     def have_others_give_way(self, slot: int) -> bool:
         """Give others of the batch another positive until the slot has no clash, if that is possible."""
-        batch = int(self._batch[slot])
+        batch, start = int(self._batch[slot]), self._table.positives.start
         for other in range(max(int(self._first[batch]), self._num_fixed), int(self._first[batch + 1])):
-            has_choice = self._table.positives.length[self._query[other]] > 1
+            has_choice = start[self._query[other] + 1] - start[self._query[other]] > 1
             gave_way = other != slot and has_choice and self.has_clash(other) and self.take_other_positive(other)
             if gave_way and not self.has_clash(slot):
                 return True
