@@ -81,7 +81,7 @@ def test_locate_refuses_cached_hub_model_without_safetensors(hub_cache):
 
 
 def test_locate_rejects_unknown_bundled_name():
-    with pytest.raises(ValueError, match=r"expected one of \['bundled:multilingual-e5-small'\], got 'bundled:bge'"):
+    with pytest.raises(ValueError, match=r"expected one of \['bundled:all-minilm-l6-v2', .*\], got 'bundled:bge'"):
         locate_model("bundled:bge")
 
 
