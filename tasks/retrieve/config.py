@@ -151,6 +151,11 @@ class FuseConfig(Settings):
                 "fuse.standardise: expected language or query for method 'z_score', got 'none': scores of different "
                 "systems have no common unit. Standardise, or choose method concat or rrf."
             )
+        if self.standardise == "none" and self.method == "concat" and self.weights.get("bm25"):
+            raise ValueError(
+                f"fuse.weights: expected no weight of bm25 for cosines as they are, got {self.weights['bm25']}: its "
+                "scores have another unit. Leave it out, or set fuse.standardise to language or query."
+            )
         return self
 
 
