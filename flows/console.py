@@ -96,11 +96,11 @@ def plan_table(rows: Iterable[tuple[str, str, DatasetRef, str]]) -> Table:
 
 def estimate_table(estimates: Sequence[Estimate]) -> Table:
     """Sum up what a run would cost, one line per step."""
-    table = Table(title="Estimate of what would be built", title_justify="left")
-    table.add_column("step")
-    for name in ("datasets", "rows", "embeddings", "peak memory", "time"):
-        table.add_column(name, justify="right")
-    table.add_column("time is from")
+    table = _table("Estimate")
+    table.add_column("step", no_wrap=True)
+    for name in ("datasets", "rows", "vectors", "memory", "time"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("speed")
     for step in dict.fromkeys(one.stage for one in estimates):
         group = [one for one in estimates if one.stage == step]
         peaks = [one.peak_memory for one in group if one.peak_memory is not None]
@@ -120,9 +120,11 @@ def estimate_lines(estimates: Sequence[Estimate]) -> list[str]:
     """Say the estimate's three figures, and what is missing from them."""
     heaviest = max((one for one in estimates if one.peak_memory), key=lambda one: one.peak_memory or 0, default=None)
     unknown = dict.fromkeys(one.stage for one in estimates if one.seconds is None)
+    unmeasured = dict.fromkeys(one.stage for one in estimates if one.heavy and one.peak_memory is None)
     lines = [f"Embeddings: {human_bytes(sum(one.bytes or 0 for one in estimates))}"]
     if heaviest:
-        lines.append(f"Peak memory: about {human_bytes(heaviest.peak_memory or 0)} ({heaviest.stage})")
+        besides = f"; not known of {', '.join(unmeasured)}" if unmeasured else ""
+        lines.append(f"Peak memory: about {human_bytes(heaviest.peak_memory or 0)} ({heaviest.stage}){besides}")
     lines.append(f"Time: about {human_seconds(sum(one.seconds or 0.0 for one in estimates))}, one step at a time")
     if unknown:
         lines.append(f"Not in the time, since nothing says how long: {', '.join(unknown)}")

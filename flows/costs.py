@@ -4,19 +4,28 @@ import os
 from collections.abc import Callable
 
 from flows.expected import Expected
+from tasks.retrieve.config import IvfPqConfig, SearchConfig
+from tasks.retrieve.task import QUERIES_AT_ONCE
 from tasks.stage import Step
 
 _CORES = os.cpu_count() or 1
 # Units of work per second where nothing of the kind has run in the store. CPU: measured on 2 cores with AVX2
 # (docs/experiments.md), per core; GPU: a guess, never measured.
 SPEEDS = {
-    "cpu": {"multiplications": 30e9 * _CORES, "products": 15e9 * _CORES, "rows": 20_000.0, "documents": 3_000.0},
-    "cuda": {"multiplications": 50e12, "products": 2e12, "rows": 20_000.0, "documents": 3_000.0},
+    "cpu": {
+        "multiplications": 30e9 * _CORES,
+        "products": 15e9 * _CORES,
+        "rows": 20e3,
+        "documents": 3e3,
+        "weights": 20e6,
+    },
+    "cuda": {"multiplications": 50e12, "products": 2e12, "rows": 20e3, "documents": 3e3, "weights": 20e6},
 }
 _PROCESS = 700e6  # bytes: Python with torch, polars and FAISS
 _TEXT = 3_000  # bytes of a document in memory, its tokens included
 _FOUND = 150  # bytes of a candidate in memory, while it is sorted
-QUERIES_AT_ONCE = 16_384  # as tasks/retrieve/task.py has it
+
+_JAVA = 30_000  # documents: what Java could search while it starts
 _TRAINED = 3  # times the forward pass: backward costs two more
 
 
@@ -28,8 +37,11 @@ def work(step: Step, expected: Expected) -> tuple[float, str] | None:
     rule = _WORK.get(step.stage.name)
     if rule:
         return rule(step, expected)
+    if step.stage.resource == "model":
+        return None
     rows = expected.rows(step)
-    return None if rows is None or step.stage.resource == "model" else (float(rows), "rows")
+    handled = [rows] if rows is not None else [expected.rows(entry) for entry in step.inputs.values()]
+    return (float(sum(number or 0 for number in handled)), "rows") if handled and None not in handled else None
 
 
 def memory(step: Step, expected: Expected, *, batch_tokens: int) -> float | None:
@@ -37,6 +49,11 @@ def memory(step: Step, expected: Expected, *, batch_tokens: int) -> float | None
     rule = _MEMORY.get(step.stage.name)
     held = rule(step, expected, batch_tokens) if rule else None
     return None if held is None else _PROCESS + held
+
+
+def _prepare_work(step: Step, expected: Expected) -> tuple[float, str] | None:
+    size = expected.encoder(step)
+    return None if size is None else (float(size.vocabulary * size.hidden + size.layer_weights), "weights")
 
 
 def _embed_work(step: Step, expected: Expected) -> tuple[float, str] | None:
@@ -75,7 +92,7 @@ def _concatenation_work(step: Step, expected: Expected) -> tuple[float, str] | N
 
 def _bm25_work(step: Step, expected: Expected) -> tuple[float, str] | None:
     documents, asked = expected.rows(step.inputs["corpus"]), expected.asked(step)
-    return None if documents is None or asked is None else (float(documents + asked), "documents")
+    return None if documents is None or asked is None else (float(_JAVA + documents + asked), "documents")
 
 
 def _embed_memory(step: Step, expected: Expected, batch_tokens: int) -> float | None:
@@ -83,19 +100,20 @@ def _embed_memory(step: Step, expected: Expected, batch_tokens: int) -> float | 
     if rows is None or size is None:
         return None
     weights = (size.vocabulary * size.hidden + size.layer_weights) * 4 * 1.5  # half as much again while it is loaded
-    shard = min(rows, step.arguments.get("shard_size", QUERIES_AT_ONCE))
+    shard: int = min(rows, step.arguments.get("shard_size", QUERIES_AT_ONCE))
     return weights + shard * (_TEXT + 8 * size.hidden) + batch_tokens * size.hidden * 4 * 30
 
 
 def _search_memory(step: Step, expected: Expected, _: int) -> float | None:
     documents, queries = (expected.rows(step.inputs[name]) for name in ("documents", "queries"))
-    size, search = expected.encoder(step), step.arguments["search"]
+    size = expected.encoder(step)
+    search: SearchConfig = step.arguments["search"]
     if documents is None or queries is None or size is None:
         return None
-    shard = min(documents, step.inputs["documents"].arguments.get("shard_size", documents))
+    shard: int = min(documents, step.inputs["documents"].arguments.get("shard_size", documents))
     batch = min(queries, QUERIES_AT_ONCE)
-    held = 10.0 * size.hidden * shard + batch * (8 * size.hidden + search.depth * _FOUND)
-    index = step.arguments.get("ivf_pq")
+    held: float = 10.0 * size.hidden * shard + batch * (8 * size.hidden + search.depth * _FOUND)
+    index: IvfPqConfig | None = step.arguments.get("ivf_pq")
     if index and documents > step.arguments["approximate_above"]:
         sample = min(documents, 64 * (index.num_lists or documents**0.5))
         held += documents * (index.code_bytes + 16) + sample * size.hidden * 8 + batch * index.num_candidates * 64
@@ -109,8 +127,10 @@ def _concatenation_memory(step: Step, expected: Expected, _: int) -> float | Non
     if asked is None or documents is None or None in sizes:
         return None
     numbers = sum(size.hidden for size in sizes if size)
-    shard = min(documents, vectors[0].arguments.get("shard_size", documents))
-    depths = sum(one.arguments["search"].depth for one in step.arguments["candidates"] if "search" in one.arguments)
+    shard: int = min(documents, vectors[0].arguments.get("shard_size", documents))
+    depths: int = sum(
+        one.arguments["search"].depth for one in step.arguments["candidates"] if "search" in one.arguments
+    )
     return 14.0 * numbers * shard + min(asked, QUERIES_AT_ONCE) * (8 * numbers + depths * _FOUND)
 
 
@@ -119,6 +139,7 @@ def _encoders(step: Step) -> list[Step]:
 
 
 _WORK: dict[str, Callable[[Step, Expected], tuple[float, str] | None]] = {
+    "prepare_encoder": _prepare_work,
     "embed_documents": _embed_work,
     "embed_queries": _embed_work,
     "search_dense": _search_work,

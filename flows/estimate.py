@@ -26,8 +26,10 @@ class Estimate:
     """Of embeddings; None for other datasets."""
     peak_memory: float | None
     seconds: float | None
+    heavy: bool
+    """Whether it runs a network or a search."""
     basis: str
-    """Where the time comes from: `measured here`, `assumed speed` or `unknown`."""
+    """Where the time comes from: `measured` (a build in this store), `assumed` (a stated speed) or `unknown`."""
 
 
 def estimate(steps: Sequence[Step], root: str, resources: ResourcesConfig) -> list[Estimate]:
@@ -52,7 +54,15 @@ def estimate(steps: Sequence[Step], root: str, resources: ResourcesConfig) -> li
         held = memory(step, expected, batch_tokens=resources.batch_tokens)
         most = max((manifest.peak_memory_bytes for manifest in before), default=None)
         found.append(
-            Estimate(step.stage.name, expected.rows(step), _bytes(step, expected), held or most, seconds, basis)
+            Estimate(
+                stage=step.stage.name,
+                rows=expected.rows(step),
+                bytes=_bytes(step, expected),
+                peak_memory=held or most,
+                seconds=seconds,
+                heavy=step.stage.resource == "model" and step.stage.name != "prepare_encoder",
+                basis=basis,
+            )
         )
     return found
 
@@ -85,11 +95,11 @@ def _seconds(
         if step.stage.name in _PAIRED:
             now, then = _documents(step, expected), _documents_then(longest, root)
             ratio *= now / then if now and then else 1.0
-        return longest.seconds * ratio, "measured here"
+        return longest.seconds * ratio, "measured"
     amount = work(step, expected)
     if amount:
-        return amount[0] / speeds[amount[1]], "assumed speed"
-    return (longest.seconds, "measured here") if longest else (None, "unknown")
+        return amount[0] / speeds[amount[1]], "assumed"
+    return (longest.seconds, "measured") if longest else (None, "unknown")
 
 
 def _documents(step: Step, expected: Expected) -> int | None:

@@ -11,6 +11,7 @@ import polars as pl
 from storage import DatasetRef, find, scan
 from tasks.ingest.config import Source
 from tasks.models.locate import locate_model
+from tasks.plan_batches.config import PlanBatchesConfig
 from tasks.stage import Step
 
 # Bytes per row of raw files that are not read yet, by how they are written: MIRACL's corpus, topics and qrels.
@@ -146,9 +147,9 @@ def _scored(expected: Expected, step: Step) -> int | None:
 
 
 def _planned(expected: Expected, step: Step) -> int | None:
-    config = step.arguments["config"]
+    config: PlanBatchesConfig = step.arguments["config"]
     if config.num_steps:
-        return int(config.num_steps * config.batch_size * config.num_epochs)
+        return config.num_steps * config.batch_size * config.num_epochs
     queries = [entry for name, entry in step.inputs.items() if name.startswith("queries.")]
     numbers = [(expected.rows(entry), _shares(entry).get("train", 1.0)) for entry in queries]
     if any(number is None for number, _ in numbers):
@@ -161,6 +162,8 @@ _RULES: dict[str, _Rule] = {
     "generate_corpus": lambda _, step: int(step.arguments["config"].documents_per_language),
     "generate_queries": lambda _, step: int(step.arguments["config"].queries_per_language),
     "generate_qrels": lambda _, step: int(step.arguments["config"].queries_per_language) * _JUDGED_PER_QUERY,
+    "generate_truth": lambda _, step: int(step.arguments["config"].queries_per_language) * _JUDGED_PER_QUERY,
+    "prepare_encoder": lambda *_: 1,
     "ingest_corpus": _from_files("corpus"),
     "ingest_queries": _from_files("queries"),
     "ingest_qrels": _from_files("qrels"),
@@ -174,4 +177,5 @@ _RULES: dict[str, _Rule] = {
     "apply_calibration": _like("raw_scores"),
     "select_hard_negatives": _like("fused"),
     "plan_batches": _planned,
+    "make_run": _like("candidates"),
 }
