@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from flows import console as show_as
 from flows.configs import ConfigError, PipelineConfig, StorageConfig, load_config
+from flows.estimate import estimate
 from flows.grid import list_cells, load_grid
 from flows.grid_results import compare, missing_cells, per_cell
 from flows.outcome import Outcome
@@ -59,22 +60,27 @@ def run(
 
 @app.command()
 def plan(config: Config, set_: Set = None, until: Until = None) -> None:
-    """Show what would be built, what is cached, and why; run nothing."""
+    """Show what would be built, what is cached, and why, and what it would cost; run nothing."""
     settings = load_config(config, tuple(set_ or ()))
     root = settings.storage.location
     changed: set[str] = set()
-    rows = []
+    rows, missing = [], []
     for planned in weave(settings).until(until).planned:
         step = planned.step
         reason = state(step, root).reason
         waiting = [name for name, entry in step.inputs.items() if entry.fingerprint in changed]
         if reason != "cached":
             changed.add(step.fingerprint)
+            missing.append(step)
         elif waiting:
             reason = f"cached, unless {waiting[0]} comes out different"
         rows.append((planned.stage, step.stage.name, step.ref(root), reason))
     out.print(show_as.plan_table(rows))
-    out.print(f"{sum(not row[3].startswith('cached') for row in rows)} of {len(rows)} datasets would be built.")
+    if missing:
+        estimates = estimate(missing, root, settings.resources)
+        out.print(show_as.estimate_table(estimates))
+        out.print("\n".join(show_as.estimate_lines(estimates)), highlight=False)
+    out.print(f"{len(missing)} of {len(rows)} datasets would be built.")
 
 
 @app.command()

@@ -5,6 +5,16 @@ from typing import Any
 
 from flows.configs import PipelineConfig
 from flows.pipeline import Pipeline
+from flows.retrieval import (
+    MEASURED,
+    MINED,
+    Steps,
+    embed_corpora,
+    fuse,
+    rank_by_ensemble,
+    rank_by_terms,
+    rank_by_vectors,
+)
 from storage import checksum, remembered
 from tasks.denoise.task import (
     apply_calibration,
@@ -18,14 +28,8 @@ from tasks.evaluate.task import make_run, measure_runs
 from tasks.ingest.steps import Ingested, ingest
 from tasks.models.digest import model_digest
 from tasks.plan_batches.task import find_topics, plan_batches
-from tasks.retrieve.task import embed_documents, embed_queries, fuse_candidates, retrieve_bm25, search_dense
 from tasks.stage import Step
 from tasks.train.task import train_encoder
-
-Steps = dict[str, Step]  # by language
-
-MINED = ("train",)
-MEASURED = ("dev",)
 
 
 def weave(config: PipelineConfig) -> Pipeline:
@@ -45,19 +49,11 @@ def weave(config: PipelineConfig) -> Pipeline:
     aside = [step for found in ingested.values() for step in (found.truth, found.quarantine) if step]
 
     encoder = prepare_encoder(config=config.encoder, digest=model_digest(config.encoder.model))
-    bm25 = _rank_by_terms(config, corpus, queries)
-    embeddings = _embed(config, encoder, corpus)
-    untrained = _rank_by_vectors(config, encoder, embeddings, queries, "untrained", (*MINED, *MEASURED))
-    fused = {
-        language: fuse_candidates(
-            language,
-            candidates=[bm25[language], untrained[language]],
-            queries=queries[language],
-            splits=MINED,
-            config=config.retrieve.fuse,
-        )
-        for language in corpus
-    }
+    bm25 = rank_by_terms(config, corpus, queries)
+    embeddings = embed_corpora(config, encoder, corpus)
+    untrained = rank_by_vectors(config, encoder, embeddings, queries, "untrained", (*MINED, *MEASURED))
+    ensemble = rank_by_ensemble(config, corpus, queries)
+    fused = fuse(config, queries, {"bm25": bm25, "untrained": untrained, **ensemble})
 
     raw_scores = _judge(config, corpus, queries, qrels, fused)
     calibration = calibrate_scores(raw_scores=raw_scores, fused=fused, qrels=qrels, config=config.denoise.calibrate)
@@ -98,8 +94,8 @@ def weave(config: PipelineConfig) -> Pipeline:
         text=config.retrieve.embed.text,
         config=config.train,
     )
-    trained_embeddings = _embed(config, trained_encoder, corpus)
-    trained = _rank_by_vectors(config, trained_encoder, trained_embeddings, queries, "trained", MEASURED)
+    trained_embeddings = embed_corpora(config, trained_encoder, corpus)
+    trained = rank_by_vectors(config, trained_encoder, trained_embeddings, queries, "trained", MEASURED)
 
     metrics = {
         system: _measure(config, candidates, queries, qrels, system)
@@ -116,59 +112,6 @@ def weave(config: PipelineConfig) -> Pipeline:
         },
         metrics=list(metrics.values()),
     )
-
-
-def _rank_by_terms(config: PipelineConfig, corpus: Steps, queries: Steps) -> Steps:
-    settings = config.retrieve
-    return {
-        language: retrieve_bm25(
-            language,
-            corpus=corpus[language],
-            queries=queries[language],
-            splits=(*MINED, *MEASURED),
-            analyzer=settings.bm25.analyzer(language),
-            search=settings.search,
-            config=settings.bm25,
-        )
-        for language in corpus
-    }
-
-
-def _embed(config: PipelineConfig, encoder: Step, corpus: Steps) -> Steps:
-    settings = config.retrieve.embed
-    return {
-        language: embed_documents(
-            language,
-            corpus=documents,
-            encoder=encoder,
-            max_tokens=settings.max_document_tokens,
-            text=settings.text,
-            shard_size=settings.shard_size,
-        )
-        for language, documents in corpus.items()
-    }
-
-
-def _rank_by_vectors(
-    config: PipelineConfig, encoder: Step, embeddings: Steps, queries: Steps, system: str, splits: tuple[str, ...]
-) -> Steps:
-    settings = config.retrieve
-    return {
-        language: search_dense(
-            language,
-            documents=documents,
-            queries=embed_queries(
-                language,
-                queries=queries[language],
-                encoder=encoder,
-                splits=splits,
-                max_tokens=settings.embed.max_query_tokens,
-            ),
-            system=system,
-            search=settings.search,
-        )
-        for language, documents in embeddings.items()
-    }
 
 
 def _judge(config: PipelineConfig, corpus: Steps, queries: Steps, qrels: Steps, fused: Steps) -> Steps:
