@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from prefect.artifacts import create_table_artifact
 
+from flows.bake_off_table import by_strategy
 from flows.outcome import Outcome
 from flows.pipeline import Pipeline
 from storage import inspect, load
@@ -31,3 +32,16 @@ def publish(outcomes: Sequence[Outcome], pipeline: Pipeline, root: str) -> None:
     means = [row for step in pipeline.metrics for row in inspect.metrics_means(step.ref(root))]
     if means:
         create_table_artifact(key="metrics", description="Dev queries, per language and mean.", table=means)
+
+
+def publish_bake_off(pipeline: Pipeline, root: str) -> None:
+    """Publish what each strategy did, one row per strategy and language."""
+    ref = pipeline.planned[-1].step.ref(root)
+    create_table_artifact(
+        key="bake-off",
+        description=f"Every strategy over one score table ({ref}).",
+        table=[
+            {"strategy": strategy, "language": language, **values}
+            for (strategy, language), values in by_strategy(inspect.rows(ref)).items()
+        ],
+    )

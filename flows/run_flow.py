@@ -2,6 +2,8 @@
 
 import logging
 import os
+from collections.abc import Callable
+from typing import Any
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -11,7 +13,8 @@ from flows.outcome import Outcome
 from flows.progress import Bars
 from tasks.stage import deferred
 
-execute = deferred("flows.execute")  # these load Prefect, which reads the environment at import
+bake_off = deferred("flows.bake_off")  # these load Prefect, which reads the environment at import
+execute = deferred("flows.execute")
 train_retriever = deferred("flows.train_retriever")
 
 ENVIRONMENT = {
@@ -31,16 +34,26 @@ def run(config: PipelineConfig, until: str | None, refresh: list[str], console: 
     Raises:
         Exception: what a stage raised.
     """
+    return _run(lambda: train_retriever.train_retriever, console, config, until=until, refresh=refresh)
+
+
+def run_bake_off(config: PipelineConfig, strategies: list[str], console: Console) -> list[Outcome]:
+    """Run the bake-off as a Prefect flow run; `Raises` as `run`."""
+    return _run(lambda: bake_off.bake_off, console, config, strategies=strategies)
+
+
+def _run(find_flow: Callable[[], Any], console: Console, config: PipelineConfig, **parameters: Any) -> list[Outcome]:
+    """Set Prefect up, import the flow, and run it with bars and a log on the terminal."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     log = logging.getLogger("polyloom")
     log.setLevel(logging.INFO)
     handler = RichHandler(console=console, show_path=False, show_level=False, markup=False, log_time_format="[%X]")
     with Bars(console) as bars, bars.draw("starting Prefect", 1, ""):
-        flow = train_retriever.train_retriever
+        flow = find_flow()
         log.addHandler(handler)
     try:
         with execute.bars(Bars(console)):
-            return [Outcome(**row) for row in flow(config, until=until, refresh=refresh)]
+            return [Outcome(**row) for row in flow(config, **parameters)]
     finally:
         log.removeHandler(handler)
