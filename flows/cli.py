@@ -13,6 +13,9 @@ from rich.markup import escape
 from flows import console as show_as
 from flows.bake_off_table import dropped_table, kept_table
 from flows.configs import ConfigError, PipelineConfig, StorageConfig, load_config
+from flows.explain import datasets_of
+from flows.explain import explain as gather
+from flows.explain_view import explanation
 from flows.outcome import Outcome
 from flows.pipeline import Pipeline
 from flows.prefect_api import prefect_api
@@ -131,6 +134,28 @@ def show(
         frame = inspect.query(ref, sql or f"SELECT * FROM self LIMIT {head}")
         out.print(f"[bold]{ref}[/], {load(ref).rows:,} rows, in {ref.uri}")
         out.print(show_as.frame_table(frame))
+
+
+@app.command()
+def explain(
+    query_id: Annotated[str, typer.Argument(metavar="QUERY_ID", help="Of any split.")],
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="CONFIG.yaml", help="Of this pipeline. Without it: of the newest batch plan or ledger."),
+    ] = None,
+    set_: Set = None,
+    language: Annotated[list[str] | None, typer.Option(help="Where several languages have the id.")] = None,
+    json_: Json = None,
+    root: Root = "data",
+) -> None:
+    """Show one query through every stage: ranks, scores, decisions, batches, result."""
+    settings = load_config(config, tuple(set_ or ())) if config else None
+    where = settings.storage.location if settings else _location(root)
+    languages = language or (settings.languages if settings else ())
+    entries = gather(where, query_id, languages, datasets_of(settings) if settings else None)
+    _write_json(json_, {"entries": entries})
+    for entry in entries:
+        out.print(explanation(entry))
 
 
 def _location(root: str) -> str:

@@ -78,16 +78,16 @@ def query(ref: DatasetRef, sql: str) -> pl.DataFrame:
         ) from error
 
 
-def rows(ref: DatasetRef, **wanted: str | list[str]) -> list[dict[str, Any]]:
+def rows(ref: DatasetRef, **wanted: Any) -> list[dict[str, Any]]:
     """Read the rows whose columns hold a value (or one of several), in the dataset's order.
 
     Args:
         ref: the dataset.
-        wanted: column -> value, or values; a column that the dataset lacks is an error of polars.
+        wanted: column -> a value, or a list of values.
     """
     frame = scan(ref)
     for name, value in wanted.items():
-        frame = frame.filter(pl.col(name).is_in([value] if isinstance(value, str) else value))
+        frame = frame.filter(pl.col(name).is_in(value if isinstance(value, list) else [value]))
     return frame.collect().to_dicts()
 
 
