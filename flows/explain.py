@@ -124,8 +124,8 @@ def _results(family: Family, query_id: str, positives: Sequence[str]) -> list[Ro
 
 
 def _truth(family: Family, query_id: str) -> list[Row]:
-    """Find the planted false negatives of the sample that the queries belong to: made with the same arguments."""
-    sample = next(content.arguments for _, content in family.of("queries"))
+    """Find the planted false negatives of the sample that the corpus belongs to: made with the same arguments."""
+    sample = next((content.arguments for _, content in family.of("corpus")), None)
     for ref, content in reversed(list(inspect.datasets(family.root, "truth", family.partition))):
         if content.arguments == sample:
             return inspect.rows(ref, query_id=query_id)
