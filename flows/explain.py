@@ -39,7 +39,7 @@ def explain(root: str, query_id: str, languages: Sequence[str], allowed: Collect
         raise MissingDataset(
             f"explain: expected queries{_of(languages)} in '{root}', found none. Run the pipeline that builds them."
         )
-    found = [(family, row) for family in known for row in _rows(family, "queries", query_id=query_id)]
+    found = [(family, row) for family in known for row in _queries(family, query_id=query_id)]
     if not found:
         raise MissingDataset(_unknown(query_id, known))
     return [_explain(family, row) for family, row in found]
@@ -145,6 +145,11 @@ def _rows(family: Family, kind: str, **wanted: Any) -> list[Row]:
     return inspect.rows(ref, **wanted) if ref else []
 
 
+def _queries(family: Family, **wanted: str) -> list[Row]:
+    """Read the given queries, and those that the supplement generated."""
+    return [row for ref, _ in family.of("queries") for row in inspect.rows(ref, **wanted)]
+
+
 def _by_document(rows: Iterable[Row]) -> dict[str, Row]:
     return {row["doc_id"]: row for row in rows}
 
@@ -166,7 +171,7 @@ def _of(languages: Sequence[str]) -> str:
 
 
 def _unknown(query_id: str, families: Sequence[Family]) -> str:
-    ids = {row["query_id"] for family in families for row in _rows(family, "queries")}
+    ids = {row["query_id"] for family in families for row in _queries(family)}
     near = [one for one in sorted(ids) if query_id.casefold() in one.casefold()][:_NEAR]
     near = near or difflib.get_close_matches(query_id, sorted(ids), n=_NEAR, cutoff=0.5)
     languages = ", ".join(family.partition for family in families)

@@ -68,9 +68,11 @@ def _ledger(entry: Row) -> Iterator[RenderableType]:
     rows = ledger["candidates"]
     if not rows:
         why = f"{split} queries are not mined" if split != "train" else "none in the store; run the stage denoise"
+        if entry["query"].get("parent"):
+            why = f"they stand in the ledger of {entry['query']['parent']}, for which this query was generated"
         yield _note(f"Candidates: {why}.")
         return
-    systems = [one["system"] for one in rows[0]["systems"]]
+    systems = list(dict.fromkeys(one["system"] for row in rows for one in row["systems"] or []))
     table = _table(f"Candidates in {ledger['dataset']}")
     for name in ("fused", *systems):
         table.add_column(f"{name}\nrank score", justify="right")
@@ -79,8 +81,8 @@ def _ledger(entry: Row) -> Iterator[RenderableType]:
     table.add_column("decision", min_width=11, max_width=13)
     table.add_column("document", ratio=1)
     for row in rows:
-        found = {one["system"]: one for one in row["systems"]}
-        places = [_place(found[name]) for name in systems]
+        found = {one["system"]: one for one in row["systems"] or []}
+        places = [_place(found.get(name, {})) for name in systems]
         fused = _place({"rank": row["rank"], "score": row["fused_score"]})
         table.add_row(fused, *places, *_scores(row), _decision(row), _document(row))
     yield table
@@ -153,7 +155,7 @@ def _scores(row: Row) -> tuple[str, str, str]:
 
 
 def _place(found: Row) -> str:
-    return "–" if found["rank"] is None else f"{found['rank']} {found['score']:.2f}"
+    return "–" if found.get("rank") is None else f"{found['rank']} {found['score']:.2f}"
 
 
 def _decision(row: Row) -> str:
@@ -169,7 +171,17 @@ def _document(row: Row) -> str:
     lines.append(f"[dim]{escape(text if len(text) <= _TEXT else text[: _TEXT - 1] + '…')}[/]")
     if row.get("planted"):
         lines.append(f"[yellow]planted false negative: {row['planted']}[/]")
+    if row.get("generated_text"):
+        lines.append(f"[magenta]found by the generated query {escape(row['generated_text'])}[/]")
+    if row.get("verdicts"):
+        lines.append(f"[cyan]LLM's verdicts: {', '.join(map(_verdict, row['verdicts']))}[/]")
     return "\n".join(lines)
+
+
+def _verdict(row: Row) -> str:
+    if row["accuracy"] is None:
+        return str(row["status"])
+    return f"accuracy {row['accuracy']} completeness {row['completeness']}"
 
 
 def _int(value: int | None) -> str:
