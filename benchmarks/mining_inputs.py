@@ -19,6 +19,8 @@ from tasks.models.digest import model_digest
 from tasks.models.layout import LAYOUT_FILES
 from tasks.stage import Settings, Step, stage
 
+TEXT = "title_and_text"
+
 
 class Part(Settings):
     """Which part of quad16, and how it is mined."""
@@ -32,6 +34,7 @@ class Part(Settings):
     max_query_tokens: int = 64
     """In a pair; both sides cut pairs at this and `max_tokens` together."""
     top_k: int
+    threads: int
 
 
 @dataclass(frozen=True)
