@@ -11,15 +11,11 @@ Values = dict[str, float]
 Cell = Callable[[Values], str]
 
 _SHARES = {"mean_rank": ".1f", "mean_probability": ".3f", "recall": ".3f", "precision": ".3f"}
-_REASONS = {  # of a drop, in the order of the ledger's rules, with a line break where a heading may have one
-    "judged_relevant": "judged\nrelevant",
-    "rank_within_shift": "rank within\nshift",
-    "score_above_max": "score\nabove max",
-    "score_near_positive": "score near\npositive",
-    "positive_not_scored": "positive\nnot scored",
-    "grade_above_max": "grade\nabove max",
-    "probability_above_max": "probability\nabove max",
-    "beyond_num_negatives": "beyond num\nnegatives",
+_BESIDE_REASONS = {  # the other metrics; what is left of a bake-off's rows are reasons
+    *_SHARES,
+    *("queries", "short_queries", "candidates", "kept", "dropped"),
+    *("planted", "planted_found", "planted_kept"),
+    *("safe", "judged_not_relevant"),  # reasons of what is kept
 }
 
 
@@ -57,9 +53,9 @@ def kept_table(rows: Sequence[Mapping[str, Any]], score: str) -> Table:
 def dropped_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Count the drops by reason."""
     found = by_strategy(rows)
-    present = {name for values in found.values() for name in values}
-    known = [name for name in _REASONS if name in present]
-    columns: dict[str, Cell] = {_REASONS[name]: partial(_count, name=name) for name in known}
+    present = dict.fromkeys(name for values in found.values() for name in values)
+    reasons = [name for name in present if name not in _BESIDE_REASONS]
+    columns: dict[str, Cell] = {_heading(name): partial(_count, name=name) for name in reasons}
     return _table("Why the others are dropped", found, {"dropped": partial(_count, name="dropped"), **columns})
 
 
@@ -76,6 +72,13 @@ def _table(title: str, found: Mapping[tuple[str, str], Values], columns: Mapping
             cells = [write(found[strategy, language]) for write in columns.values()]
             table.add_row("" if number else language, strategy, *cells)
     return table
+
+
+def _heading(reason: str) -> str:
+    """Write a reason in two lines."""
+    words = reason.split("_")
+    half = len(words) // 2
+    return " ".join(words[:half]) + "\n" + " ".join(words[half:])
 
 
 def _count(values: Values, name: str) -> str:
