@@ -80,7 +80,7 @@ def plan(config: Config, set_: Set = None, until: Until = None) -> None:
     out.print(f"{sum(not row[3].startswith('cached') for row in rows)} of {len(rows)} datasets would be built.")
 
 
-@app.command()
+@app.command("bake-off")
 def bake_off(
     config: Config,
     set_: Set = None,
