@@ -53,6 +53,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         reason=_S,
         hardness=_I32,
     ),
+    "bake_off": _schema(strategy=_S, language=_S, metric=_S, value=pa.float64()),
     "topics": _schema(language=_S, query_id=_S, topic=_I32, label=_S, confidence=_F32),
     "batch_plan": _schema(
         epoch=_I32,
