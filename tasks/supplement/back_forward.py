@@ -116,6 +116,11 @@ def generate_queries(
     return pl.DataFrame(rows, schema=GENERATED, orient="row").sort("parent", "attempt")
 
 
+def count_attempts(shorts: Sequence[Short], *, negatives_each: int, most: int) -> int:
+    """Count the attempts that are made if every one is good."""
+    return sum(min(math.ceil(short.missing / negatives_each), most) for short in shorts if short.positives)
+
+
 def _plan(
     shorts: Sequence[Short], made: dict[str, list[_Attempt]], max_generated: int, negatives_each: int
 ) -> Iterator[_Attempt]:

@@ -39,6 +39,12 @@ class TuneConfig(Settings):
     seed: int = Field(default=0, ge=0, description="Of the fresh adapter, the order and the dropout.")
 
 
+class SourceConfig(Settings):
+    """Where the model that is tuned lies."""
+
+    model: str = Field(default="", exclude=True)  # the digest of its bytes is in the fingerprint
+
+
 class SupplementConfig(Settings):
     """Fill up queries that have too few hard negatives, by way of queries that an LLM writes."""
 

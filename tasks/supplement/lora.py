@@ -1,9 +1,12 @@
 """Tune a causal language model on conversations with LoRA. Shapes: B conversations of a step, T tokens."""
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+import polars as pl
 import torch
 from torch import Tensor
 
@@ -19,6 +22,10 @@ except ModuleNotFoundError as error:
 
 _IGNORED = -100  # the label of tokens that are not learned
 _WARMUP = 0.1  # share of the steps
+
+LOG = pl.Schema(
+    {"step": pl.Int32, "epoch": pl.Int32, "loss": pl.Float32, "learning_rate": pl.Float32, "num_tokens": pl.Int32}
+)
 
 Example = tuple[list[int], int]
 """The tokens of a conversation, and how many of them come before the answer."""
@@ -86,7 +93,7 @@ def tune(
         num_epochs: passes.
         batch_size: conversations per step.
         seed: decides adapter, order and dropout.
-        progress: is told how many steps are newly done.
+        progress: is told how many steps are done.
 
     Returns:
         The network with its adapter; a row per step: step, epoch, loss, learning_rate, num_tokens (learned).
@@ -99,12 +106,14 @@ def tune(
     settings = peft.LoraConfig(
         r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules="all-linear", task_type="CAUSAL_LM"
     )
-    steps_per_epoch = math.ceil(len(examples) / batch_size)
-    num_steps = steps_per_epoch * num_epochs
+    num_steps = count_steps(len(examples), batch_size, num_epochs)
+    steps_per_epoch = num_steps // num_epochs
     rows: list[dict[str, float | int]] = []
     with torch.random.fork_rng(devices=[network.device] if network.device.type == "cuda" else []):
         torch.manual_seed(seed)
-        adapted = peft.get_peft_model(network, settings)
+        with warnings.catch_warnings():  # peft still asks transformers by an older name
+            warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
+            adapted = peft.get_peft_model(network, settings)
         adapted.train()
         weights = [weight for weight in adapted.parameters() if weight.requires_grad]
         optimizer = torch.optim.AdamW(weights, lr=learning_rate, weight_decay=0.0)
@@ -118,7 +127,7 @@ def tune(
             loss, num_tokens = _loss(adapted, batch)
             if not torch.isfinite(loss):
                 raise RuntimeError(
-                    f"supplement.tune: expected a finite loss, got {float(loss)} at step {step}. Lower "
+                    f"supplement.tune: expected a finite loss, got {float(loss.detach())} at step {step}. Lower "
                     "supplement.tune.learning_rate."
                 )
             loss.backward()  # type: ignore[no-untyped-call]  # torch declares no types here
@@ -134,9 +143,24 @@ def tune(
                     "num_tokens": num_tokens,
                 }
             )
-            progress(1)
+            progress(step + 1)
     adapted.eval()
     return adapted, rows
+
+
+def count_steps(num_examples: int, batch_size: int, num_epochs: int) -> int:
+    """Count the steps of a tuning; the last batch of an epoch may be smaller."""
+    return math.ceil(num_examples / batch_size) * num_epochs
+
+
+def save_adapter(adapted: Any, folder: Path) -> None:
+    """Write adapter_config.json and adapter_model.safetensors, which say nothing of where the base model lies."""
+    for settings in adapted.peft_config.values():
+        settings.base_model_name_or_path = ""  # peft fills in None
+        settings.target_modules = sorted(settings.target_modules)  # a set: its order would differ from run to run
+        settings.inference_mode = True
+    adapted.save_pretrained(folder)
+    (folder / "README.md").unlink(missing_ok=True)
 
 
 def answer_loss(network: Any, examples: Sequence[Example]) -> float:
