@@ -3,6 +3,12 @@
 import polars as pl
 
 
+def as_given(ledger: pl.DataFrame) -> pl.DataFrame:
+    """Add where the rows come from, as of candidates that the query itself has found: origin, generated_id, …_text."""
+    nothing = pl.lit(None, dtype=pl.String)
+    return ledger.with_columns(origin=pl.lit("given"), generated_id=nothing, generated_text=nothing)
+
+
 def extend_ledger(
     given: pl.DataFrame, found: pl.DataFrame, sources: pl.DataFrame, *, num_negatives: int
 ) -> pl.DataFrame:
@@ -22,8 +28,7 @@ def extend_ledger(
         query_id, origin (given first), rank, doc_id.
     """
     pair = ["query_id", "doc_id"]
-    nothing = pl.lit(None, dtype=pl.String)
-    first = given.with_columns(origin=pl.lit("given"), generated_id=nothing, generated_text=nothing)
+    first = as_given(given)
     kept = given.filter(pl.col("decision") == "kept").group_by("query_id").agg(num_kept=pl.len().cast(pl.Int32))
     hardness = (pl.col("hardness") + pl.col("num_kept")).cast(pl.Int32)
     is_beyond = hardness > num_negatives
