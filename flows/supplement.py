@@ -48,7 +48,8 @@ def supplement(
     if not settings.enabled:
         return given.hard_negatives, []
     identity = chat_identity(settings.chat)
-    adapter = _tune(settings, identity)
+    source = SourceConfig(model=settings.chat.model)
+    adapter = _tune(settings, source, identity)
     generated = {
         language: generate_queries(
             language,
@@ -59,7 +60,8 @@ def supplement(
             corpus=given.corpus[language],
             text=config.retrieve.embed.text,
             num_negatives=config.denoise.num_negatives,
-            chat=settings.chat,
+            chat=settings.chat.model_copy(update={"model": ""}),
+            source=source,
             identity=identity,
             config=settings.generate,
             adapter=adapter,
@@ -103,7 +105,7 @@ def supplement(
     return extended, [*extended.values(), *shortfalls]
 
 
-def _tune(settings: SupplementConfig, identity: str) -> Step | None:
+def _tune(settings: SupplementConfig, source: SourceConfig, identity: str) -> Step | None:
     file = Path(settings.tune.instructions)
     if not settings.tune.instructions:
         return None
@@ -112,7 +114,7 @@ def _tune(settings: SupplementConfig, identity: str) -> Step | None:
             f"supplement.tune.instructions: expected a JSONL file, got '{file}'. Correct the path, or leave it empty."
         )
     return tune_generator(
-        source=SourceConfig(model=settings.chat.model),
+        source=source,
         identity=identity,
         instructions=checksum(file),
         config=settings.tune,

@@ -101,7 +101,8 @@ def generate_queries(
             made[attempt.short.query_id].append(attempt)
         back = [_back(attempt, prompts, max_passage_characters, seed) for attempt in planned]
         for place, reply in model.complete(back):
-            _take_summary(planned[place], reply, language, max_summary_characters)
+            passage = planned[place].positive[1][:max_passage_characters]
+            _take_summary(planned[place], reply, language, passage, max_summary_characters)
             progress(1)
         summarised = [attempt for attempt in planned if attempt.summary is not None]
         forward = [_forward(attempt, prompts, seed) for attempt in summarised]
@@ -142,10 +143,11 @@ def _forward(attempt: _Attempt, prompts: Prompts, seed: int) -> Request:
     return Request(prompts.system, prompts.forward.format(summary=attempt.summary), seed + attempt.number)
 
 
-def _take_summary(attempt: _Attempt, reply: Reply, language: str, max_characters: int) -> None:
+def _take_summary(attempt: _Attempt, reply: Reply, language: str, passage: str, max_characters: int) -> None:
     attempt.replies.append(reply)
+    source = f"{passage} {attempt.short.text}"
     try:
-        attempt.summary = parse_summary(reply.text, language=language, max_characters=max_characters)
+        attempt.summary = parse_summary(reply.text, language=language, source=source, max_characters=max_characters)
     except BadReply as bad:
         attempt.reason = str(bad)
 

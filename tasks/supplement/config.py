@@ -40,9 +40,9 @@ class TuneConfig(Settings):
 
 
 class SourceConfig(Settings):
-    """Where the model that is tuned lies."""
+    """Where the generator lies, or its name at an endpoint."""
 
-    model: str = Field(default="", exclude=True)  # the digest of its bytes is in the fingerprint
+    model: str = Field(default="", exclude=True)  # its identity is in the fingerprint instead
 
 
 class SupplementConfig(Settings):

@@ -9,6 +9,7 @@ Reasons, stable, in the column `reason` of `generated`:
 | `summary_empty`, `query_empty` | no text in the answer |
 | `summary_too_long`, `query_too_long` | more characters than allowed |
 | `summary_wrong_language`, `query_wrong_language` | another script, or another language of the same script |
+| `summary_ungrounded` | next to nothing of it stands in the passage or the query: a refusal, or an invention |
 | `query_not_one_line` | more than the query was written |
 | `query_equals_original` | the query is the one it was made for, but for case, spaces and punctuation |
 | `query_repeated` | the same as an earlier one for this query |
@@ -21,6 +22,8 @@ from collections.abc import Iterable
 from tasks.supplement.languages import in_language
 
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
+_UNSPACED = ("ja", "th", "zh")
+_MIN_GROUNDED = 0.2  # share of a summary's terms that its source has
 _QUOTES = {
     ('"', '"'),
     ("'", "'"),
@@ -38,8 +41,14 @@ class BadReply(ValueError):
     """An answer that is of no use; the text is the reason."""
 
 
-def parse_summary(reply: str, *, language: str, max_characters: int) -> str:
+def parse_summary(reply: str, *, language: str, source: str, max_characters: int) -> str:
     """Read a summary out of an answer: its text on one line.
+
+    Args:
+        reply: the answer.
+        language: that the summary has to be in.
+        source: what it is made from, passage and query.
+        max_characters: of the summary, at most.
 
     Raises:
         BadReply: there is none; one of the reasons above.
@@ -51,6 +60,9 @@ def parse_summary(reply: str, *, language: str, max_characters: int) -> str:
         raise BadReply("summary_too_long")
     if not in_language(summary, language):
         raise BadReply("summary_wrong_language")
+    terms = _terms(summary, language)
+    if len(terms & _terms(source, language)) < _MIN_GROUNDED * len(terms):
+        raise BadReply("summary_ungrounded")
     return summary
 
 
@@ -92,6 +104,14 @@ def _spoken(reply: str) -> str:
     if "<think>" in spoken or (spoken != reply and not spoken.strip()):
         raise BadReply("unparsed")
     return spoken
+
+
+def _terms(text: str, language: str) -> set[str]:
+    """Take a text's longer words by their beginnings, as ends inflect; pairs of characters where nothing is spaced."""
+    if language in _UNSPACED:
+        letters = _words(text)
+        return {letters[place : place + 2] for place in range(len(letters) - 1)}
+    return {word[:4] for word in map(_words, text.split()) if len(word) >= 4}
 
 
 def _words(text: str) -> str:

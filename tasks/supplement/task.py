@@ -8,7 +8,7 @@ import polars as pl
 from storage import DatasetRef, folder, load, open_journal, read, scan
 from tasks.models.config import ChatConfig
 from tasks.stage import Job, deferred, stage
-from tasks.supplement.config import GenerateConfig
+from tasks.supplement.config import GenerateConfig, SourceConfig
 
 if TYPE_CHECKING:
     from tasks.models import chat_budget as budgets
@@ -38,11 +38,15 @@ def generate_queries(
     text: str,
     num_negatives: int,
     chat: ChatConfig,
+    source: SourceConfig,
     identity: str,
     config: GenerateConfig,
     adapter: DatasetRef | None = None,
 ) -> None:
-    """Have new queries written for those that are short of negatives; what was ever answered is not asked again."""
+    """Have new queries written for those that are short of negatives; what was ever answered is not asked again.
+
+    `chat` leaves the model out: `source` says where it is, and `identity`, which the fingerprint knows, what it is.
+    """
     lacking = short.find_short(
         scan(hard_negatives).select("query_id", "decision").collect(),
         read(queries),
@@ -57,7 +61,7 @@ def generate_queries(
         job.progress(2 * attempts, "answers") as advance,
     ):
         model = clients.remembering_chat(
-            chat,
+            chat.model_copy(update={"model": source.model}),
             journal,
             identity=who,
             device=job.device,

@@ -24,7 +24,7 @@ def is_back(request: Request) -> bool:
 
 
 def good(request: Request) -> str:
-    return f"A summary, seed {request.seed}." if is_back(request) else f"What is number {request.seed}?"
+    return f"Turku, seed {request.seed}." if is_back(request) else f"What is number {request.seed}?"
 
 
 def generate(shorts, rule=good, order=0, **changed):
@@ -39,23 +39,23 @@ def test_summary_is_asked_with_query_and_positive_then_a_query_with_the_summary(
     rows, (back, forward) = generate([ONE])
     assert "Where is Turku?" in back.user
     assert "Turku is in Finland." in back.user
-    assert "A summary, seed 8." in forward.user
-    assert "Turku" not in forward.user
+    assert "Turku, seed 8." in forward.user
+    assert "Finland" not in forward.user
     assert rows.to_dicts() == [
         {
             "query_id": "q1~1",
             "parent": "q1",
             "attempt": 1,
             "doc_id": "d1",
-            "summary": "A summary, seed 8.",
+            "summary": "Turku, seed 8.",
             "text": "What is number 8?",
             "status": "good",
             "reason": None,
             "model": "script",
-            "summary_reply": "A summary, seed 8.",
+            "summary_reply": "Turku, seed 8.",
             "query_reply": "What is number 8?",
             "prompt_tokens": 20,
-            "completion_tokens": 8,
+            "completion_tokens": 7,
         }
     ]
 
