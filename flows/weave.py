@@ -1,16 +1,13 @@
 """The pipeline as a table of contents: one call per stage, top to bottom. Nothing runs here."""
 
 from pathlib import Path
-from typing import Any
 
 from flows.configs import PipelineConfig
+from flows.judge import judge, judge_new
 from flows.pipeline import Pipeline
 from flows.supplement import Given, supplement
 from storage import checksum, remembered
-from tasks.denoise.fit_task import fit_cross_encoder
-from tasks.denoise.score_task import score_candidates
-from tasks.denoise.supplement_task import score_new_candidates
-from tasks.denoise.task import apply_calibration, calibrate_scores, select_hard_negatives
+from tasks.denoise.task import select_hard_negatives
 from tasks.encoder.task import prepare_encoder
 from tasks.evaluate.task import make_run, measure_runs
 from tasks.ingest.steps import Ingested, ingest
@@ -48,10 +45,7 @@ def weave(config: PipelineConfig) -> Pipeline:
     untrained = _rank_by_vectors(config, encoder, embeddings, queries, "untrained", (*MINED, *MEASURED))
     fused = _fuse(config, queries, [bm25, untrained])
 
-    judge = _judge(config, corpus, queries, qrels, fused)
-    raw_scores = _score(config, corpus, queries, qrels, fused, judge)
-    calibration = calibrate_scores(raw_scores=raw_scores, fused=fused, qrels=qrels, config=config.denoise.calibrate)
-    scores = _calibrate(config, raw_scores, calibration)
+    scores = judge(config, corpus, queries, qrels, fused)
     first_ledger = {
         language: select_hard_negatives(
             language,
@@ -72,8 +66,7 @@ def weave(config: PipelineConfig) -> Pipeline:
         return _fuse(config, asked, systems)
 
     def score(new_candidates: Steps) -> Steps:
-        new_scores = _score_new(config, corpus, queries, new_candidates, raw_scores, judge)
-        return _calibrate(config, new_scores, calibration)
+        return judge_new(config, corpus, queries, qrels, fused, new_candidates)
 
     hard_negatives, supplemented = supplement(
         config, Given(corpus, queries, qrels, scores, first_ledger), find=find, score=score
@@ -109,7 +102,7 @@ def weave(config: PipelineConfig) -> Pipeline:
         {
             "ingest": [*corpus.values(), *queries.values(), *qrels.values(), *aside],
             "retrieve": [encoder, *bm25.values(), *untrained.values(), *fused.values()],
-            "denoise": [*raw_scores.values(), *first_ledger.values()],
+            "denoise": [*scores.values(), *first_ledger.values()],
             "supplement": supplemented,
             "plan_batches": [topics, batch_plan],
             "train": [trained_encoder],
@@ -182,65 +175,6 @@ def _fuse(config: PipelineConfig, queries: Steps, systems: list[Steps]) -> Steps
             config=config.retrieve.fuse,
         )
         for language, asked in queries.items()
-    }
-
-
-def _judge(config: PipelineConfig, corpus: Steps, queries: Steps, qrels: Steps, fused: Steps) -> dict[str, Any]:
-    """Name the configured cross-encoder, or have one trained from the encoder; as the scoring stages take it."""
-    settings, text = config.denoise, config.retrieve.embed.text
-    if settings.cross_encoder:
-        return {"ready": settings.ready, "digest": model_digest(settings.cross_encoder)}
-    # All layers of it: the judge has to know better than the retriever whose candidates it judges.
-    whole = config.encoder.model_copy(update={"num_layers": settings.num_layers})
-    encoder = prepare_encoder(config=whole, digest=model_digest(whole.model))
-    cross_encoder = fit_cross_encoder(
-        encoder=encoder, fused=fused, queries=queries, qrels=qrels, corpus=corpus, text=text, config=settings.fit
-    )
-    return {"encoder": encoder, "cross_encoder": cross_encoder, "fit_config": settings.fit}
-
-
-def _score(
-    config: PipelineConfig, corpus: Steps, queries: Steps, qrels: Steps, fused: Steps, judge: dict[str, Any]
-) -> Steps:
-    return {
-        language: score_candidates(
-            language,
-            fused=fused[language],
-            queries=queries[language],
-            qrels=qrels[language],
-            corpus=corpus[language],
-            text=config.retrieve.embed.text,
-            config=config.denoise.rerank,
-            **judge,
-        )
-        for language in corpus
-    }
-
-
-def _score_new(
-    config: PipelineConfig, corpus: Steps, queries: Steps, new_candidates: Steps, known: Steps, judge: dict[str, Any]
-) -> Steps:
-    return {
-        language: score_new_candidates(
-            language,
-            new_candidates=rows,
-            known=known[language],
-            queries=queries[language],
-            corpus=corpus[language],
-            text=config.retrieve.embed.text,
-            config=config.denoise.rerank,
-            **judge,
-        )
-        for language, rows in new_candidates.items()
-    }
-
-
-def _calibrate(config: PipelineConfig, raw_scores: Steps, calibration: Step) -> Steps:
-    return {
-        language: apply_calibration(
-            language, language=language, raw_scores=raw, calibration=calibration, config=config.denoise.grade
-        )
-        for language, raw in raw_scores.items()
     }
 
 

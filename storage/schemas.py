@@ -28,6 +28,18 @@ SCHEMAS: dict[str, pa.Schema] = {
     "fused": _schema(query_id=_S, doc_id=_S, rank=_I32, score=_F32, systems=_SYSTEMS),
     "cross_encoder": _schema(fold=_I32, num_pairs=_I32, num_queries=_I32, loss=_F32),
     "raw_scores": _schema(query_id=_S, doc_id=_S, judge=_S, raw=_F32),
+    "verdicts": _schema(
+        query_id=_S,
+        doc_id=_S,
+        sample=_I32,
+        reference=_S,
+        accuracy=_I32,
+        completeness=_I32,
+        status=_S,
+        reply=_S,
+        prompt_tokens=_I32,
+        completion_tokens=_I32,
+    ),
     "calibration": _schema(
         language=_S,
         raw_low=_F32,

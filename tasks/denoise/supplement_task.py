@@ -76,7 +76,7 @@ def extend_hard_negatives(
     found = read(new_candidates)
     decided = select.select_hard_negatives(
         found.drop("generated_id", "generated_text"),
-        pl.concat([read(ref) for ref in scores]),
+        pl.concat([read(ref) for ref in scores]).unique(pairs.PAIR, keep="first", maintain_order=True),
         read(qrels),
         strategy=config.strategy,
         score=config.score,

@@ -3,14 +3,20 @@
 import functools
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tasks.models.chat import ChatModel
 from tasks.models.chat_budget import Budget
 from tasks.models.chat_endpoint import Endpoint
 from tasks.models.chat_identity import locate_chat_model
-from tasks.models.chat_local import LocalChat, load_chat_model
 from tasks.models.chat_memory import Memory, RememberingChat
 from tasks.models.config import ChatConfig
+from tasks.stage import deferred
+
+if TYPE_CHECKING:
+    from tasks.models import chat_local
+else:
+    chat_local = deferred("tasks.models.chat_local")  # an endpoint needs no torch
 
 
 def open_chat(config: ChatConfig, *, device: str, batch_tokens: int, adapter: Path | None = None) -> ChatModel:
@@ -28,8 +34,8 @@ def open_chat(config: ChatConfig, *, device: str, batch_tokens: int, adapter: Pa
     """
     budget = Budget(max_calls=config.max_calls, max_tokens=config.max_tokens)
     if config.client == "local":
-        model, tokenizer = load_chat_model(locate_chat_model(config.model), device=device, adapter=adapter)
-        return LocalChat(
+        model, tokenizer = chat_local.load_chat_model(locate_chat_model(config.model), device=device, adapter=adapter)
+        return chat_local.LocalChat(
             model,
             tokenizer,
             temperature=config.temperature,

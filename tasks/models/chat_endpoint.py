@@ -69,6 +69,8 @@ class Endpoint:
 
         async def work() -> None:
             for position, request in waiting:
+                while arrived.qsize() >= self._max_concurrency:  # the caller is slow to store them: a kill loses few
+                    await anyio.sleep(_POLL_SECONDS)
                 try:
                     arrived.put((position, await self._ask(client, request, failed)))
                 except (ChatUnavailable, BudgetExhausted) as failure:

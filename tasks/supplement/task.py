@@ -57,7 +57,7 @@ def generate_queries(
     attempts = back_forward.count_attempts(wanted, negatives_each=config.negatives_each, most=config.max_generated)
     who = identity if adapter is None else f"{identity}+{load(adapter).content}"
     with (
-        open_journal(job.out.ref.root, f"{job.out.ref.kind}-{job.out.ref.partition}") as journal,
+        open_journal(job.out.ref.root, f"replies-{job.out.ref.partition}") as journal,
         job.progress(2 * attempts, "answers") as advance,
     ):
         model = clients.remembering_chat(

@@ -127,7 +127,7 @@ def test_changed_threshold_or_number_asks_nothing_and_scores_no_pair_twice(suppl
     assert "generated" in built_kinds(answer)
     assert server.calls == calls
     assert [path.stat().st_size for path in journals] == sizes
-    assert {path.name.partition("-")[0] for path in journals} == {"generated", "raw_scores"}
+    assert {path.name.partition("-")[0] for path in journals} == {"replies", "raw_scores"}
 
 
 def test_switched_off_the_pipeline_has_no_supplement(supplemented, built):
