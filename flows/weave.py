@@ -20,7 +20,7 @@ from tasks.models.digest import model_digest
 from tasks.plan_batches.task import find_topics, plan_batches
 from tasks.retrieve.task import embed_documents, embed_queries, fuse_candidates, retrieve_bm25, search_dense
 from tasks.stage import Step
-from tasks.train.task import train_encoder
+from tasks.train.task import tokenize_documents, tokenize_queries, train_encoder
 
 Steps = dict[str, Step]  # by language
 
@@ -92,10 +92,8 @@ def weave(config: PipelineConfig) -> Pipeline:
     )
     trained_encoder = train_encoder(
         batch_plan=batch_plan,
-        queries=queries,
-        corpus=corpus,
+        tokens=_tokenize(config, encoder, corpus, queries, qrels, fused),
         encoder=encoder,
-        text=config.retrieve.embed.text,
         config=config.train,
     )
     trained_embeddings = _embed(config, trained_encoder, corpus)
@@ -197,6 +195,37 @@ def _judge(config: PipelineConfig, corpus: Steps, queries: Steps, qrels: Steps, 
         )
         for language in corpus
     }
+
+
+def _tokenize(
+    config: PipelineConfig, encoder: Step, corpus: Steps, queries: Steps, qrels: Steps, fused: Steps
+) -> list[Step]:
+    """Turn into token ids what any batch plan can name: train queries, candidates and judged documents."""
+    settings = config.train
+    of_queries = [
+        tokenize_queries(
+            language,
+            language=language,
+            queries=found,
+            encoder=encoder,
+            splits=MINED,
+            max_tokens=settings.max_query_tokens,
+        )
+        for language, found in queries.items()
+    ]
+    of_documents = [
+        tokenize_documents(
+            language,
+            language=language,
+            corpus=found,
+            named=[fused[language], qrels[language]],
+            encoder=encoder,
+            text=config.retrieve.embed.text,
+            max_tokens=settings.max_document_tokens,
+        )
+        for language, found in corpus.items()
+    ]
+    return [*of_queries, *of_documents]
 
 
 def _measure(config: PipelineConfig, candidates: Steps, queries: Steps, qrels: Steps, system: str) -> Step:

@@ -5,7 +5,7 @@ from storage.digests import remembered
 from storage.errors import DamagedDataset, MissingDataset, SchemaMismatch, StorageError
 from storage.fingerprints import code_fingerprint, fingerprint
 from storage.manifest import Input, Manifest, Part, find, load
-from storage.reader import check_dataset, count, folder, iter_parts, num_parts, read, scan
+from storage.reader import check_dataset, checkout, count, folder, iter_parts, num_parts, read, scan
 from storage.reference import DatasetRef
 from storage.schemas import SCHEMAS
 from storage.writer import Writer, commit, discard, salvage
@@ -22,6 +22,7 @@ __all__ = [
     "StorageError",
     "Writer",
     "check_dataset",
+    "checkout",
     "checksum",
     "code_fingerprint",
     "commit",

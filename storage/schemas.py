@@ -65,6 +65,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         topic=_I32,
         weight=_F32,
     ),
+    "tokens": _schema(role=_S, language=_S, id=_S, num_tokens=_I32),
     "training_log": _schema(
         step=_I32,
         epoch=_I32,

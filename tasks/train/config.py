@@ -33,6 +33,12 @@ class TrainConfig(Settings):
         False, description="Compute activations twice instead of storing them: slower, less memory."
     )
     seed: int = Field(0, ge=0, description="Of the dropout.")
+    num_processes: int = Field(
+        1,
+        ge=1,
+        exclude=True,
+        description="Processes that train together, one per GPU. As with the device, the last bits may differ.",
+    )
     checkpoint_steps: int = Field(
         200,
         ge=1,
