@@ -30,17 +30,17 @@ def follow(
             elif event["event"] == "warning":
                 log.warning("%s", event["text"])
             elif event["event"] == "step":
-                text = describe(event)
-                advance(event["num_done"], text)
+                note = describe(event)
+                advance(event["num_done"], note)
                 if clock() - last >= _LOG_SECONDS or event["num_done"] == event["num_steps"]:
                     last = clock()
-                    log.info("%s", text)
+                    left = f"about {event['seconds_left']:.0f} s left"
+                    log.info("step %d of %d: %s, %s", event["num_done"], event["num_steps"], note, left)
 
 
 def describe(step: dict[str, Any]) -> str:
     """Write a step's figures for people."""
     return (
-        f"step {step['num_done']} of {step['num_steps']}: loss {step['loss']:.4f}, "
-        f"{step['examples_per_second']:.1f} examples/s, {step['tokens_per_second']:.0f} tokens/s, "
-        f"{step['memory_bytes'] / 1e9:.2f} GB, about {step['seconds_left']:.0f} s left"
+        f"loss {step['loss']:.4f}, {step['examples_per_second']:.1f} examples/s, "
+        f"{step['tokens_per_second']:.0f} tokens/s, {step['memory_bytes'] / 1e9:.2f} GB"
     )

@@ -19,7 +19,13 @@ class TextTokenizer:
         self._tokenizer: Tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         pad_token = read_json(folder / "tokenizer_config.json")["pad_token"]
-        self._pad_id = int(self._tokenizer.token_to_id(pad_token) or 0)
+        pad_id = self._tokenizer.token_to_id(pad_token)
+        if pad_id is None:
+            raise ValueError(
+                f"{folder}: expected the padding token {pad_token!r} in tokenizer.json, got none. "
+                "Make the folder with write_encoder."
+            )
+        self._pad_id: int = pad_id
         self._prompts = read_prompts(folder)
         self._max_tokens = read_max_tokens(folder)
 

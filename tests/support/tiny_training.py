@@ -5,12 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from support.tiny_model import write_tiny_encoder
+from support.token_folders import token_folder
 
 from tasks.models.encoder import Encoder
+from tasks.models.layout import Role
 from tasks.train.loop import LogRow, Report, train
 from tasks.train.plan import PlanStep, Sample
 from tasks.train.recipe import Recipe
-from tasks.train.tokens import TokenTable, write_tokens
+from tasks.train.tokens import TokenTable, open_tokens
 
 NUM_STEPS = 8
 COLOURS = ["red", "green", "blue", "white", "black", "grey"]
@@ -52,23 +54,16 @@ def tiny_encoder(folder: Path) -> Encoder:
 
 
 def tokens(encoder: Encoder, folder: Path) -> tuple[TokenTable, TokenTable]:
-    """Tokenize queries and documents."""
-    return (
-        write_tokens(
-            folder / "queries",
-            QUERIES.items(),
-            wanted=set(QUERIES),
-            tokenize=lambda texts: encoder.tokenize(texts, role="query", max_tokens=16),
-            what="queries",
-        ),
-        write_tokens(
-            folder / "documents",
-            DOCUMENTS.items(),
-            wanted=set(DOCUMENTS),
-            tokenize=lambda texts: encoder.tokenize(texts, role="document", max_tokens=16),
-            what="documents",
-        ),
-    )
+    """Tokenize queries and documents into a folder, and open them."""
+    tables: list[TokenTable] = []
+    role: Role
+    for role, texts in (("query", QUERIES), ("document", DOCUMENTS)):
+        token_ids = encoder.tokenize(list(texts.values()), role=role, max_tokens=16)
+        by_id = {name: ids for (_, name), ids in zip(texts, token_ids, strict=True)}
+        tables.append(
+            open_tokens([token_folder(folder / role, by_id, language="en", role=role)], role=role, wanted=set(texts))
+        )
+    return tables[0], tables[1]
 
 
 def run_training(
