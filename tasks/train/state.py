@@ -72,12 +72,13 @@ class TrainingState:
             temperature_rate: learning rate of the temperature's logarithm.
 
         Returns:
-            The norm of the network's gradients before that.
+            The norm of the network's gradients before that; infinite where it is not a number.
         """
         gradients = self._shared_gradients()
         norm = torch.nn.utils.get_total_norm(gradients)
         is_finite = math.isfinite(loss) and bool(norm.isfinite())
-        self.temperatures.append(float(self.temperature))
+        fixed = self.fixed_temperature
+        self.temperatures.append(self.log_temperature.detach().exp().item() if fixed is None else fixed)
         if is_finite:
             if max_gradient_norm is not None:
                 torch.nn.utils.clip_grads_with_norm_(self.parameters.values(), max_gradient_norm, norm)
@@ -90,8 +91,8 @@ class TrainingState:
                 self.log_temperature.clamp_(min=math.log(_LEAST_TEMPERATURE))
         self.optimizer.zero_grad()
         self.losses.append(loss)
-        self.gradient_norms.append(float(norm))
-        return float(norm)
+        self.gradient_norms.append(float(norm) if norm.isfinite() else math.inf)
+        return self.gradient_norms[-1]
 
     def _shared_gradients(self) -> list[Tensor]:
         """Add up the gradients of all processes, and take the loss scale out of them."""

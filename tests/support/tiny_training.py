@@ -95,11 +95,12 @@ def run_training(
     teacher: TeacherScores | None = None,
     gradient_cache: GradientCache = "auto",
     workers: Workers = ALONE,
+    tokens_folder: str = "tokens",
     **recipe: object,
 ) -> tuple[Encoder, list[LogRow]]:
     """Train the tiny encoder; the recipe's values can be replaced by name."""
     encoder = encoder or tiny_encoder(folder / "encoder")
-    queries, documents = tokens(encoder, folder / "tokens")
+    queries, documents = tokens(encoder, folder / tokens_folder)
     log = train(
         encoder,
         plan() if steps is None else steps,

@@ -53,7 +53,7 @@ def test_fp16_leaves_out_a_step_that_overflows_and_lowers_the_scale(tmp_path, mo
     monkeypatch.setattr(TrainingState, "take_step", watched)
     _, log = run_training(tmp_path, dropout=0.0, precision="fp16")
     assert scales[:2] == [2.0**40, 2.0**39]
-    assert math.isinf(log[0].gradient_norm) or math.isnan(log[0].gradient_norm)
+    assert log[0].gradient_norm == math.inf
     assert len(log) == 8
 
 
