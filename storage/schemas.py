@@ -73,6 +73,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         learning_rate=_F32,
         gradient_norm=_F32,
         language=_S,
+        temperature=_F32,
+        validation_ndcg=_F32,
         examples_per_second=_F32,
     ),
     "run": _schema(system=_S, query_id=_S, doc_id=_S, rank=_I32, score=_F32),
