@@ -5,6 +5,7 @@ from typing import Any
 
 from flows.configs import PipelineConfig
 from flows.pipeline import Pipeline
+from flows.training_inputs import VALIDATED, training_inputs
 from storage import checksum, remembered
 from tasks.denoise.task import (
     apply_calibration,
@@ -20,7 +21,7 @@ from tasks.models.digest import model_digest
 from tasks.plan_batches.task import find_topics, plan_batches
 from tasks.retrieve.task import embed_documents, embed_queries, fuse_candidates, retrieve_bm25, search_dense
 from tasks.stage import Step
-from tasks.train.task import tokenize_documents, tokenize_queries, train_encoder
+from tasks.train.task import train_encoder
 
 Steps = dict[str, Step]  # by language
 
@@ -61,17 +62,21 @@ def weave(config: PipelineConfig) -> Pipeline:
 
     raw_scores = _judge(config, corpus, queries, qrels, fused)
     calibration = calibrate_scores(raw_scores=raw_scores, fused=fused, qrels=qrels, config=config.denoise.calibrate)
+    scores = {
+        language: apply_calibration(
+            language,
+            language=language,
+            raw_scores=raw_scores[language],
+            calibration=calibration,
+            config=config.denoise.grade,
+        )
+        for language in corpus
+    }
     hard_negatives = {
         language: select_hard_negatives(
             language,
             fused=fused[language],
-            scores=apply_calibration(
-                language,
-                language=language,
-                raw_scores=raw_scores[language],
-                calibration=calibration,
-                config=config.denoise.grade,
-            ),
+            scores=scores[language],
             qrels=qrels[language],
             queries=queries[language],
             config=config.denoise.select,
@@ -92,7 +97,16 @@ def weave(config: PipelineConfig) -> Pipeline:
     )
     trained_encoder = train_encoder(
         batch_plan=batch_plan,
-        tokens=_tokenize(config, encoder, corpus, queries, qrels, fused),
+        **training_inputs(
+            config,
+            encoder=encoder,
+            corpus=corpus,
+            queries=queries,
+            qrels=qrels,
+            named={language: [fused[language], qrels[language]] for language in corpus},
+            held_out=_rank_by_vectors(config, encoder, embeddings, queries, "untrained", VALIDATED),
+            scores=scores,
+        ),
         encoder=encoder,
         config=config.train,
     )
@@ -195,37 +209,6 @@ def _judge(config: PipelineConfig, corpus: Steps, queries: Steps, qrels: Steps, 
         )
         for language in corpus
     }
-
-
-def _tokenize(
-    config: PipelineConfig, encoder: Step, corpus: Steps, queries: Steps, qrels: Steps, fused: Steps
-) -> list[Step]:
-    """Turn into token ids what any batch plan can name: train queries, candidates and judged documents."""
-    settings = config.train
-    of_queries = [
-        tokenize_queries(
-            language,
-            language=language,
-            queries=found,
-            encoder=encoder,
-            splits=MINED,
-            max_tokens=settings.max_query_tokens,
-        )
-        for language, found in queries.items()
-    ]
-    of_documents = [
-        tokenize_documents(
-            language,
-            language=language,
-            corpus=found,
-            named=[fused[language], qrels[language]],
-            encoder=encoder,
-            text=config.retrieve.embed.text,
-            max_tokens=settings.max_document_tokens,
-        )
-        for language, found in corpus.items()
-    ]
-    return [*of_queries, *of_documents]
 
 
 def _measure(config: PipelineConfig, candidates: Steps, queries: Steps, qrels: Steps, system: str) -> Step:

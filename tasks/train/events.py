@@ -55,8 +55,10 @@ class Meter:
             "loss": report.row.loss,
             "learning_rate": report.row.learning_rate,
             "language": report.row.language,
+            "validation_ndcg": report.row.validation_ndcg,
             "examples_per_second": sum(one.num_queries for one in recent) / seconds,
             "tokens_per_second": sum(one.num_tokens for one in recent) / seconds,
+            "padding_share": 1 - sum(one.num_tokens for one in recent) / max(sum(one.num_slots for one in recent), 1),
             "memory_bytes": memory_bytes(),
             "seconds_left": (self._num_steps - report.num_done) * seconds / len(recent),
         }

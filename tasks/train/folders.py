@@ -35,6 +35,11 @@ def iter_tables(folder: Path, columns: Iterable[str]) -> Iterator[pa.Table]:
                 yield pa.Table.from_batches([rows])
 
 
+def partition(folder: Path) -> str:
+    """Return a dataset's partition: its language, or `all`."""
+    return str(_manifest(folder)["partition"])
+
+
 def identity(folders: Iterable[Path], settings: Mapping[str, Any]) -> str:
     """Hash what some datasets hold, with settings: what names a training, wherever the folders lie."""
     held = sorted(json.dumps(_content(_manifest(folder)), sort_keys=True) for folder in folders)

@@ -14,20 +14,19 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from tasks.train import memory
 from tasks.train.events import Meter, emit, shorten
 from tasks.train.loop import Report
 from tasks.train.session import Inputs, run_training
+from tasks.train.workers import join_workers, leave_workers
 
 FAILED = 3  # exit status after an `error` line
-
-_MEMORY_ADVICE = (
-    "Lower plan_batches.batch_size, plan_batches.num_negatives or train.max_document_tokens, or set "
-    "train.gradient_checkpointing."
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,25 +38,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.dup2(2, 1)  # what libraries print must not stand between the lines
     if given.threads is not None:
         torch.set_num_threads(given.threads)
-    recipe = json.loads(given.recipe.read_text(encoding="utf-8"))
     try:
-        run_training(
-            Inputs(given.plan, tuple(given.tokens), given.encoder),
-            recipe["recipe"],
-            out=given.out,
-            checkpoints=given.checkpoints or given.out / "checkpoints",
-            checkpoint_steps=recipe["checkpoint_steps"],
-            device=given.device or ("cuda" if torch.cuda.is_available() else "cpu"),
-            begin=lambda num_steps: _reporter(events, num_steps),
-            warn=lambda text: emit(events, "warning", text=shorten(text)),
-        )
+        _train(given, events)
     except Exception as error:  # whatever it is, the process that started this one hears it in one line
         traceback.print_exc()
         kind, text = _explain(error)
         emit(events, "error", kind=kind, text=shorten(text))
         return FAILED
-    emit(events, "end")
     return 0
+
+
+def _train(given: argparse.Namespace, events: int) -> None:
+    settings = json.loads(given.recipe.read_text(encoding="utf-8"))
+    workers = join_workers()
+    say = partial(emit, events) if workers.rank == 0 else _say_nothing
+    run_training(
+        Inputs(
+            plan=given.plan,
+            tokens=tuple(given.tokens),
+            encoder=given.encoder,
+            validation_tokens=tuple(given.validation_tokens),
+            validation_qrels=tuple(given.validation_qrels),
+            teacher=tuple(given.teacher),
+        ),
+        settings["recipe"],
+        out=given.out,
+        checkpoints=given.checkpoints or given.out / "checkpoints",
+        checkpoint_steps=settings["checkpoint_steps"],
+        gradient_cache=settings["gradient_cache"],
+        device=given.device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        workers=workers,
+        begin=lambda num_steps: _reporter(say, num_steps),
+        warn=lambda text: say("warning", text=shorten(text)),
+    )
+    leave_workers()
+    say("end")
+
+
+def _say_nothing(event: str, **values: Any) -> None:
+    """Stand for `emit` in all processes but the first."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -67,6 +86,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tokens", type=Path, nargs="+", required=True, help=f"{folder}s tokens, of all languages")
     parser.add_argument("--encoder", type=Path, required=True, help=f"{folder} encoder: where training starts")
     parser.add_argument("--recipe", type=Path, required=True, help="JSON file of the settings")
+    parser.add_argument("--validation-tokens", type=Path, nargs="+", default=[], help=f"{folder}s tokens, held out")
+    parser.add_argument("--validation-qrels", type=Path, nargs="+", default=[], help=f"{folder}s qrels")
+    parser.add_argument("--teacher", type=Path, nargs="+", default=[], help=f"{folder}s scores, to be distilled")
     parser.add_argument("--out", type=Path, required=True, help="folder for the result")
     parser.add_argument("--checkpoints", type=Path, help="folder for checkpoints; default: OUT/checkpoints")
     parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is one")
@@ -77,20 +99,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _reporter(events: int, num_steps: int) -> Callable[[Report], None]:
-    emit(events, "begin", num_steps=num_steps)
+def _reporter(say: Callable[..., None], num_steps: int) -> Callable[[Report], None]:
+    say("begin", num_steps=num_steps)
     meter = Meter(num_steps, clock=time.monotonic)
-    return lambda report: emit(events, "step", **meter.figures(report))
+    return lambda report: say("step", **meter.figures(report))
 
 
 def _explain(error: Exception) -> tuple[str, str]:
     """Return the kind of an error and its text; out of memory reads as what to change."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator: can't allocate" in str(error):
-        first = str(error).partition("\n")[0]
-        return "memory", f"train: expected the training to fit into memory, got '{first}'. {_MEMORY_ADVICE}"
-    cause = error.__cause__
-    kind = "memory" if isinstance(cause, torch.OutOfMemoryError) else type(error).__name__
-    return kind, str(error)
+    if not memory.ran_out(error):
+        return type(error).__name__, str(error)
+    if error.__cause__ is not None:  # the training has said what to do
+        return "memory", str(error)
+    first = str(error).partition("\n")[0]
+    return "memory", f"train: expected the training to fit into memory, got '{first}'. {memory.ADVICE}"
 
 
 def _end_with_parent() -> None:

@@ -8,6 +8,8 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.train.memory import ADVICE
+
 if TYPE_CHECKING:
     from tasks.train import launch  # noqa: F401 - runs in the process: so its code counts in the stage's fingerprint
 
@@ -15,10 +17,6 @@ _MODULE = "tasks.train.launch"
 _ROOT = str(Path(__file__).parents[2])  # the folder that holds the package `tasks`
 _TAIL = 2000  # characters of its standard error that are shown
 _KILLED = -9
-_ADVICE = (
-    "Lower plan_batches.batch_size, plan_batches.num_negatives or train.max_document_tokens, set "
-    "train.gradient_checkpointing, or train on a machine with more memory."
-)
 
 
 class TrainingFailed(RuntimeError):
@@ -95,7 +93,7 @@ def _ended(status: int, stderr: Path) -> TrainingFailed:
     if status == _KILLED or "Signal 9 (SIGKILL)" in said:
         return OutOfMemory(
             "train: expected the training's process to end by itself, got SIGKILL: the system kills a process so when "
-            f"memory runs out. {_ADVICE}"
+            f"memory runs out. {ADVICE}"
         )
     return TrainingFailed(
         f"train: expected the training's process to end well, got exit status {status}. Its last words: "

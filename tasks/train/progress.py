@@ -30,6 +30,8 @@ def follow(
             elif event["event"] == "warning":
                 log.warning("%s", event["text"])
             elif event["event"] == "step":
+                if event["validation_ndcg"] is not None:
+                    log.info("step %d: validation nDCG@10 %.4f", event["num_done"], event["validation_ndcg"])
                 note = describe(event)
                 advance(event["num_done"], note)
                 if clock() - last >= _LOG_SECONDS or event["num_done"] == event["num_steps"]:
@@ -42,5 +44,6 @@ def describe(step: dict[str, Any]) -> str:
     """Write a step's figures for people."""
     return (
         f"loss {step['loss']:.4f}, {step['examples_per_second']:.1f} examples/s, "
-        f"{step['tokens_per_second']:.0f} tokens/s, {step['memory_bytes'] / 1e9:.2f} GB"
+        f"{step['tokens_per_second']:.0f} tokens/s, {step['padding_share']:.0%} padding, "
+        f"{step['memory_bytes'] / 1e9:.2f} GB"
     )

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,20 +20,29 @@ from tasks.train.folders import identity, iter_tables
 from tasks.train.loop import LogRow, Report, train
 from tasks.train.recipe import Recipe
 from tasks.train.result import LOG, MODEL, RESULT, finished
+from tasks.train.side_inputs import read_pool, read_scores
+from tasks.train.step import GradientCache
 from tasks.train.tokens import open_tokens
+from tasks.train.workers import Workers
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Inputs:
     """The folders that a training reads; each is a dataset's."""
 
     plan: Path
     tokens: tuple[Path, ...]
     encoder: Path
+    validation_tokens: tuple[Path, ...] = ()
+    """Held-out queries, and the documents among which theirs are to be found."""
+    validation_qrels: tuple[Path, ...] = ()
+    teacher: tuple[Path, ...] = ()
+    """The cross-encoder's `scores`."""
 
     def identity(self, recipe: dict[str, Any]) -> str:
         """Name the training of these inputs by this recipe."""
-        return identity([self.plan, *self.tokens, self.encoder], recipe)
+        others = [*self.tokens, *self.validation_tokens, *self.validation_qrels, *self.teacher]
+        return identity([self.plan, self.encoder, *others], recipe)
 
 
 def run_training(
@@ -43,7 +52,9 @@ def run_training(
     out: Path,
     checkpoints: Path,
     checkpoint_steps: int,
+    gradient_cache: GradientCache,
     device: str,
+    workers: Workers,
     begin: Callable[[int], Callable[[Report], None]],
     warn: Callable[[str], None],
 ) -> None:
@@ -52,10 +63,12 @@ def run_training(
     Args:
         inputs: plan, texts and start.
         recipe: the fields of `Recipe`.
-        out: gets the model and the log, and last of all the facts that say which training they are of.
+        out: gets the model and the log, and last of all the name of the training that they are of.
         checkpoints: holds checkpoints, a folder per training.
         checkpoint_steps: steps between two of them.
+        gradient_cache: see `train`.
         device: `cpu` or `cuda`.
+        workers: the processes that train together; the first one writes.
         begin: takes the number of steps, and returns what is called after each of them.
         warn: called for each checkpoint that is passed over, with the reason.
 
@@ -65,10 +78,9 @@ def run_training(
         RuntimeError: see `train`.
     """
     name = inputs.identity(recipe)
-    with _alone(out):
+    with _alone(out) if workers.rank == 0 else nullcontext():
         if finished(out, name):
             return
-        (out / RESULT).unlink(missing_ok=True)
         needs = texts.count_needs(iter_tables(inputs.plan, texts.COLUMNS))
         encoder = Encoder.load(inputs.encoder / "model", device=device)
         log = train(
@@ -82,11 +94,19 @@ def run_training(
             checkpoint_steps=checkpoint_steps,
             report=begin(needs.num_steps),
             warn=warn,
+            gradient_cache=gradient_cache,
+            workers=workers,
+            validation=read_pool(inputs.validation_tokens, inputs.validation_qrels)
+            if inputs.validation_tokens
+            else None,
+            teacher=read_scores(inputs.teacher) if inputs.teacher else None,
         )
-        _write_result(encoder, log, out, name)
+        if workers.rank == 0:
+            _write_result(encoder, log, out, name)
 
 
 def _write_result(encoder: Encoder, log: Iterable[LogRow], out: Path, name: str) -> None:
+    (out / RESULT).unlink(missing_ok=True)  # of another training
     shutil.rmtree(out / MODEL, ignore_errors=True)  # half of it may be there, of a killed run
     encoder.save(out / MODEL)
     pq.write_table(pa.Table.from_pylist([asdict(row) for row in log]), out / LOG)

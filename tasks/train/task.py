@@ -2,8 +2,7 @@
 
 import json
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
@@ -25,7 +24,7 @@ else:
 
 Role = Literal["query", "document"]
 
-_NOT_OF_A_STEP = {"max_query_tokens", "max_document_tokens", "checkpoint_steps", "num_processes"}
+_NOT_OF_A_STEP = {"max_query_tokens", "max_document_tokens", "checkpoint_steps", "gradient_cache", "num_processes"}
 
 
 @stage(produces="tokens")
@@ -47,9 +46,14 @@ def tokenize_documents(
     encoder: DatasetRef,
     text: str,
     max_tokens: int,
+    queries: DatasetRef | None = None,
+    splits: tuple[str, ...] = (),
 ) -> None:
-    """Turn the documents that candidates and judgements name into token ids: no other can come into a batch."""
-    wanted = pl.concat([scan(ref).select("doc_id") for ref in named]).unique().collect()["doc_id"]
+    """Turn into token ids the documents that candidates and judgements name, of some splits' queries or of all."""
+    rows = pl.concat([scan(ref).select("query_id", "doc_id") for ref in named])
+    if queries is not None:
+        rows = rows.join(scan(queries).filter(pl.col("split").is_in(splits)), on="query_id", how="semi")
+    wanted = rows.select("doc_id").unique().collect()["doc_id"]
     _tokenize(
         job, language, "document", corpus, wanted, texts.document_text(text), encoder=encoder, max_tokens=max_tokens
     )
@@ -91,17 +95,38 @@ def _tokenize(
 
 @stage(produces="training_log", resource="model")
 def train_encoder(
-    job: Job, *, batch_plan: DatasetRef, tokens: list[DatasetRef], encoder: DatasetRef, config: TrainConfig
+    job: Job,
+    *,
+    batch_plan: DatasetRef,
+    query_tokens: dict[str, DatasetRef],
+    document_tokens: dict[str, DatasetRef],
+    encoder: DatasetRef,
+    config: TrainConfig,
+    validation_queries: dict[str, DatasetRef] | None = None,
+    validation_documents: dict[str, DatasetRef] | None = None,
+    validation_qrels: dict[str, DatasetRef] | None = None,
+    teacher: dict[str, DatasetRef] | None = None,
 ) -> None:
     """Train the encoder on the batch plan, in a process of its own; the model lies beside the log."""
     out = job.scratch / "training"
     out.mkdir(exist_ok=True)
-    recipe = {
+    settings = {
         "recipe": config.model_dump(mode="json", exclude=_NOT_OF_A_STEP),
         "checkpoint_steps": config.checkpoint_steps,
+        "gradient_cache": config.gradient_cache,
     }
-    (out / "recipe.json").write_text(json.dumps(recipe, indent=1) + "\n", encoding="utf-8")
-    arguments = _arguments(batch_plan, tokens, encoder, out, device=job.device)
+    (out / "recipe.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+    arguments = [
+        *_option("plan", batch_plan),
+        *_option("tokens", query_tokens, document_tokens),
+        *_option("encoder", encoder),
+        *_option("validation-tokens", validation_queries, validation_documents),
+        *_option("validation-qrels", validation_qrels),
+        *_option("teacher", teacher),
+        f"--recipe={out / 'recipe.json'}",
+        f"--out={out}",
+        f"--device={job.device}",
+    ]
     said = process.run(arguments, num_processes=config.num_processes, stderr=out / "stderr.txt")
     progress.follow(said, job.progress, job.log, clock=time.monotonic)
     log = pl.read_parquet(out / result.LOG)
@@ -109,16 +134,7 @@ def train_encoder(
     job.out.add_folder(out / result.MODEL, "model")
 
 
-def _arguments(
-    batch_plan: DatasetRef, tokens: list[DatasetRef], encoder: DatasetRef, out: Path, **options: Any
-) -> list[str]:
-    """Write the command line of `tasks.train.launch`."""
-    return [
-        f"--plan={checkout(batch_plan)}",
-        "--tokens",
-        *(str(checkout(ref)) for ref in tokens),
-        f"--encoder={checkout(encoder)}",
-        f"--recipe={out / 'recipe.json'}",
-        f"--out={out}",
-        *(f"--{name}={value}" for name, value in options.items()),
-    ]
+def _option(name: str, *values: DatasetRef | dict[str, DatasetRef] | None) -> list[str]:
+    """Write an option of `tasks.train.launch` with the folders of its datasets; nothing where there are none."""
+    refs = [ref for value in values for ref in (value.values() if isinstance(value, dict) else [value]) if ref]
+    return [f"--{name}", *(str(checkout(ref)) for ref in refs)] if refs else []

@@ -90,13 +90,13 @@ def write_token_file(path: Path, token_ids: Iterable[Sequence[int]]) -> list[int
     return lengths
 
 
-def open_tokens(folders: Iterable[Path], *, role: Role, wanted: set[Key]) -> TokenTable:
+def open_tokens(folders: Iterable[Path], *, role: Role, wanted: set[Key] | None) -> TokenTable:
     """Open the texts that are wanted out of some `tokens` datasets; their ids stay on disk until they are used.
 
     Args:
         folders: of the datasets, of any languages and roles.
         role: whose texts.
-        wanted: language and id; others are passed over.
+        wanted: language and id; others are passed over. None wants all.
 
     Raises:
         FileNotFoundError: a folder is no whole dataset.
@@ -119,7 +119,7 @@ def open_tokens(folders: Iterable[Path], *, role: Role, wanted: set[Key]) -> Tok
                 )
             files.append(file)
             places.append(place_R3)
-    if missing := sorted(wanted.difference(rows)):
+    if missing := sorted((wanted or set()).difference(rows)):
         language, name = missing[0]
         raise ValueError(
             f"train: expected a text for each of the batch plan's {_plural(role)}, got none for {len(missing)}, first "
@@ -128,14 +128,16 @@ def open_tokens(folders: Iterable[Path], *, role: Role, wanted: set[Key]) -> Tok
     return TokenTable(files, rows, np.concatenate(places) if places else np.zeros((0, 3), dtype=np.int64))
 
 
-def _select(table: pa.Table, role: Role, wanted: set[Key], *, file: int) -> tuple[list[Key], npt.NDArray[np.int64]]:
+def _select(
+    table: pa.Table, role: Role, wanted: set[Key] | None, *, file: int
+) -> tuple[list[Key], npt.NDArray[np.int64]]:
     """Return the wanted texts of one part, and where they lie in its file."""
     end = np.cumsum(table["num_tokens"].to_numpy(), dtype=np.int64)
     names = zip(*(table[column].to_pylist() for column in ("role", "language", "id")), strict=True)
     chosen = [
         (row, (language, name))
         for row, (own, language, name) in enumerate(names)
-        if own == role and (language, name) in wanted
+        if own == role and (wanted is None or (language, name) in wanted)
     ]
     row_R = np.array([row for row, _ in chosen], dtype=np.int64)
     start = end - table["num_tokens"].to_numpy()

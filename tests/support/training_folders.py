@@ -32,7 +32,7 @@ def training_arguments(folder: Path, *, checkpoint_steps: int = 2, out: str = "o
     pq.write_table(pa.Table.from_pylist(rows[5:]), folder / "plan" / "part-1.parquet")
     _manifest(folder / "plan", "batch_plan", ["part-0.parquet", "part-1.parquet"])
     _manifest(folder / "encoder", "encoder", [])
-    settings = {"recipe": asdict(RECIPE) | recipe, "checkpoint_steps": checkpoint_steps}
+    settings = {"recipe": asdict(RECIPE) | recipe, "checkpoint_steps": checkpoint_steps, "gradient_cache": "auto"}
     (folder / f"{out}.json").write_text(json.dumps(settings))
     return [
         f"--plan={folder / 'plan'}",

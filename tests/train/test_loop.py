@@ -89,7 +89,7 @@ def test_train_leaves_unused_embedding_rows_alone(tmp_path):
     before = tiny_encoder(tmp_path / "encoder")
     encoder, _ = run_training(tmp_path)
     queries, documents = tokens(before, tmp_path / "again")
-    used = set(queries.tokens.tolist()) | set(documents.tokens.tolist())
+    used = {token for table in (queries, documents) for key in table.keys() for token in table[key].tolist()}  # noqa: SIM118
     old, new = (one.backbone.get_input_embeddings().weight for one in (before, encoder))
     assert old.shape == new.shape
     changed = {row for row in range(len(old)) if not torch.equal(old[row], new[row])}
