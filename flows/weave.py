@@ -16,6 +16,7 @@ from flows.retrieval import (
     rank_by_vectors,
 )
 from flows.supplement import Given, supplement
+from flows.training_inputs import VALIDATED, training_inputs
 from storage import checksum, remembered
 from tasks.denoise.task import select_hard_negatives
 from tasks.encoder.task import prepare_encoder
@@ -89,12 +90,23 @@ def weave(config: PipelineConfig) -> Pipeline:
     batch_plan = plan_batches(
         hard_negatives=hard_negatives, queries=queries, qrels=qrels, topics=topics, config=config.plan_batches
     )
+    # What a batch plan can name: tokenized once, so that another threshold or seed tokenizes nothing.
+    named = {language: [fused[language], qrels[language]] for language in corpus}
+    if supplemented:
+        named = {language: [*steps, hard_negatives[language]] for language, steps in named.items()}
     trained_encoder = train_encoder(
         batch_plan=batch_plan,
-        queries=queries,
-        corpus=corpus,
+        **training_inputs(
+            config,
+            encoder=encoder,
+            corpus=corpus,
+            queries=queries,
+            qrels=qrels,
+            named=named,
+            held_out=rank_by_vectors(config, encoder, embeddings, queries, "untrained", VALIDATED),
+            scores=scores,
+        ),
         encoder=encoder,
-        text=config.retrieve.embed.text,
         config=config.train,
     )
     trained_embeddings = embed_corpora(config, trained_encoder, corpus)
