@@ -102,6 +102,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         num_bad=_I32,
         reason=_S,
     ),
+    "bake_off": _schema(strategy=_S, language=_S, metric=_S, value=pa.float64()),
     "topics": _schema(language=_S, query_id=_S, topic=_I32, label=_S, confidence=_F32),
     "batch_plan": _schema(
         epoch=_I32,
@@ -114,6 +115,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         topic=_I32,
         weight=_F32,
     ),
+    "tokens": _schema(role=_S, language=_S, id=_S, num_tokens=_I32),
     "training_log": _schema(
         step=_I32,
         epoch=_I32,
@@ -121,6 +123,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         learning_rate=_F32,
         gradient_norm=_F32,
         language=_S,
+        temperature=_F32,
+        validation_ndcg=_F32,
         examples_per_second=_F32,
     ),
     "run": _schema(system=_S, query_id=_S, doc_id=_S, rank=_I32, score=_F32),
