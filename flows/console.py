@@ -76,6 +76,30 @@ def metrics_table(metrics: Sequence[dict[str, Any]]) -> Table:
     return table
 
 
+def comparison_table(rows: Sequence[dict[str, Any]], reference: str) -> Table:
+    """Show a grid's variants beside each other: mean over seeds, difference to the reference, p of the t-test."""
+    table = _table(f"Trained systems on dev queries, differences to '{reference}'")
+    for name in ("metric", "variant"):
+        table.add_column(name)
+    for name in ("seeds", "mean ± deviation", "difference", "p"):
+        table.add_column(name, justify="right")
+    previous = None
+    for row in rows:
+        if previous not in (None, row["metric"]):
+            table.add_section()
+        spread = "" if row["deviation"] is None else f" ± {row['deviation']:.4f}"
+        table.add_row(
+            row["metric"] if row["metric"] != previous else "",
+            escape(row["variant"]),
+            str(row["num_seeds"]),
+            f"{row['mean']:.4f}{spread}",
+            "" if row["difference"] is None else f"{row['difference']:+.4f}",
+            "" if row["p"] is None else f"{row['p']:.3f}",
+        )
+        previous = row["metric"]
+    return table
+
+
 def _table(title: str | None = None) -> Table:
     """A table without rules between columns: a run's tables fit a terminal of 80 columns."""
     return Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)

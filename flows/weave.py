@@ -1,9 +1,9 @@
 """The pipeline as a table of contents: one call per stage, top to bottom. Nothing runs here."""
 
 from pathlib import Path
-from typing import Any
 
 from flows.configs import PipelineConfig
+from flows.judge import judge, judge_new
 from flows.pipeline import Pipeline
 from flows.retrieval import (
     MEASURED,
@@ -15,14 +15,10 @@ from flows.retrieval import (
     rank_by_terms,
     rank_by_vectors,
 )
+from flows.supplement import Given, supplement
+from flows.training_inputs import VALIDATED, training_inputs
 from storage import checksum, remembered
-from tasks.denoise.task import (
-    apply_calibration,
-    calibrate_scores,
-    fit_cross_encoder,
-    score_candidates,
-    select_hard_negatives,
-)
+from tasks.denoise.task import select_hard_negatives
 from tasks.encoder.task import prepare_encoder
 from tasks.evaluate.task import make_run, measure_runs
 from tasks.ingest.steps import Ingested, ingest
@@ -55,25 +51,33 @@ def weave(config: PipelineConfig) -> Pipeline:
     ensemble = rank_by_ensemble(config, corpus, queries)
     fused = fuse(config, queries, {"bm25": bm25, "untrained": untrained, **ensemble})
 
-    raw_scores = _judge(config, corpus, queries, qrels, fused)
-    calibration = calibrate_scores(raw_scores=raw_scores, fused=fused, qrels=qrels, config=config.denoise.calibrate)
-    hard_negatives = {
+    scores = judge(config, corpus, queries, qrels, fused)
+    first_ledger = {
         language: select_hard_negatives(
             language,
             fused=fused[language],
-            scores=apply_calibration(
-                language,
-                language=language,
-                raw_scores=raw_scores[language],
-                calibration=calibration,
-                config=config.denoise.grade,
-            ),
+            scores=scores[language],
             qrels=qrels[language],
             queries=queries[language],
             config=config.denoise.select,
         )
         for language in corpus
     }
+
+    def find(asked: Steps) -> Steps:
+        ranked = {
+            "bm25": rank_by_terms(config, corpus, asked),
+            "untrained": rank_by_vectors(config, encoder, embeddings, asked, "untrained", MINED),
+            **rank_by_ensemble(config, corpus, asked),
+        }
+        return fuse(config, asked, ranked)
+
+    def score(new_candidates: Steps) -> Steps:
+        return judge_new(config, corpus, queries, qrels, fused, new_candidates)
+
+    hard_negatives, supplemented = supplement(
+        config, Given(corpus, queries, qrels, scores, first_ledger), find=find, score=score
+    )
 
     topics = find_topics(
         embeddings=embeddings,
@@ -86,12 +90,23 @@ def weave(config: PipelineConfig) -> Pipeline:
     batch_plan = plan_batches(
         hard_negatives=hard_negatives, queries=queries, qrels=qrels, topics=topics, config=config.plan_batches
     )
+    # What a batch plan can name: tokenized once, so that another threshold or seed tokenizes nothing.
+    named = {language: [fused[language], qrels[language]] for language in corpus}
+    if supplemented:
+        named = {language: [*steps, hard_negatives[language]] for language, steps in named.items()}
     trained_encoder = train_encoder(
         batch_plan=batch_plan,
-        queries=queries,
-        corpus=corpus,
+        **training_inputs(
+            config,
+            encoder=encoder,
+            corpus=corpus,
+            queries=queries,
+            qrels=qrels,
+            named=named,
+            held_out=rank_by_vectors(config, encoder, embeddings, queries, "untrained", VALIDATED),
+            scores=scores,
+        ),
         encoder=encoder,
-        text=config.retrieve.embed.text,
         config=config.train,
     )
     trained_embeddings = embed_corpora(config, trained_encoder, corpus)
@@ -105,41 +120,14 @@ def weave(config: PipelineConfig) -> Pipeline:
         {
             "ingest": [*corpus.values(), *queries.values(), *qrels.values(), *aside],
             "retrieve": [encoder, *bm25.values(), *untrained.values(), *fused.values()],
-            "denoise": [*raw_scores.values(), *hard_negatives.values()],
+            "denoise": [*scores.values(), *first_ledger.values()],
+            "supplement": supplemented,
             "plan_batches": [topics, batch_plan],
             "train": [trained_encoder],
             "evaluate": list(metrics.values()),
         },
         metrics=list(metrics.values()),
     )
-
-
-def _judge(config: PipelineConfig, corpus: Steps, queries: Steps, qrels: Steps, fused: Steps) -> Steps:
-    """Score the candidates with the configured cross-encoder, or with one that is trained here from the encoder."""
-    settings, text = config.denoise, config.retrieve.embed.text
-    if settings.cross_encoder:
-        judge: dict[str, Any] = {"ready": settings.ready, "digest": model_digest(settings.cross_encoder)}
-    else:
-        # All layers of it: the judge has to know better than the retriever whose candidates it judges.
-        whole = config.encoder.model_copy(update={"num_layers": settings.num_layers})
-        encoder = prepare_encoder(config=whole, digest=model_digest(whole.model))
-        cross_encoder = fit_cross_encoder(
-            encoder=encoder, fused=fused, queries=queries, qrels=qrels, corpus=corpus, text=text, config=settings.fit
-        )
-        judge = {"encoder": encoder, "cross_encoder": cross_encoder, "fit_config": settings.fit}
-    return {
-        language: score_candidates(
-            language,
-            fused=fused[language],
-            queries=queries[language],
-            qrels=qrels[language],
-            corpus=corpus[language],
-            text=text,
-            config=settings.rerank,
-            **judge,
-        )
-        for language in corpus
-    }
 
 
 def _measure(config: PipelineConfig, candidates: Steps, queries: Steps, qrels: Steps, system: str) -> Step:
