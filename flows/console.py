@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import polars as pl
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
@@ -25,7 +26,7 @@ def human_bytes(number: float) -> str:
 
 def stages_table(outcomes: Sequence[Outcome]) -> Table:
     """Sum a run up, one line per stage and kind of dataset."""
-    table = Table(title="Stages", title_justify="left")
+    table = _table("Stages")
     for name in ("stage", "dataset", "partitions"):
         table.add_column(name)
     for name in ("built", "cached", "rows", "seconds"):
@@ -56,7 +57,7 @@ def metrics_table(metrics: Sequence[dict[str, Any]]) -> Table:
     names = list(dict.fromkeys(row["metric"] for row in metrics))
     values = {(row["language"], row["metric"], row["system"]): row["value"] for row in metrics}
     queries = {row["language"]: row["num_queries"] for row in metrics}
-    table = Table(title="Results on dev queries", title_justify="left")
+    table = _table("Results on dev queries")
     table.add_column("language")
     table.add_column("queries", justify="right")
     for name in names:
@@ -74,9 +75,14 @@ def metrics_table(metrics: Sequence[dict[str, Any]]) -> Table:
     return table
 
 
+def _table(title: str | None = None) -> Table:
+    """A table without rules between columns: a run's tables fit a terminal of 80 columns."""
+    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+
+
 def plan_table(rows: Iterable[tuple[str, str, DatasetRef, str]]) -> Table:
     """Show what would be built: stage, step, dataset, state."""
-    table = Table(title="Plan", title_justify="left")
+    table = _table("Plan")
     for name in ("stage", "step", "dataset", "state"):
         table.add_column(name)
     previous = None
@@ -89,7 +95,7 @@ def plan_table(rows: Iterable[tuple[str, str, DatasetRef, str]]) -> Table:
 
 def datasets_table(found: Iterable[tuple[DatasetRef, Manifest]]) -> Table:
     """List datasets with what they hold and cost."""
-    table = Table()
+    table = _table()
     table.add_column("dataset")
     for name in ("rows", "size", "seconds", "peak memory"):
         table.add_column(name, justify="right")

@@ -128,12 +128,18 @@ def _results(results: list[Row]) -> Table:
 
 def _table(title: str) -> Table:
     return Table(
-        title=title, title_justify="left", title_style="bold cyan", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), expand=True
+        title=title,
+        title_justify="left",
+        title_style="bold cyan",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+        expand=True,
     )
 
 
 def _note(text: str) -> Padding:
-    return Padding(Text(text, style="dim"), (0, 1, 1, 1))
+    return Padding(Text(text, style="dim"), (0, 0, 1, 0))
 
 
 def _strategy(settings: Row) -> str:
