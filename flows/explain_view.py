@@ -176,7 +176,7 @@ def _document(row: Row) -> str:
     text = " ".join((row.get("text") or "not in the corpus").split())
     lines.append(f"[dim]{escape(text if len(text) <= _TEXT else text[: _TEXT - 1] + '…')}[/]")
     if row.get("planted"):
-        lines.append(f"[yellow]planted false negative: {row['planted']}[/]")
+        lines.append(f"[yellow]planted false negative: {escape(row['planted'])}[/]")
     if row.get("generated_text"):
         lines.append(f"[magenta]found by the generated query {escape(row['generated_text'])}[/]")
     if row.get("verdicts"):
