@@ -13,9 +13,12 @@ from rich.markup import escape
 from flows import console as show_as
 from flows.bake_off_table import dropped_table, kept_table
 from flows.configs import ConfigError, PipelineConfig, StorageConfig, load_config
+from flows.estimate import estimate
 from flows.explain import datasets_of
 from flows.explain import explain as gather
 from flows.explain_view import explanation
+from flows.grid import list_cells, load_grid
+from flows.grid_results import compare, missing_cells, per_cell
 from flows.outcome import Outcome
 from flows.pipeline import Pipeline
 from flows.prefect_api import prefect_api
@@ -62,22 +65,48 @@ def run(
 
 @app.command()
 def plan(config: Config, set_: Set = None, until: Until = None) -> None:
-    """Show what would be built, what is cached, and why; run nothing."""
+    """Show what would be built, what is cached, and why, and what it would cost; run nothing."""
     settings = load_config(config, tuple(set_ or ()))
     root = settings.storage.location
     changed: set[str] = set()
-    rows = []
+    rows, missing = [], []
     for planned in weave(settings).until(until).planned:
         step = planned.step
         reason = state(step, root).reason
         waiting = [name for name, entry in step.inputs.items() if entry.fingerprint in changed]
         if reason != "cached":
             changed.add(step.fingerprint)
+            missing.append(step)
         elif waiting:
             reason = f"cached, unless {waiting[0]} comes out different"
         rows.append((planned.stage, step.stage.name, step.ref(root), reason))
     out.print(show_as.plan_table(rows))
-    out.print(f"{sum(not row[3].startswith('cached') for row in rows)} of {len(rows)} datasets would be built.")
+    if missing:
+        estimates = estimate(missing, root, settings.resources)
+        out.print(show_as.estimate_table(estimates))
+        out.print("\n".join(show_as.estimate_lines(estimates)), highlight=False)
+    out.print(f"{len(missing)} of {len(rows)} datasets would be built.")
+
+
+@app.command()
+def ablation(
+    grid: Annotated[Path, typer.Argument(metavar="GRID.yaml", help="A configuration and its variants.")],
+    set_: Set = None,
+    variant: Annotated[list[str] | None, typer.Option(help="Only this variant.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Only this seed.")] = None,
+    json_: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write means and comparison.")] = None,
+) -> None:
+    """Train and measure variants of a configuration, with all they share built once, and compare them."""
+    described = load_grid(grid)
+    cells = list_cells(
+        described, grid, overrides=tuple(set_ or ()), variants=tuple(variant or ()), seeds=tuple(seed or ())
+    )
+    todo = cells if prefect_api() else missing_cells(cells)
+    rows = run_flow.run_grid(todo, cells, described.reference, out) if todo else compare(cells, described.reference)
+    if json_ is not None:
+        answer = {"reference": described.reference, "comparison": rows, "means": per_cell(cells)}
+        json_.write_text(json.dumps(answer, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    out.print(show_as.comparison_table(rows, described.reference))
 
 
 @app.command("bake-off")
