@@ -52,8 +52,8 @@ def score_candidates(
     missing = job.out.missing(shards)
     if not missing:
         return
-    judge = _judge(job, config, encoder, cross_encoder, fit_config, ready)
-    with _newly(job, len(table), "pairs") as advance:
+    judge = open_judge(job, config, encoder, cross_encoder, fit_config, ready)
+    with newly(job, len(table), "pairs") as advance:
         for shard in range(shards):
             own = wanted.slice(shard * config.shard_queries, config.shard_queries)
             rows = table.join(own.select("query_id"), on="query_id", how="semi")
@@ -64,7 +64,7 @@ def score_candidates(
             job.out.write(judge(filled, advance), shard=shard)
 
 
-def _judge(
+def open_judge(
     job: Job,
     config: ScoreConfig,
     encoder: DatasetRef | None,
@@ -98,7 +98,7 @@ def _judge(
 
 
 @contextmanager
-def _newly(job: Job, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+def newly(job: Job, total: int, unit: str) -> Iterator[Callable[[int], None]]:
     """A progress bar that is told what is newly done."""
     done = 0
     with job.progress(total, unit) as advance:
