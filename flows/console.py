@@ -1,13 +1,15 @@
 """What a person sees on the terminal: the tables of stages, results, plans and datasets."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import polars as pl
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
+from flows.estimate import Estimate
 from flows.outcome import Outcome
 from storage import DatasetRef, Manifest
 
@@ -25,7 +27,7 @@ def human_bytes(number: float) -> str:
 
 def stages_table(outcomes: Sequence[Outcome]) -> Table:
     """Sum a run up, one line per stage and kind of dataset."""
-    table = Table(title="Stages", title_justify="left")
+    table = _table("Stages")
     for name in ("stage", "dataset", "partitions"):
         table.add_column(name)
     for name in ("built", "cached", "rows", "seconds"):
@@ -56,7 +58,7 @@ def metrics_table(metrics: Sequence[dict[str, Any]]) -> Table:
     names = list(dict.fromkeys(row["metric"] for row in metrics))
     values = {(row["language"], row["metric"], row["system"]): row["value"] for row in metrics}
     queries = {row["language"]: row["num_queries"] for row in metrics}
-    table = Table(title="Results on dev queries", title_justify="left")
+    table = _table("Results on dev queries")
     table.add_column("language")
     table.add_column("queries", justify="right")
     for name in names:
@@ -74,9 +76,38 @@ def metrics_table(metrics: Sequence[dict[str, Any]]) -> Table:
     return table
 
 
+def comparison_table(rows: Sequence[dict[str, Any]], reference: str) -> Table:
+    """Show a grid's variants beside each other: mean over seeds, difference to the reference, p of the t-test."""
+    table = _table(f"Trained systems on dev queries, differences to '{reference}'")
+    for name in ("metric", "variant"):
+        table.add_column(name)
+    for name in ("seeds", "mean ± deviation", "difference", "p"):
+        table.add_column(name, justify="right")
+    previous = None
+    for row in rows:
+        if previous not in (None, row["metric"]):
+            table.add_section()
+        spread = "" if row["deviation"] is None else f" ± {row['deviation']:.4f}"
+        table.add_row(
+            row["metric"] if row["metric"] != previous else "",
+            escape(row["variant"]),
+            str(row["num_seeds"]),
+            f"{row['mean']:.4f}{spread}",
+            "" if row["difference"] is None else f"{row['difference']:+.4f}",
+            "" if row["p"] is None else f"{row['p']:.3f}",
+        )
+        previous = row["metric"]
+    return table
+
+
+def _table(title: str | None = None) -> Table:
+    """A table without rules between columns: a run's tables fit a terminal of 80 columns."""
+    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+
+
 def plan_table(rows: Iterable[tuple[str, str, DatasetRef, str]]) -> Table:
     """Show what would be built: stage, step, dataset, state."""
-    table = Table(title="Plan", title_justify="left")
+    table = _table("Plan")
     for name in ("stage", "step", "dataset", "state"):
         table.add_column(name)
     previous = None
@@ -87,9 +118,59 @@ def plan_table(rows: Iterable[tuple[str, str, DatasetRef, str]]) -> Table:
     return table
 
 
+def estimate_table(estimates: Sequence[Estimate]) -> Table:
+    """Sum up what a run would cost, one line per step."""
+    table = _table("Estimate")
+    table.add_column("step", no_wrap=True)
+    for name in ("datasets", "rows", "vectors", "memory", "time"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("speed")
+    for step in dict.fromkeys(one.stage for one in estimates):
+        group = [one for one in estimates if one.stage == step]
+        peaks = [one.peak_memory for one in group if one.peak_memory is not None]
+        table.add_row(
+            step,
+            str(len(group)),
+            _total([one.rows for one in group], lambda rows: f"{rows:,.0f}"),
+            _total([one.bytes for one in group], human_bytes) if any(one.bytes for one in group) else "",
+            human_bytes(max(peaks)) if peaks else "",
+            _total([one.seconds for one in group], human_seconds),
+            ", ".join(dict.fromkeys(one.basis for one in group)),
+        )
+    return table
+
+
+def estimate_lines(estimates: Sequence[Estimate]) -> list[str]:
+    """Say the estimate's three figures, and what is missing from them."""
+    heaviest = max((one for one in estimates if one.peak_memory), key=lambda one: one.peak_memory or 0, default=None)
+    unknown = dict.fromkeys(one.stage for one in estimates if one.seconds is None)
+    unmeasured = dict.fromkeys(one.stage for one in estimates if one.heavy and one.peak_memory is None)
+    lines = [f"Embeddings: {human_bytes(sum(one.bytes or 0 for one in estimates))}"]
+    if heaviest:
+        besides = f"; not known of {', '.join(unmeasured)}" if unmeasured else ""
+        lines.append(f"Peak memory: about {human_bytes(heaviest.peak_memory or 0)} ({heaviest.stage}){besides}")
+    lines.append(f"Time: about {human_seconds(sum(one.seconds or 0.0 for one in estimates))}, one step at a time")
+    if unknown:
+        lines.append(f"Not in the time, since nothing says how long: {', '.join(unknown)}")
+    return lines
+
+
+def human_seconds(number: float) -> str:
+    """Write a time for people: 12 s, 3 min, 2.5 h."""
+    for limit, divisor, unit in ((100, 1, "s"), (6000, 60, "min"), (360_000, 3600, "h")):
+        if number < limit:
+            return f"{number / divisor:.{1 if unit == 'h' else 0}f} {unit}"
+    return f"{number / 86_400:.1f} days"
+
+
+def _total(numbers: Sequence[float | None], write: Callable[[float], str]) -> str:
+    known = [number for number in numbers if number is not None]
+    return f"{'' if len(known) == len(numbers) else '> '}{write(sum(known))}" if known else "?"
+
+
 def datasets_table(found: Iterable[tuple[DatasetRef, Manifest]]) -> Table:
     """List datasets with what they hold and cost."""
-    table = Table()
+    table = _table()
     table.add_column("dataset")
     for name in ("rows", "size", "seconds", "peak memory"):
         table.add_column(name, justify="right")

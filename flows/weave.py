@@ -3,8 +3,20 @@
 from pathlib import Path
 
 from flows.configs import PipelineConfig
-from flows.judge import judge
+from flows.judge import judge, judge_new
 from flows.pipeline import Pipeline
+from flows.retrieval import (
+    MEASURED,
+    MINED,
+    Steps,
+    embed_corpora,
+    fuse,
+    rank_by_ensemble,
+    rank_by_terms,
+    rank_by_vectors,
+)
+from flows.supplement import Given, supplement
+from flows.training_inputs import VALIDATED, training_inputs
 from storage import checksum, remembered
 from tasks.denoise.task import select_hard_negatives
 from tasks.encoder.task import prepare_encoder
@@ -12,14 +24,8 @@ from tasks.evaluate.task import make_run, measure_runs
 from tasks.ingest.steps import Ingested, ingest
 from tasks.models.digest import model_digest
 from tasks.plan_batches.task import find_topics, plan_batches
-from tasks.retrieve.task import embed_documents, embed_queries, fuse_candidates, retrieve_bm25, search_dense
 from tasks.stage import Step
 from tasks.train.task import train_encoder
-
-Steps = dict[str, Step]  # by language
-
-MINED = ("train",)
-MEASURED = ("dev",)
 
 
 def weave(config: PipelineConfig) -> Pipeline:
@@ -39,22 +45,14 @@ def weave(config: PipelineConfig) -> Pipeline:
     aside = [step for found in ingested.values() for step in (found.truth, found.quarantine) if step]
 
     encoder = prepare_encoder(config=config.encoder, digest=model_digest(config.encoder.model))
-    bm25 = _rank_by_terms(config, corpus, queries)
-    embeddings = _embed(config, encoder, corpus)
-    untrained = _rank_by_vectors(config, encoder, embeddings, queries, "untrained", (*MINED, *MEASURED))
-    fused = {
-        language: fuse_candidates(
-            language,
-            candidates=[bm25[language], untrained[language]],
-            queries=queries[language],
-            splits=MINED,
-            config=config.retrieve.fuse,
-        )
-        for language in corpus
-    }
+    bm25 = rank_by_terms(config, corpus, queries)
+    embeddings = embed_corpora(config, encoder, corpus)
+    untrained = rank_by_vectors(config, encoder, embeddings, queries, "untrained", (*MINED, *MEASURED))
+    ensemble = rank_by_ensemble(config, corpus, queries)
+    fused = fuse(config, queries, {"bm25": bm25, "untrained": untrained, **ensemble})
 
     scores = judge(config, corpus, queries, qrels, fused)
-    hard_negatives = {
+    first_ledger = {
         language: select_hard_negatives(
             language,
             fused=fused[language],
@@ -65,6 +63,21 @@ def weave(config: PipelineConfig) -> Pipeline:
         )
         for language in corpus
     }
+
+    def find(asked: Steps) -> Steps:
+        ranked = {
+            "bm25": rank_by_terms(config, corpus, asked),
+            "untrained": rank_by_vectors(config, encoder, embeddings, asked, "untrained", MINED),
+            **rank_by_ensemble(config, corpus, asked),
+        }
+        return fuse(config, asked, ranked)
+
+    def score(new_candidates: Steps) -> Steps:
+        return judge_new(config, corpus, queries, qrels, fused, new_candidates)
+
+    hard_negatives, supplemented = supplement(
+        config, Given(corpus, queries, qrels, scores, first_ledger), find=find, score=score
+    )
 
     topics = find_topics(
         embeddings=embeddings,
@@ -77,16 +90,27 @@ def weave(config: PipelineConfig) -> Pipeline:
     batch_plan = plan_batches(
         hard_negatives=hard_negatives, queries=queries, qrels=qrels, topics=topics, config=config.plan_batches
     )
+    # What a batch plan can name: tokenized once, so that another threshold or seed tokenizes nothing.
+    named = {language: [fused[language], qrels[language]] for language in corpus}
+    if supplemented:
+        named = {language: [*steps, hard_negatives[language]] for language, steps in named.items()}
     trained_encoder = train_encoder(
         batch_plan=batch_plan,
-        queries=queries,
-        corpus=corpus,
+        **training_inputs(
+            config,
+            encoder=encoder,
+            corpus=corpus,
+            queries=queries,
+            qrels=qrels,
+            named=named,
+            held_out=rank_by_vectors(config, encoder, embeddings, queries, "untrained", VALIDATED),
+            scores=scores,
+        ),
         encoder=encoder,
-        text=config.retrieve.embed.text,
         config=config.train,
     )
-    trained_embeddings = _embed(config, trained_encoder, corpus)
-    trained = _rank_by_vectors(config, trained_encoder, trained_embeddings, queries, "trained", MEASURED)
+    trained_embeddings = embed_corpora(config, trained_encoder, corpus)
+    trained = rank_by_vectors(config, trained_encoder, trained_embeddings, queries, "trained", MEASURED)
 
     metrics = {
         system: _measure(config, candidates, queries, qrels, system)
@@ -96,66 +120,14 @@ def weave(config: PipelineConfig) -> Pipeline:
         {
             "ingest": [*corpus.values(), *queries.values(), *qrels.values(), *aside],
             "retrieve": [encoder, *bm25.values(), *untrained.values(), *fused.values()],
-            "denoise": [*scores.values(), *hard_negatives.values()],
+            "denoise": [*scores.values(), *first_ledger.values()],
+            "supplement": supplemented,
             "plan_batches": [topics, batch_plan],
             "train": [trained_encoder],
             "evaluate": list(metrics.values()),
         },
         metrics=list(metrics.values()),
     )
-
-
-def _rank_by_terms(config: PipelineConfig, corpus: Steps, queries: Steps) -> Steps:
-    settings = config.retrieve
-    return {
-        language: retrieve_bm25(
-            language,
-            corpus=corpus[language],
-            queries=queries[language],
-            splits=(*MINED, *MEASURED),
-            analyzer=settings.bm25.analyzer(language),
-            search=settings.search,
-            config=settings.bm25,
-        )
-        for language in corpus
-    }
-
-
-def _embed(config: PipelineConfig, encoder: Step, corpus: Steps) -> Steps:
-    settings = config.retrieve.embed
-    return {
-        language: embed_documents(
-            language,
-            corpus=documents,
-            encoder=encoder,
-            max_tokens=settings.max_document_tokens,
-            text=settings.text,
-            shard_size=settings.shard_size,
-        )
-        for language, documents in corpus.items()
-    }
-
-
-def _rank_by_vectors(
-    config: PipelineConfig, encoder: Step, embeddings: Steps, queries: Steps, system: str, splits: tuple[str, ...]
-) -> Steps:
-    settings = config.retrieve
-    return {
-        language: search_dense(
-            language,
-            documents=documents,
-            queries=embed_queries(
-                language,
-                queries=queries[language],
-                encoder=encoder,
-                splits=splits,
-                max_tokens=settings.embed.max_query_tokens,
-            ),
-            system=system,
-            search=settings.search,
-        )
-        for language, documents in embeddings.items()
-    }
 
 
 def _measure(config: PipelineConfig, candidates: Steps, queries: Steps, qrels: Steps, system: str) -> Step:

@@ -6,7 +6,7 @@ from storage.errors import DamagedDataset, MissingDataset, SchemaMismatch, Stora
 from storage.fingerprints import code_fingerprint, fingerprint
 from storage.journal import Journal, open_journal
 from storage.manifest import Input, Manifest, Part, find, load
-from storage.reader import check_dataset, count, folder, iter_parts, num_parts, read, scan
+from storage.reader import check_dataset, checkout, count, folder, iter_parts, num_parts, read, scan
 from storage.reference import DatasetRef
 from storage.schemas import SCHEMAS
 from storage.writer import Writer, commit, discard, salvage
@@ -24,6 +24,7 @@ __all__ = [
     "StorageError",
     "Writer",
     "check_dataset",
+    "checkout",
     "checksum",
     "code_fingerprint",
     "commit",

@@ -10,9 +10,10 @@ from tasks.denoise.config import CalibrateConfig, GradeConfig, SelectConfig
 from tasks.stage import Job, deferred, stage
 
 if TYPE_CHECKING:
-    from tasks.denoise import calibrate, inputs, pairs, select
+    from tasks.denoise import calibrate, extend, inputs, pairs, select
 else:
     calibrate = deferred("tasks.denoise.calibrate")
+    extend = deferred("tasks.denoise.extend")
     inputs = deferred("tasks.denoise.inputs")
     pairs = deferred("tasks.denoise.pairs")
     select = deferred("tasks.denoise.select")
@@ -82,4 +83,4 @@ def select_hard_negatives(
         limits=select.Limits(**config.model_dump(exclude={"strategy", "score", "num_negatives"})),
         num_negatives=config.num_negatives,
     )
-    job.out.write(ledger)
+    job.out.write(extend.as_given(ledger))

@@ -13,8 +13,18 @@ TEMPLATE = (
 NO_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('no system messages') }}{% endif %}" + TEMPLATE
 
 
-def write_tiny_llm(folder: Path, *, seed: int = 0, template: str | None = TEMPLATE, positions: int = 128) -> Path:
-    """Write the model folder and return it. Same arguments, same bytes."""
+def write_tiny_llm(
+    folder: Path,
+    *,
+    seed: int = 0,
+    template: str | None = TEMPLATE,
+    positions: int = 128,
+    deviation: float = 0.02,
+) -> Path:
+    """Write the model folder and return it. Same arguments, same bytes.
+
+    With a large `deviation` of the weights, an adapter between the embeddings can change what is said.
+    """
     tokenizer = _tokenizer(["red green blue one two three"], max_tokens=positions)
     tokenizer.chat_template = template
     config = LlamaConfig(
@@ -27,6 +37,7 @@ def write_tiny_llm(folder: Path, *, seed: int = 0, template: str | None = TEMPLA
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
+        initializer_range=deviation,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
