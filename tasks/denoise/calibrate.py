@@ -119,7 +119,7 @@ def comparable_pairs(judged: pl.DataFrame, *, min_positive: int) -> pl.DataFrame
     """Keep the judged pairs that were scored as candidates are: with another relevant document as the reference.
 
     The relevant document of a query that has no other is judged without one, and a score without a reference compares
-    less well. Where all languages together have fewer than `min_positive` relevant pairs with a reference, all pairs stay.
+    less well. Where all languages together have fewer than `min_positive` relevant pairs with a reference, all stay.
 
     Args:
         judged: relevance, alone (scored without a reference, by a judge that uses them), and others.

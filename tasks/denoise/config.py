@@ -168,6 +168,7 @@ class SelectConfig(Settings):
     max_grade_kept: int
     max_probability: float
     num_negatives: int
+    relabel: bool
 
 
 class ReadyConfig(Settings):
@@ -194,6 +195,10 @@ class DenoiseConfig(Settings):
     margin: float = Field(default=0.15, ge=0, description="margin: how far below the positive's score is safe.")
     percent: float = Field(default=90.0, ge=0, le=100, description="percent: how much of the positive's score is safe.")
     num_negatives: int = Field(default=30, ge=1, description="Negatives kept per query, at most.")
+    relabel: bool = Field(
+        default=False,
+        description="Unjudged candidates of grade 2 become positives to train on; never used to measure or calibrate.",
+    )
     judge: Judge = Field(
         default="cross_encoder",
         description="cross_encoder; llm: an LLM marks every pair; cascade: the LLM marks what lies in the band.",

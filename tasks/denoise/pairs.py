@@ -6,6 +6,9 @@ import polars as pl
 
 PAIR = ("query_id", "doc_id")
 
+ALONE = "-alone"
+"""Ends the judge's name where a pair had no reference though the judge uses references."""
+
 
 def pairs_to_train(
     candidates: pl.DataFrame,

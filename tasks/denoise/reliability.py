@@ -67,7 +67,9 @@ def _of_language(own: pl.DataFrame, language: str, curve: Curve, prior: float, n
             for name, values in promised.items():
                 errors[name] += mass * abs(float(np.average(values[part], weights=weight_N[part])) - observed)
         positive = int(relevant_N[part].sum())
-        rows.append((language, raw_N[part[0]], raw_N[part[-1]], positive, len(part) - positive, observed, *means.values()))
+        rows.append(
+            (language, raw_N[part[0]], raw_N[part[-1]], positive, len(part) - positive, observed, *means.values())
+        )
     total = [None, None] if weight_N is None else list(errors.values())
     return pl.DataFrame([(*row, *total) for row in rows], schema=_SCHEMA, orient="row")
 

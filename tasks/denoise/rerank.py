@@ -9,11 +9,9 @@ from numpy.typing import NDArray
 
 from tasks.denoise.fit import to_tensors
 from tasks.denoise.gather import gather_evidence
+from tasks.denoise.pairs import ALONE
 from tasks.models.encoder import Encoder
 from tasks.models.evidence_model import EvidenceModel
-
-ALONE = "-alone"
-"""Ends the judge's name where a pair had no reference though the judge uses references."""
 
 _DECIMALS = 3  # finer differences depend on the batch size and the machine
 

@@ -10,12 +10,14 @@ from tasks.denoise.config import CalibrateConfig, GradeConfig, SelectConfig
 from tasks.stage import Job, deferred, stage
 
 if TYPE_CHECKING:
-    from tasks.denoise import calibrate, extend, inputs, pairs, select
+    from tasks.denoise import calibrate, extend, inputs, pairs, relabel, reliability, select
 else:
     calibrate = deferred("tasks.denoise.calibrate")
     extend = deferred("tasks.denoise.extend")
     inputs = deferred("tasks.denoise.inputs")
     pairs = deferred("tasks.denoise.pairs")
+    relabel = deferred("tasks.denoise.relabel")
+    reliability = deferred("tasks.denoise.reliability")
     select = deferred("tasks.denoise.select")
 
 
@@ -31,7 +33,7 @@ def calibrate_scores(
     """Fit the curves from raw score to probability on judged pairs."""
     judged, presumed = [], []
     for language in sorted(raw_scores):
-        alone = pl.col("judge").str.ends_with(rerank.ALONE)
+        alone = pl.col("judge").str.ends_with(pairs.ALONE)
         scores = scan(raw_scores[language]).select(*pairs.PAIR, "raw", language=pl.lit(language), alone=alone)
         labels = scan(qrels[language])
         judged.append(scores.join(labels, on=pairs.PAIR).select("language", "raw", "relevance", "alone").collect())
@@ -84,3 +86,9 @@ def select_hard_negatives(
         num_negatives=config.num_negatives,
     )
     job.out.write(extend.as_given(ledger))
+
+
+@stage(produces="qrels")
+def relabel_candidates(job: Job, *, qrels: DatasetRef, hard_negatives: DatasetRef) -> None:
+    """Add what the ledger relabelled to the judgements: to train on, never to measure or calibrate."""
+    job.out.write(relabel.relabel(read(qrels), read(hard_negatives)))
