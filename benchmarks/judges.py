@@ -31,7 +31,7 @@ Row = tuple[tuple[str, ...], list[tuple[str, str]]]
 """Leading cells; language -> cell."""
 
 PAIR = ["query_id", "doc_id"]
-RETRIEVAL = {
+RETRIEVAL: dict[str, Any] = {
     "encoder": {"num_layers": 6},
     "retrieve": {"embed": {"max_query_tokens": 32, "max_document_tokens": 96}, "fuse": {"top_k": 20}},
 }

@@ -40,6 +40,7 @@ def judge_new(
                 new_candidates=rows,
                 known=known[language],
                 queries=queries[language],
+                qrels=qrels[language],
                 corpus=corpus[language],
                 text=config.retrieve.embed.text,
                 config=config.denoise.rerank,

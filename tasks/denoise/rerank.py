@@ -46,7 +46,8 @@ def score_with_folds(
     Args:
         pairs: query_id, doc_id, query, document, fold, and relevance (null = not judged): a pair is compared with the
             other relevant documents of its query, and with the rest of its query's pairs, so give these together.
-            Without the column `relevance` every pair is judged without a reference.
+            Without the column `relevance` every pair is judged without a reference; with `in_pool`, only pairs where it
+            is true are what others are compared with.
         models: fold -> model.
         encoder: that the models were fitted with.
         max_query_tokens: queries are cut to this.
@@ -70,8 +71,10 @@ def score_with_folds(
         return _scores(pairs.with_columns(judge=pl.lit("")), np.empty(0, dtype=np.float32))
     if "relevance" not in pairs.columns:
         pairs = pairs.with_columns(relevance=pl.lit(None, dtype=pl.Int32))
+    if "in_pool" not in pairs.columns:
+        pairs = pairs.with_columns(in_pool=pl.lit(True))
     evidence = gather_evidence(
-        pairs.with_columns(in_pool=pl.lit(True)),
+        pairs,
         encoder,
         max_query_tokens=max_query_tokens,
         max_document_tokens=max_document_tokens,
@@ -87,6 +90,26 @@ def score_with_folds(
         alone_N[own] = ~evidence.has_reference_N[own] & (model.reference is not None)
     ending = pl.when(pl.Series(alone_N)).then(pl.lit(ALONE)).otherwise(pl.lit(""))
     return _scores(pairs.with_columns(judge=pl.format("fold-{}{}", "fold", ending)), raw_N)
+
+
+def score_beside(
+    pairs: pl.DataFrame, pool: pl.DataFrame | None, score: Callable[[pl.DataFrame], pl.DataFrame]
+) -> pl.DataFrame:
+    """Score pairs among the known pairs of their queries, which they do not change.
+
+    Args:
+        pairs: query_id, doc_id, query, document.
+        pool: the same and relevance, of these and other queries; none for a judge that reads each pair by itself.
+        score: rows -> query_id, doc_id, judge, raw.
+
+    Returns:
+        The scores of `pairs` alone.
+    """
+    if pool is None:
+        return score(pairs)
+    own = pool.join(pairs.select("query_id").unique(), on="query_id", how="semi").with_columns(in_pool=pl.lit(True))
+    new = pairs.with_columns(relevance=pl.lit(None, dtype=pl.Int32), in_pool=pl.lit(False)).select(own.columns)
+    return score(pl.concat([own, new])).join(pairs, on=["query_id", "doc_id"], how="semi")
 
 
 def score_with_judge(
