@@ -188,7 +188,7 @@ class DenoiseConfig(Settings):
         default=0, ge=0, le=2, description="grade: higher grades are dropped. The paper: 0, or 1."
     )
     max_probability: float = Field(
-        default=0.15, ge=0, le=1, description="grade: more probably relevant ones are dropped."
+        default=0.2, ge=0, le=1, description="grade: more probably relevant ones are dropped."
     )
     shift: int = Field(default=10, ge=0, description="shifted: the first ranks, which are dropped.")
     max_score: float = Field(default=0.6, description="threshold: higher scores are dropped.")

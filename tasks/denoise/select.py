@@ -36,7 +36,7 @@ class Limits:
     margin: float = 0.15
     percent: float = 90.0
     max_grade_kept: int = 0
-    max_probability: float = 0.15
+    max_probability: float = 0.2
     relabel: bool = False
 
 
