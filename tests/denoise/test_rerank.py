@@ -1,6 +1,5 @@
 """Scoring with the folds' models: who judges whom, and in whose company."""
 
-
 import numpy as np
 import polars as pl
 import pytest
