@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from tasks.models.encoder import Encoder
-from tasks.train.batch import Batch, Chunks, Ids, compose_chunks, embed_chunk
+from tasks.train.batch import Batch, Ids, embed_chunk
+from tasks.train.chunks import Chunks, compose_chunks
 from tasks.train.gradient_cache import backpropagate
 from tasks.train.objective import batch_loss
 from tasks.train.plan import PlanStep
@@ -20,7 +21,8 @@ from tasks.train.workers import Workers
 
 GradientCache = Literal["auto", "on", "off"]
 
-_CHUNK_TOKENS = {"cpu": 1024, "cuda": 16_384}  # small enough to save padding, large enough to be fast
+_CHUNK_TOKENS = {"cpu": 1024, "cuda": 16_384}  # small enough to stay in cache or memory, large enough to be fast
+_OVERHEAD_TOKENS = {"cpu": 32, "cuda": 1024}  # what the calls of one more chunk cost
 _GRAPH_TOKENS = {"cpu": 16_384, "cuda": 32_768}  # graphs kept by `auto`: some 10 GB for a base-sized network
 
 
@@ -48,7 +50,11 @@ class Network:
     def chunks(self, lengths: Sequence[int]) -> list[Chunks]:
         """Return each process's chunks of a list of texts."""
         chunk_tokens = self.recipe.chunk_tokens or _CHUNK_TOKENS[self.device.type]
-        return [compose_chunks(lengths, texts, chunk_tokens=chunk_tokens) for texts in self.workers.share(lengths)]
+        overhead_tokens = _OVERHEAD_TOKENS[self.device.type]
+        return [
+            compose_chunks(lengths, texts, chunk_tokens=chunk_tokens, overhead_tokens=overhead_tokens)
+            for texts in self.workers.share(lengths)
+        ]
 
     def embed(self, token_ids: Sequence[Ids]) -> Tensor:
         """Return the embeddings of a chunk, [C, D]."""
