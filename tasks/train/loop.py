@@ -19,7 +19,7 @@ from tasks.train.plan import Key, PlanStep
 from tasks.train.precision import LossScale
 from tasks.train.recipe import Recipe
 from tasks.train.state import TrainingState
-from tasks.train.step import GradientCache, Network, set_training_mode, take_step
+from tasks.train.step import GradientCache, Network, set_inference_mode, set_training_mode, take_step
 from tasks.train.teacher import TeacherScores
 from tasks.train.tokens import TokenTable
 from tasks.train.validation import ValidationPool, pool_ndcg
@@ -145,7 +145,7 @@ def train(
     state.use_best()
     merge_adapters(encoder.backbone)
     widen_vocabulary(encoder.backbone, used_ids, full_weight)
-    encoder.eval()
+    set_inference_mode(encoder, recipe)
     return rows
 
 
