@@ -4,7 +4,6 @@ train_ours.py FOLDER BATCH MAX_QUERY_TOKENS MAX_DOCUMENT_TOKENS CHUNK_TOKENS pla
 """
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -21,10 +20,12 @@ from tasks.train.recipe import Recipe
 from tasks.train.tokens import write_tokens
 
 
-def main(folder: Path, batch: int, query_tokens: int, document_tokens: int, chunk_tokens: int, mode: str) -> None:
+def main(
+    folder: Path, batch: int, query_tokens: int, document_tokens: int, chunk_tokens: int, mode: str, device: str
+) -> None:
     """Train, and print one line of JSON."""
     rows = read_rows(folder)
-    encoder = Encoder.load(folder / "encoder", device="cpu")
+    encoder = Encoder.load(folder / "encoder", device=device)
     began = time.perf_counter()
     texts = {
         ("x", f"d{n}.{k}"): t for n, row in enumerate(rows) for k, t in enumerate([row["positive"], *row["negatives"]])
@@ -55,11 +56,12 @@ def main(folder: Path, batch: int, query_tokens: int, document_tokens: int, chun
         for step in range(len(rows) // batch)
     ]
     times = [(time.perf_counter(), time.process_time())]
-    slots = []
+    slots, peaks = [], []
 
     def report(done: Report) -> None:
         times.append((time.perf_counter(), time.process_time()))
         slots.append((done.num_tokens, done.num_slots))
+        peaks.append(done.peak_bytes)
 
     recipe = Recipe(
         learning_rate=2e-5,
@@ -69,11 +71,12 @@ def main(folder: Path, batch: int, query_tokens: int, document_tokens: int, chun
         temperature=0.05,
         weighting="none",
         max_gradient_norm=1.0,
-        precision="fp32",
+        precision="auto",
         dropout=0.0,
         gradient_checkpointing=False,
         seed=0,
-        chunk_tokens=chunk_tokens,
+        chunk_tokens=chunk_tokens or None,
+        packing=mode == "packed",
     )
     log = train(
         encoder,
@@ -86,7 +89,7 @@ def main(folder: Path, batch: int, query_tokens: int, document_tokens: int, chun
         checkpoint_steps=10**9,
         report=report,
         warn=lambda text: None,
-        gradient_cache="on" if mode == "cached" else "off",
+        gradient_cache={"plain": "off", "cached": "on", "packed": "auto"}[mode],
     )
     new_id = torch.arange(encoder.tokenizer.get_vocab_size()).numpy()
     lengths = [compose_batch(step, queries, documents, new_id=new_id).lengths for step in steps]
@@ -97,12 +100,12 @@ def main(folder: Path, batch: int, query_tokens: int, document_tokens: int, chun
         "tokenize_seconds": tokenize_seconds,
         "padding": {
             "chunks by length": 1 - tokens / sum(padded for _, padded in slots),
-            "chunks in plan order": 1 - tokens / sum(_in_order(some, chunk_tokens) for some in lengths),
+            "chunks in plan order": 1 - tokens / sum(_in_order(some, chunk_tokens or 1024) for some in lengths),
             "one batch per column": 1 - tokens / sum(_columns(some, batch) for some in lengths),
             "one batch of all": 1 - tokens / sum(len(some) * max(some) for some in lengths),
         },
         "tokens_per_step": tokens / len(steps),
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": peaks[-1] / 1e6,
     }
     sys.stdout.write(json.dumps(result) + "\n")
 
@@ -123,4 +126,4 @@ def _columns(lengths: list[int], batch: int) -> int:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *map(int, sys.argv[2:6]), sys.argv[6])
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:6]), *sys.argv[6:8])

@@ -72,7 +72,7 @@ def run_side(side: str, folder: Path, options: argparse.Namespace) -> dict[str, 
     """
     who, mode = side.split()
     at_once = options.chunk_tokens if who == "ours" else options.mini_batch
-    arguments = [folder, options.batch, options.query_tokens, options.document_tokens, at_once, mode]
+    arguments = [folder, options.batch, options.query_tokens, options.document_tokens, at_once, mode, "cpu"]
     python = options.tevatron if who == "tevatron" else sys.executable
     done = subprocess.run(
         [python, str(HERE / f"train_{who}.py"), *map(str, arguments)],

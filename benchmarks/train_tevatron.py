@@ -1,6 +1,6 @@
 """Train on rows.jsonl with Tevatron 0.1.0's DenseTrainer and DenseModel, and say how long each step took.
 
-    train_tevatron.py FOLDER BATCH MAX_QUERY_TOKENS MAX_DOCUMENT_TOKENS _ plain
+    train_tevatron.py FOLDER BATCH MAX_QUERY_TOKENS MAX_DOCUMENT_TOKENS _ plain cpu
 
 Its trainer dates from transformers 4: `compute_loss` is given the argument that Trainer passes today, and the sampler
 is asked for in today's way. Its model pools the first token and does not normalise, which costs no time.
@@ -84,7 +84,7 @@ def main(folder: Path, batch: int, query_tokens: int, document_tokens: int) -> N
     clock = Clock()
     collator = QPCollator(tokenizer, max_p_len=document_tokens, max_q_len=query_tokens)
     Trainer(model=model, args=arguments, train_dataset=dataset, data_collator=collator, callbacks=[clock]).train()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     sys.stdout.write("\n" + json.dumps({"times": clock.times, "losses": [], "peak_mb": peak}) + "\n")
 
 

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from sentence_transformers.sentence_transformer.losses import (
@@ -36,10 +37,12 @@ class Clock(TrainerCallback):
         self.times.append((time.perf_counter(), time.process_time()))
 
 
-def main(folder: Path, batch: int, query_tokens: int, document_tokens: int, mini_batch: int, mode: str) -> None:
+def main(
+    folder: Path, batch: int, query_tokens: int, document_tokens: int, mini_batch: int, mode: str, device: str
+) -> None:
     """Train, and print one line of JSON."""
     rows = read_rows(folder)
-    model = SentenceTransformer(str(folder / "encoder"), device="cpu", local_files_only=True)
+    model = SentenceTransformer(str(folder / "encoder"), device=device, local_files_only=True)
     model.max_seq_length = document_tokens  # one for both; the queries are shorter than theirs anyway
     columns = {"anchor": [row["query"] for row in rows], "positive": [row["positive"] for row in rows]}
     for k in range(len(rows[0]["negatives"])):
@@ -64,8 +67,8 @@ def main(folder: Path, batch: int, query_tokens: int, document_tokens: int, mini
         max_grad_norm=1.0,
         batch_sampler=BatchSamplers.NO_DUPLICATES,
         prompts=prompts,
-        use_cpu=True,
-        bf16=False,
+        use_cpu=device == "cpu",
+        bf16=device == "cuda",
         fp16=False,
         save_strategy="no",
         report_to="none",
@@ -82,10 +85,16 @@ def main(folder: Path, batch: int, query_tokens: int, document_tokens: int, mini
     result = {
         "times": clock.times,
         "losses": [float(line["loss"]) for line in trainer.state.log_history if "loss" in line],
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": _peak_bytes(device) / 1e6,
     }
     sys.stdout.write("\n" + json.dumps(result) + "\n")
 
 
+def _peak_bytes(device: str) -> int:
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *map(int, sys.argv[2:6]), sys.argv[6])
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:6]), *sys.argv[6:8])

@@ -91,7 +91,7 @@ def _pool(hidden_PD: Tensor, length_C: Ids, start_C: Ids, *, pooling: str) -> Te
 
 def _first_position(backbone: PreTrainedModel) -> int:
     """RoBERTa's positions begin after the padding's id, BERT's at 0."""
-    return 0 if backbone.config.model_type == "bert" else int(backbone.embeddings.padding_idx) + 1
+    return 0 if backbone.config.model_type == "bert" else int(backbone.config.pad_token_id) + 1
 
 
 def _attend(

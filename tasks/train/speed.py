@@ -24,17 +24,20 @@ class Speed:
         self._steps += 1
         self._queries += report.num_queries
         self._tokens += report.num_tokens
+        self._slots += report.num_slots
         elapsed = self._clock() - self._started
         if elapsed < self._seconds:
             return None
         left = (self._num_steps - report.num_done) * elapsed / self._steps
         text = (
             f"step {report.num_done} of {self._num_steps}: loss {report.row.loss:.4f}, "
-            f"{self._queries / elapsed:.1f} examples/s, {self._tokens / elapsed:.0f} tokens/s, about {left:.0f} s left"
+            f"{self._queries / elapsed:.1f} examples/s, {self._tokens / elapsed:.0f} tokens/s, "
+            f"padding {1 - self._tokens / max(self._slots, 1):.1%}, memory {report.peak_bytes / 1e9:.1f} GB at most, "
+            f"about {left:.0f} s left"
         )
         self._begin()
         return text
 
     def _begin(self) -> None:
         self._started = self._clock()
-        self._steps = self._queries = self._tokens = 0
+        self._steps = self._queries = self._tokens = self._slots = 0
