@@ -19,6 +19,7 @@ from flows.weave import weave
 from storage import MissingDataset, StorageError, inspect, load
 from tasks.build import state, sweep
 from tasks.stage import deferred
+from tasks.train.process import TrainingFailed
 
 run_flow = deferred("flows.run_flow")  # Prefect loads only where something is to be built or recorded
 
@@ -153,7 +154,7 @@ def main() -> None:
     """Run the command; what a user can cause ends in one clear line, not in a traceback."""
     try:
         app()
-    except (ConfigError, MissingDataset, StorageError, ValueError, FileNotFoundError) as error:
+    except (ConfigError, MissingDataset, StorageError, TrainingFailed, ValueError, FileNotFoundError) as error:
         if os.environ.get("POLYLOOM_TRACEBACK"):
             raise
         err.print(f"[bold red]polyloom:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
