@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from flows import carry
 from flows import console as show_as
 from flows.configs import ConfigError, PipelineConfig, StorageConfig, load_config
 from flows.outcome import Outcome
@@ -29,6 +30,7 @@ Config = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Settings of
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="STAGE.KEY=VALUE", help="Change one setting.")]
 Until = Annotated[str | None, typer.Option(metavar="STAGE", help="Stop after this stage or step.")]
 Refresh = Annotated[list[str] | None, typer.Option(metavar="STAGE", help="Build this stage or step again.")]
+To = Annotated[Path, typer.Option(metavar="FOLDER", help="A folder that is not there yet.")]
 Root = Annotated[str, typer.Option(envvar="POLYLOOM_ROOT", help="The store: a folder or an fsspec URL.")]
 
 
@@ -108,6 +110,23 @@ def show(
         frame = inspect.query(ref, sql or f"SELECT * FROM self LIMIT {head}")
         out.print(f"[bold]{ref}[/], {load(ref).rows:,} rows, in {ref.uri}")
         out.print(show_as.frame_table(frame))
+
+
+@app.command()
+def export(config: Config, to: To, set_: Set = None) -> None:
+    """Copy the finished model out of the store: weights, tokenizer, sentence-transformers' files and model card."""
+    carry.export_model(load_config(config, tuple(set_ or ())), to)
+    out.print(f"The model is in {escape(str(to))}.")
+
+
+@app.command()
+def pack(config: Config, to: To, set_: Set = None) -> None:
+    """Copy all that the training reads, with its code, to train on another machine."""
+    carry.pack_training(load_config(config, tuple(set_ or ())), to)
+    out.print(
+        f"Copy {escape(str(to))} to the machine, run `sh train.sh` there, bring its folder `out` back, and run this "
+        "configuration with --set train.result=<that folder>."
+    )
 
 
 def _location(root: str) -> str:

@@ -67,7 +67,7 @@ def _front_matter(facts: CardFacts) -> str:
 def _summary(facts: CardFacts) -> str:
     base = hub_id(facts.base_model) or "a model from a local folder"
     return (
-        f"A dense retriever for {', '.join(str(row['language']) for row in facts.data)}, trained from {base} "
+        f"A dense retriever for {', '.join(str(row['language']) for row in facts.data)}, trained on top of {base} "
         f"({facts.num_layers} layers, {facts.num_parameters:,} parameters) in {facts.num_steps} steps by Polyloom: "
         "denoised hard negatives, batches of one language and many topics. Texts become unit vectors of "
         f"{facts.hidden_size} numbers ({facts.pooling} pooling, inputs of up to {facts.max_tokens} tokens); their "
@@ -89,7 +89,7 @@ def _use(facts: CardFacts) -> str:
     train = facts.settings.get("train", {})
     if sizes := train.get("matryoshka_dimensions"):
         code += (
-            f"\n\nTrained for shorter vectors too: `SentenceTransformer(…, truncate_dim={sizes[0]})` or another of "
+            f"\n\nTrained for shorter vectors too: `SentenceTransformer(…, truncate_dim={sizes[0]})`; the sizes are "
             f"{', '.join(map(str, sizes))}."
         )
     if rank := train.get("lora_rank"):
