@@ -1,13 +1,16 @@
-"""Tables in the Prefect UI: the datasets of a run with their lineage, and the metrics."""
+"""Tables in the Prefect UI: the datasets of a run with their lineage, the shares in its batch plan, and the metrics."""
 
 from collections.abc import Sequence
 from typing import Any
 
+import polars as pl
 from prefect.artifacts import create_table_artifact
 
+from flows.bake_off_table import by_strategy
 from flows.outcome import Outcome
 from flows.pipeline import Pipeline
-from storage import inspect, load
+from storage import inspect, load, scan
+from tasks.plan_batches.shares import plan_shares, topics_per_batch
 
 
 def publish(outcomes: Sequence[Outcome], pipeline: Pipeline, root: str) -> None:
@@ -29,6 +32,12 @@ def publish(outcomes: Sequence[Outcome], pipeline: Pipeline, root: str) -> None:
             for planned, outcome in zip(pipeline.planned, outcomes, strict=True)
         ],
     )
+    if shares := batch_shares(pipeline, root):
+        create_table_artifact(
+            key="shares",
+            description="Languages and topics before (train queries) and after: slots of the plan, and their weights.",
+            table=shares,
+        )
     means = [row for step in pipeline.metrics for row in inspect.metrics_means(step.ref(root))]
     if means:
         create_table_artifact(
@@ -38,6 +47,25 @@ def publish(outcomes: Sequence[Outcome], pipeline: Pipeline, root: str) -> None:
         )
 
 
+def batch_shares(pipeline: Pipeline, root: str) -> list[dict[str, Any]]:
+    """Compare the shares of languages and topics before and after planning; empty where the run has no plan.
+
+    Not on the terminal, where a run has two tables already: `polyloom show batch_plan --sql` answers there.
+    """
+    refs = {planned.step.stage.produces: planned.step.ref(root) for planned in pipeline.planned}
+    if not {"topics", "batch_plan"} <= refs.keys():
+        return []
+    plan = scan(refs["batch_plan"])
+    spread = topics_per_batch(plan).select(
+        "topics_per_batch", "topics_possible", name="language", by=pl.lit("language")
+    )
+    shares = plan_shares(scan(refs["topics"]), plan).join(spread, on=["by", "name"], how="left", maintain_order="left")
+    return [
+        {name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}
+        for row in shares.to_dicts()
+    ]
+
+
 def _by_language(means: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """One line per language, the mean last, and one column per measure and system: `nDCG@10 trained`."""
     lines: dict[str, dict[str, Any]] = {}
@@ -45,3 +73,16 @@ def _by_language(means: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         line = lines.setdefault(row["language"], {"language": row["language"], "queries": row["num_queries"]})
         line[f"{row['metric']} {row['system']}"] = round(row["value"], 4)
     return list(lines.values())
+
+
+def publish_bake_off(pipeline: Pipeline, root: str) -> None:
+    """Publish what each strategy did, one row per strategy and language."""
+    ref = pipeline.planned[-1].step.ref(root)
+    create_table_artifact(
+        key="bake-off",
+        description=f"Every strategy over one score table ({ref}).",
+        table=[
+            {"strategy": strategy, "language": language, **values}
+            for (strategy, language), values in by_strategy(inspect.rows(ref)).items()
+        ],
+    )

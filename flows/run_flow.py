@@ -1,18 +1,24 @@
 """Run the flow in this process, for the command line: bars on the terminal, Prefect's own server if none is set up."""
 
+import contextlib
 import logging
 import os
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from rich.console import Console
 from rich.logging import RichHandler
 
 from flows.configs import PipelineConfig
+from flows.grid import Cell
 from flows.outcome import Outcome
 from flows.progress import Bars
 from tasks.stage import deferred
 
-execute = deferred("flows.execute")  # these load Prefect, which reads the environment at import
+bake_off = deferred("flows.bake_off")  # these load Prefect, which reads the environment at import
+execute = deferred("flows.execute")
 train_retriever = deferred("flows.train_retriever")
+ablation = deferred("flows.ablation")
 
 ENVIRONMENT = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 20 is tight on a small machine
@@ -31,16 +37,40 @@ def run(config: PipelineConfig, until: str | None, refresh: list[str], console: 
     Raises:
         Exception: what a stage raised.
     """
+    with _prefect(console, lambda: train_retriever.train_retriever) as flow:
+        return [Outcome(**row) for row in flow(config, until=until, refresh=refresh)]
+
+
+def run_grid(cells: list[Cell], shown: list[Cell], reference: str, console: Console) -> list[dict[str, Any]]:
+    """Run a grid's pipelines as Prefect flow runs, one after the other, and compare what they measured.
+
+    Raises:
+        Exception: what a stage raised.
+    """
+    with _prefect(console, lambda: ablation.ablation) as flow:
+        table: list[dict[str, Any]] = flow(cells, shown, reference)
+        return table
+
+
+def run_bake_off(config: PipelineConfig, strategies: list[str], console: Console) -> list[Outcome]:
+    """Run the bake-off as a Prefect flow run; `Raises` as `run`."""
+    with _prefect(console, lambda: bake_off.bake_off) as flow:
+        return [Outcome(**row) for row in flow(config, strategies=strategies)]
+
+
+@contextlib.contextmanager
+def _prefect(console: Console, load: Callable[[], Any]) -> Iterator[Any]:
+    """Load a flow, with Prefect's settings for a terminal, and show its progress."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     log = logging.getLogger("polyloom")
     log.setLevel(logging.INFO)
     handler = RichHandler(console=console, show_path=False, show_level=False, markup=False, log_time_format="[%X]")
     with Bars(console) as bars, bars.draw("starting Prefect", 1, ""):
-        flow = train_retriever.train_retriever
+        flow = load()
         log.addHandler(handler)
     try:
         with execute.bars(Bars(console)):
-            return [Outcome(**row) for row in flow(config, until=until, refresh=refresh)]
+            yield flow
     finally:
         log.removeHandler(handler)

@@ -9,22 +9,9 @@ from typing import NoReturn
 import numpy as np
 import polars as pl
 
-from tasks.plan_batches.safety import unsafe_pairs
+from tasks.plan_batches.known import Known, hashes
 
-
-def check_plan(
-    plan: pl.DataFrame,
-    *,
-    queries: Mapping[str, pl.DataFrame],
-    qrels: Mapping[str, pl.DataFrame],
-    ledgers: Mapping[str, pl.DataFrame],
-    batch_size: int,
-    num_negatives: int,
-) -> None:
-    """Check a whole plan; see `PlanCheck`."""
-    check = PlanCheck(queries=queries, qrels=qrels, ledgers=ledgers, batch_size=batch_size, num_negatives=num_negatives)
-    for _ in check.passing([plan]):
-        pass
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # odd: steps get different keys
 
 
 class PlanCheck:
@@ -32,36 +19,30 @@ class PlanCheck:
 
     def __init__(
         self,
+        known: Mapping[str, Known],
         *,
-        queries: Mapping[str, pl.DataFrame],
-        qrels: Mapping[str, pl.DataFrame],
-        ledgers: Mapping[str, pl.DataFrame],
         batch_size: int,
         num_negatives: int,
+        language_temperature: float = 0.0,
+        same_language: bool = True,
     ) -> None:
-        """Gather what is known about each language's queries.
+        """Take down what was promised.
 
         Args:
-            queries: query_id, text, split of each language's queries of all splits.
-            qrels: query_id, doc_id, relevance of each language's judgements.
-            ledgers: query_id, doc_id, decision, reason, grade of each language's hard_negatives.
+            known: what is known about each language.
             batch_size: slots of every batch.
             num_negatives: hard negatives of every slot.
+            language_temperature: languages are drawn ~ train queries ** this.
+            same_language: a batch holds one language.
         """
-        self._batch_size, self._num_negatives = batch_size, num_negatives
-        self._unsafe = {name: unsafe_pairs(queries[name], qrels[name], ledgers[name]) for name in queries}
-        self._positives = {
-            name: qrels[name]
-            .filter(pl.col("relevance") > 0)
-            .join(queries[name].filter(pl.col("split") == "train"), on="query_id", how="semi")
-            .select("query_id", "doc_id")
-            for name in queries
-        }
-        self._views = {
-            name: pairs.select("query_id").unique().sort("query_id").with_columns(views=pl.lit(0, pl.Int64))
-            for name, pairs in self._positives.items()
-        }
+        self._known, self._batch_size, self._num_negatives = known, batch_size, num_negatives
+        self._same_language = same_language
+        self._views = {name: np.zeros(one.query.size, dtype=np.int32) for name, one in known.items()}
+        pulled = {name: float(one.query.size) ** language_temperature for name, one in known.items()}
+        self._share = {name: pull / sum(pulled.values()) for name, pull in pulled.items()}
         self._next_step = 0
+        self._epoch = 0
+        self._drawn = dict.fromkeys(known, 0)  # slots of the epoch so far
 
     def passing(self, parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         """Pass the parts of a plan on, each after it was checked.
@@ -72,24 +53,27 @@ class PlanCheck:
         Raises:
             RuntimeError: a batch of another size or with two languages; a query twice in a batch, or seen again
                 before all others of its language; a positive that isn't one; too few negatives, or one twice; an
-                in-batch negative that is unsafe for a query.
+                in-batch negative that is unsafe for a query; a language drawn more or less often than its share.
         """
         for part in parts:
             self._check_shape(part)
+            for rows in part.partition_by("epoch", maintain_order=True):
+                self._count_languages(rows)
             for name, rows in sorted(part.partition_by("language", as_dict=True).items()):
                 language = str(name[0])
-                if language not in self._unsafe:
-                    _broken(f"languages {sorted(self._unsafe)}", f"'{language}'")
-                self._check_positives(language, rows)
-                self._check_views(language, rows)
-                self._check_negatives(language, rows)
+                place = self._known[language].find(rows["query_id"])
+                self._check_positives(language, rows, place)
+                self._check_views(language, rows, place)
+                self._check_negatives(language, rows, place)
             yield part
+        self._check_shares()
 
     def _check_shape(self, part: pl.DataFrame) -> None:
-        steps = part.group_by("step", maintain_order=True).agg(
-            pl.len(),
-            pl.col("language").n_unique(),
-            pl.col("query_id").n_unique(),
+        ids = part.select(
+            "step", "language", query=pl.struct(pl.col("language").hash(), pl.col("query_id").hash()).hash()
+        )
+        steps = ids.group_by("step", maintain_order=True).agg(
+            pl.len(), pl.col("language").n_unique(), pl.col("query").n_unique()
         )
         expected = np.arange(self._next_step, self._next_step + steps.height)
         self._next_step += steps.height
@@ -98,59 +82,94 @@ class PlanCheck:
         for column, message, wanted in (
             ("len", "slots", self._batch_size),
             ("language", "language", 1),
-            ("query_id", "different queries", self._batch_size),
+            ("query", "different queries", self._batch_size),
         ):
+            if column == "language" and not self._same_language:
+                continue
             if wrong := steps.filter(pl.col(column) != wanted).head(1).to_dicts():
                 _broken(f"{wanted} {message} in every step", f"{wrong[0][column]} in step {wrong[0]['step']}")
         if not np.array_equal(part["slot"].to_numpy(), np.tile(np.arange(self._batch_size), steps.height)):
             _broken(f"slots 0..{self._batch_size - 1} in order", "another order")
-        lists = part.select(
-            "step", "slot", unique=pl.col("negatives").list.n_unique(), all=pl.col("negatives").list.len()
-        )
-        short = lists.filter((pl.col("unique") != self._num_negatives) | (pl.col("all") != self._num_negatives))
-        if wrong := short.head(1).to_dicts():
-            _broken(f"{self._num_negatives} different negatives in every slot", f"{wrong[0]}")
+        count = part["negatives"].list.len().to_numpy()
+        if (count == self._num_negatives).all() and self._num_negatives:
+            lists = np.sort(hashes(part["negatives"].explode()).reshape(-1, self._num_negatives), axis=1)
+            count = count - (lists[:, 1:] == lists[:, :-1]).sum(axis=1)
+        if (wrong_rows := np.flatnonzero(count != self._num_negatives)).size:
+            row = part.row(int(wrong_rows[0]), named=True)
+            _broken(f"{self._num_negatives} different negatives in every slot", f"{_place(row, row['negatives'])}")
 
-    def _check_positives(self, language: str, rows: pl.DataFrame) -> None:
-        pairs = self._positives[language]
-        wrong = rows.join(pairs, left_on=["query_id", "positive"], right_on=["query_id", "doc_id"], how="anti")
-        if found := wrong.head(1).to_dicts():
-            _broken("positives that the qrels judge relevant to a train query", _place(found[0], found[0]["positive"]))
+    def _count_languages(self, rows: pl.DataFrame) -> None:
+        if rows["epoch"][0] != self._epoch:
+            self._check_shares()
+            self._epoch, self._drawn = rows["epoch"][0], dict.fromkeys(self._known, 0)
+        for name, count in rows["language"].value_counts().iter_rows():
+            if name not in self._known:
+                _broken(f"languages {sorted(self._known)}", f"'{name}'")
+            self._drawn[name] += count
 
-    def _check_views(self, language: str, rows: pl.DataFrame) -> None:
+    def _check_shares(self) -> None:
+        """See that each language had its share of the epoch, rounded up or down to whole steps (or slots)."""
+        unit = self._batch_size if self._same_language else 1
+        num_units = sum(self._drawn.values()) / unit
+        for name, count in self._drawn.items():
+            if abs(count / unit - self._share[name] * num_units) > 1 + 1e-6:
+                what = "steps" if self._same_language else "slots"
+                _broken(
+                    f"'{name}' in {self._share[name] * num_units:.1f} of {num_units:.0f} {what} of epoch {self._epoch}",
+                    f"it in {count / unit:.1f}",
+                )
+
+    def _check_positives(self, language: str, rows: pl.DataFrame, place: np.ndarray) -> None:
+        known = np.flatnonzero(place >= 0)
+        positive = hashes(rows["positive"])
+        owner, document = self._known[language].positives.of(place[known])
+        right = np.zeros(place.size, dtype=bool)
+        right[known[owner[document == positive[known][owner]]]] = True
+        if (wrong := np.flatnonzero(~right)).size:
+            row = rows.row(int(wrong[0]), named=True)
+            _broken("positives that the qrels judge relevant to a train query", _place(row, row["positive"]))
+
+    def _check_views(self, language: str, rows: pl.DataFrame, place: np.ndarray) -> None:
         """See that the k-th views of all queries come before any (k+1)-th, but for the order within a step."""
-        seen = self._views[language]
-        before = int(seen["views"].sum())
-        view = rows.select(
-            "step", "query_id", again=pl.col("query_id").cum_count().over("query_id").cast(pl.Int64)
-        ).join(seen, on="query_id", maintain_order="left")
-        views = view.select("step", "query_id", view=pl.col("views") + pl.col("again") - 1).sort("step", "view")
-        due = (before + np.arange(views.height)) // seen.height
-        wrong = np.flatnonzero(views["view"].to_numpy() != due)
-        if wrong.size:
-            row = views.row(int(wrong[0]), named=True)
+        views = self._views[language]
+        before = int(views.sum())
+        order = np.argsort(place, kind="stable")
+        in_order = place[order]
+        heads = np.searchsorted(in_order, in_order)
+        again = np.empty_like(order)
+        again[order] = np.arange(order.size) - heads
+        view = views[place] + again
+        step = rows["step"].to_numpy()
+        sorted_rows = np.lexsort((view, step))
+        due = (before + np.arange(view.size)) // views.size
+        if (wrong := np.flatnonzero(view[sorted_rows] != due)).size:
+            row = int(sorted_rows[wrong[0]])
             _broken(
-                f"every query of '{language}' seen {row['view']} times by step {row['step']}, before any is seen again",
-                f"'{row['query_id']}' seen for the {row['view'] + 1}. time there",
+                f"every query of '{language}' seen {view[row]} times by step {step[row]}, before any is seen again",
+                f"'{rows['query_id'][row]}' seen for the {view[row] + 1}. time there",
             )
-        counts = rows.group_by("query_id").agg(new=pl.len().cast(pl.Int64))
-        self._views[language] = seen.join(counts, on="query_id", how="left", maintain_order="left").select(
-            "query_id", views=pl.col("views") + pl.col("new").fill_null(0)
-        )
+        views += np.bincount(place, minlength=views.size).astype(np.int32)
 
-    def _check_negatives(self, language: str, rows: pl.DataFrame) -> None:
+    def _check_negatives(self, language: str, rows: pl.DataFrame, place: np.ndarray) -> None:
         """Meet every document of a batch with the unsafe ones of its queries; only a slot's own positive may match."""
-        brought = pl.concat(
-            [
-                rows.select("step", "positive", "slot").rename({"positive": "doc_id", "slot": "owner"}),
-                rows.select("step", doc_id="negatives", owner=pl.lit(-1, pl.Int32)).explode("doc_id"),
-            ]
-        ).unique()
-        unsafe = self._unsafe[language]
-        barred = rows.select("step", "slot", "query_id").join(unsafe, on="query_id")
-        clash = barred.join(brought, on=["step", "doc_id"]).filter(pl.col("slot") != pl.col("owner"))
-        if found := clash.sort("step", "slot", "doc_id").head(1).to_dicts():
-            _broken("in-batch negatives that are safe for every query", _place(found[0], found[0]["doc_id"]))
+        known = self._known[language]
+        step = rows["step"].to_numpy().astype(np.uint64) * _MIX
+        positive = hashes(rows["positive"]) ^ step
+        negatives = hashes(rows["negatives"].explode().drop_nulls()) ^ np.repeat(step, self._num_negatives)
+        brought = np.sort(np.concatenate([positive, negatives]))
+        owner, document = known.unsafe.of(known.group[place])
+        barred = document ^ step[owner]
+        at = np.minimum(np.searchsorted(brought, barred), brought.size - 1)
+        met = np.flatnonzero(brought[at] == barred)
+        met = met[np.argsort(owner[met], kind="stable")]
+        times = np.searchsorted(brought, barred[met], side="right") - at[met]
+        clash = met[times > (barred[met] == positive[owner[met]])]  # once: the slot's own positive
+        if clash.size:
+            row = rows.row(int(owner[clash[0]]), named=True)
+            batch = rows.filter(pl.col("step") == row["step"])
+            others = pl.concat([batch["positive"], batch["negatives"].explode().drop_nulls()]).unique().sort()
+            found = others.filter(pl.Series(hashes(others) == document[clash[0]]))[0]
+            _broken("in-batch negatives that are safe for every query", _place(row, found))
 
 
 def _place(row: dict[str, object], document: object) -> str:

@@ -57,6 +57,13 @@ class PlanBatchesConfig(Settings):
         le=1.0,
         description="How languages are drawn: 0 = uniformly, 1 = by their number of queries.",
     )
+    same_language: bool = Field(
+        default=True,
+        description="A batch holds one language; false: the language of each slot is drawn. For ablations.",
+    )
+    topic_balance: bool = Field(
+        default=True, description="Queries are dealt by topic; false: they come in random order. For ablations."
+    )
     alpha: float = Field(
         default=0.45, ge=0.0, le=1.0, description="Weight of a language ~ share^alpha; smaller favours small languages."
     )

@@ -1,7 +1,9 @@
 """Deal one language's queries into batches: every query once per pass, topics spread evenly, no clash.
 
-A clash is a positive that is unsafe for another query of its batch. Shapes: N batches, B slots of a batch, Q queries.
+A clash is a positive that is unsafe for another query of its batch.
 """
+
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -18,17 +20,22 @@ class Dealer:
     step no query has been seen twice more often than another.
     """
 
-    def __init__(self, table: LanguageTable, *, batch_size: int, rng: np.random.Generator) -> None:
-        """Check that the language can fill batches at all.
+    def __init__(
+        self, table: LanguageTable, sizes: Iterator[np.ndarray], *, topic_balance: bool, rng: np.random.Generator
+    ) -> None:
+        """Begin a deal.
 
-        Raises:
-            ValueError: fewer queries than slots, or a document that is the only positive of too many queries.
+        Args:
+            table: the language.
+            sizes: how many slots the language has in each batch that it is in, in order, without an end.
+            topic_balance: deal by topic; else in random order.
+            rng: draws.
         """
-        _check_room(table, batch_size)
-        self._table, self._batch_size = table, batch_size
+        self._table, self._sizes, self._topic_balance = table, sizes, topic_balance
         self._rng, self._slot_rng = rng.spawn(2)  # apart, so that it doesn't matter how many are dealt at once
         self._group = np.unique(table.positives.document[table.positives.start[:-1]], return_inverse=True)[1]
-        # Batches dealt and not yet handed out, then the start of an unfinished batch; one slot after the other.
+        # Sizes of the batches that are not yet handed out; and the slots dealt so far, the last batch maybe unfinished.
+        self._size = np.empty(0, dtype=np.int64)
         self._query = np.empty(0, dtype=np.int64)
         self._positive = np.empty(0, dtype=np.int64)
 
@@ -36,54 +43,74 @@ class Dealer:
         """Hand out the next batches.
 
         Returns:
-            Query numbers and the document numbers of their positives, both [N, B].
+            Query numbers and the document numbers of their positives, batch after batch, in random order within.
 
         Raises:
-            ValueError: the queries cannot be arranged without a clash.
+            ValueError: more slots in a batch than queries, or the queries cannot be arranged without a clash.
         """
-        wanted = num_batches * self._batch_size
+        while self._size.size < num_batches:
+            self._look_ahead()
+        size = self._size[:num_batches]
+        wanted = int(size.sum())
         while self._query.size < wanted:
-            self._deal_pass(self._query.size % self._batch_size)
+            self._deal_pass()
         query, positive = self._query[:wanted], self._positive[:wanted]
-        self._query, self._positive = self._query[wanted:], self._positive[wanted:]
-        shape = (num_batches, self._batch_size)
-        order = self._slot_rng.permuted(np.tile(np.arange(self._batch_size), (num_batches, 1)), axis=1)
-        return (
-            np.take_along_axis(query.reshape(shape), order, axis=1),
-            np.take_along_axis(positive.reshape(shape), order, axis=1),
+        self._query, self._positive, self._size = (
+            self._query[wanted:],
+            self._positive[wanted:],
+            self._size[num_batches:],
         )
+        order = np.lexsort((self._slot_rng.random(wanted), np.repeat(np.arange(num_batches), size)))
+        return query[order], positive[order]
 
-    def _deal_pass(self, unfinished: int) -> None:
+    def _look_ahead(self) -> None:
+        """Take more batches into view."""
+        sizes = next(self._sizes)
+        if sizes.size and sizes.max() > self._table.num_queries:
+            raise ValueError(_too_few(self._table, int(sizes.max())))
+        self._size = np.concatenate([self._size, sizes])
+
+    def _deal_pass(self) -> None:
         """Deal every query once; the first of them fill up the unfinished batch."""
-        done = self._query.size - unfinished
+        num_slots = self._query.size + self._table.num_queries
+        while self._size.sum() < num_slots:
+            self._look_ahead()
+        end = np.cumsum(self._size)
+        done = int(end[end <= self._query.size].max(initial=0))
+        unfinished = self._query.size - done
+        batch = np.searchsorted(end, np.arange(done, num_slots), side="right")
+        batch -= batch[0]
         for _ in range(NUM_DEALS):
-            query = np.concatenate([self._query[done:], self._spread(unfinished)])
+            query = np.concatenate([self._query[done:], self._order(batch[unfinished:])])
             positive = self._draw_positives(query)
             positive[:unfinished] = self._positive[done:]
-            if settle(self._table, query, positive, batch_size=self._batch_size, num_fixed=unfinished, rng=self._rng):
+            if settle(self._table, query, positive, batch, num_fixed=unfinished, rng=self._rng):
                 self._query = np.concatenate([self._query[:done], query])
                 self._positive = np.concatenate([self._positive[:done], positive])
                 return
-        stuck = query[find_clashes(self._table, query, positive, np.arange(query.size) // self._batch_size)]
+        stuck = query[find_clashes(self._table, query, positive, batch)]
         raise ValueError(
-            f"plan_batches: expected batches of {self._batch_size} without a known positive among the negatives, got "
-            f"{stuck.size} of {self._table.num_queries} queries of '{self._table.language}' that fit nowhere, the "
+            f"plan_batches: expected batches of {int(self._size.max())} without a known positive among the negatives, "
+            f"got {stuck.size} of {self._table.num_queries} queries of '{self._table.language}' that fit nowhere, the "
             f"first '{self._table.query_ids[int(stuck[0])]}'. Lower plan_batches.batch_size: too many queries of this "
             "language share their relevant documents."
         )
 
-    def _spread(self, unfinished: int) -> np.ndarray:
+    def _order(self, batch: np.ndarray) -> np.ndarray:
+        """Order the queries for a pass whose slots lie in these batches."""
+        return self._spread(batch) if self._topic_balance else self._rng.permutation(batch.size)
+
+    def _spread(self, batch: np.ndarray) -> np.ndarray:
         """Order the queries so that each topic, and within it each first positive, goes to as many batches as can be.
 
         The queries, sorted by topic, go to the batches in turn. A batch that has fewer free slots (the unfinished
         one, the last one) gets its turn less often.
         """
-        num_queries = self._table.num_queries
-        batch = np.arange(unfinished, unfinished + num_queries) // self._batch_size
+        batch = batch - batch[0]
         free = np.bincount(batch)
         first = np.cumsum(free) - free
-        turn = (np.arange(num_queries) - first[batch] + self._rng.random(free.size)[batch]) / free[batch]
-        spread = np.empty(num_queries, dtype=np.int64)
+        turn = (np.arange(batch.size) - first[batch] + self._rng.random(free.size)[batch]) / free[batch]
+        spread = np.empty(batch.size, dtype=np.int64)
         spread[np.argsort(turn, kind="stable")] = self._by_topic()
         return spread
 
@@ -103,13 +130,14 @@ class Dealer:
         return np.asarray(positives.document[positives.start[query] + choice])
 
 
-def _check_room(table: LanguageTable, batch_size: int) -> None:
+def check_room(table: LanguageTable, batch_size: int) -> None:
+    """See that a language can fill batches of its own at all.
+
+    Raises:
+        ValueError: fewer queries than slots, or a document that is the only positive of too many queries.
+    """
     if table.num_queries < batch_size:
-        raise ValueError(
-            f"plan_batches: expected at least batch_size = {batch_size} train queries with a positive in "
-            f"'{table.language}', got {table.num_queries}. Lower plan_batches.batch_size to {table.num_queries} or "
-            "leave the language out."
-        )
+        raise ValueError(_too_few(table, batch_size))
     # A batch takes one query whose only positive is d, and then no other query that d is unsafe for.
     alone = table.positives.document[table.positives.start[:-1][table.positives.length == 1]]
     num_alone = np.bincount(alone, minlength=table.num_documents)
@@ -124,3 +152,10 @@ def _check_room(table: LanguageTable, batch_size: int) -> None:
             f"{num_alone[worst]} and relevant to {num_barred[worst]} of {table.num_queries} queries. Lower "
             f"plan_batches.batch_size to {max(fits, 1)}."
         )
+
+
+def _too_few(table: LanguageTable, batch_size: int) -> str:
+    return (
+        f"plan_batches: expected at least {batch_size} train queries with a positive in '{table.language}', as many as "
+        f"a batch takes of it, got {table.num_queries}. Lower plan_batches.batch_size or leave the language out."
+    )

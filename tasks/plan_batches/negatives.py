@@ -1,6 +1,6 @@
 """Draw the hard negatives of dealt batches, none of them unsafe for any query of its batch.
 
-Shapes: N batches, B slots of a batch, M negatives of a slot, R = N * B rows, K hard negatives kept at most.
+Shapes: R slots, M negatives of a slot, K hard negatives kept at most.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ NUM_DRAWS = 32
 
 
 def sample_negatives(
-    table: LanguageTable, query_NB: np.ndarray, *, num_negatives: int, rng: np.random.Generator
+    table: LanguageTable, query: np.ndarray, batch: np.ndarray, *, num_negatives: int, rng: np.random.Generator
 ) -> np.ndarray:
     """Draw each slot's negatives from its query's kept ones, without repetition.
 
@@ -20,19 +20,17 @@ def sample_negatives(
 
     Args:
         table: the language.
-        query_NB: query numbers of whole batches, [N, B].
+        query: query number per slot, [R].
+        batch: number of the slot's batch, [R]; all slots that the language has in a batch come together.
         num_negatives: M.
         rng: draws.
 
     Returns:
-        Document numbers, [N, B, M]: the kept ones first, the hardest leading, then those that fill up.
+        Document numbers, [R, M]: the kept ones first, the hardest leading, then those that fill up.
 
     Raises:
         ValueError: the language has too few documents that are safe for a batch.
     """
-    num_batches, batch_size = query_NB.shape
-    query = query_NB.reshape(-1)
-    batch = np.repeat(np.arange(num_batches), batch_size)
     barred = _Barred(table, query, batch)
     drawn_RM = _draw_blindly(table, query, num_negatives, rng)
     unsafe_RM = (drawn_RM < 0) | barred.has(np.broadcast_to(batch[:, None], drawn_RM.shape), drawn_RM)
@@ -40,7 +38,7 @@ def sample_negatives(
     drawn_RM[again] = _draw_safe(table, query[again], batch[again], barred, num_negatives, rng)
     short = np.flatnonzero((drawn_RM < 0).any(axis=1))
     drawn_RM[short] = _fill(table, drawn_RM[short], batch[short], barred, rng)
-    return drawn_RM.reshape(num_batches, batch_size, num_negatives)
+    return drawn_RM
 
 
 class _Barred:
@@ -67,7 +65,7 @@ def _draw_blindly(table: LanguageTable, query: np.ndarray, num_negatives: int, r
 
     Source: Floyd's sampling without replacement, Bentley, Programming Pearls, CACM 30(9), 1987.
     """
-    num_kept = table.kept.length[query]
+    num_kept = table.kept.start[query + 1] - table.kept.start[query]
     place_RM = np.full((query.size, num_negatives), -1, dtype=np.int64)
     enough = num_kept >= num_negatives
     for column in range(num_negatives):

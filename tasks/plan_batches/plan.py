@@ -1,6 +1,6 @@
 """Write the batch plan, epoch by epoch, in parts of bounded size.
 
-Shapes: T steps of a part, B slots of a batch, M negatives of a slot.
+Shapes: R slots of a language in a part, M negatives of a slot.
 """
 
 import math
@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import polars as pl
 
-from tasks.plan_batches.group import Dealer
+from tasks.plan_batches.group import Dealer, check_room
 from tasks.plan_batches.negatives import sample_negatives
-from tasks.plan_batches.schedule import draw_languages, language_shares
+from tasks.plan_batches.schedule import Schedule, language_shares
 from tasks.plan_batches.tables import LanguageTable
 
 PART_SLOTS = 1 << 17  # rows per part; another number is another plan, as good as this one
@@ -30,8 +30,10 @@ def plan_parts(
     num_steps: int | None,
     seed: int,
     language_temperature: float,
+    same_language: bool = True,
+    topic_balance: bool = True,
 ) -> Iterator[pl.DataFrame]:
-    """Plan the training: one language per batch, no unsafe document among the in-batch negatives.
+    """Plan the training: no unsafe document among the in-batch negatives of a query.
 
     An epoch is a fixed number of steps, not a pass over each language: a small language passes several times while a
     large one passes once or less. The order of a language's queries depends on the seed and that language alone.
@@ -45,6 +47,8 @@ def plan_parts(
         num_steps: steps per epoch; None: train queries / batch_size, rounded up.
         seed: seed.
         language_temperature: exponent by which languages are drawn, 0 (uniformly) .. 1 (by size).
+        same_language: a batch holds one language; else each slot's language is drawn.
+        topic_balance: deal the queries by topic, so that a batch has many; else in random order.
 
     Yields:
         Rows of the batch_plan in order: epoch, step (counted through all epochs), slot, query_id, positive,
@@ -56,24 +60,26 @@ def plan_parts(
     if not tables:
         raise ValueError("plan_batches: expected at least one language, got none. Name some in the settings.")
     tables = sorted(tables, key=lambda table: table.language)
-    num_queries = np.array([table.num_queries for table in tables])
     steps = steps_per_epoch(tables, batch_size=batch_size, num_steps=num_steps)
-    shares = language_shares(num_queries, language_temperature)
-    order = np.random.default_rng([seed, _LANGUAGES])
+    schedule = Schedule(
+        language_shares(np.array([table.num_queries for table in tables]), language_temperature),
+        num_steps=steps,
+        batch_size=batch_size,
+        same_language=same_language,
+        seed=[seed, _LANGUAGES],
+    )
+    if same_language:
+        for table in tables:
+            check_room(table, batch_size)
     languages = [
-        _Language(table, weights, batch_size=batch_size, num_negatives=num_negatives, seed=seed) for table in tables
+        _Language(table, weights, schedule.sizes(number), num_negatives, seed=seed, topic_balance=topic_balance)
+        for number, table in enumerate(tables)
     ]
-    ids = _Ids(tables)
     steps_per_part = max(1, PART_SLOTS // batch_size)
     for epoch in range(num_epochs):
-        schedule = draw_languages(shares, num_steps=steps, rng=order)
         for first in range(0, steps, steps_per_part):
-            part = schedule[first : first + steps_per_part]
-            numbers = _Numbers(part.size, batch_size, num_negatives)
-            for number in np.unique(part):
-                rows = np.flatnonzero(part == number)
-                languages[number].deal(numbers, rows, ids.first_query[number], ids.first_document[number])
-            yield ids.frame(numbers, part, epoch=epoch, first_step=epoch * steps + first)
+            part = schedule.epoch(epoch)[first : first + steps_per_part]
+            yield _write(languages, part, epoch=epoch, first_step=epoch * steps + first)
 
 
 def steps_per_epoch(tables: Sequence[LanguageTable], *, batch_size: int, num_steps: int | None) -> int:
@@ -81,71 +87,66 @@ def steps_per_epoch(tables: Sequence[LanguageTable], *, batch_size: int, num_ste
     return num_steps or math.ceil(sum(table.num_queries for table in tables) / batch_size)
 
 
-class _Numbers:
-    """A part of the plan in numbers, to be filled language by language."""
-
-    def __init__(self, num_steps: int, batch_size: int, num_negatives: int) -> None:
-        self.query_TB = np.empty((num_steps, batch_size), dtype=np.int64)
-        self.positive_TB = np.empty_like(self.query_TB)
-        self.topic_TB = np.empty((num_steps, batch_size), dtype=np.int32)
-        self.weight_TB = np.empty((num_steps, batch_size), dtype=np.float32)
-        self.negative_TBM = np.empty((num_steps, batch_size, num_negatives), dtype=np.int64)
+def _write(languages: "Sequence[_Language]", part: np.ndarray, *, epoch: int, first_step: int) -> pl.DataFrame:
+    """Let each language fill its slots of some steps, and put the rows in order."""
+    num_steps, batch_size = part.shape
+    language = part.reshape(-1)
+    slots = {int(number): np.flatnonzero(language == number) for number in np.unique(language)}
+    rows = pl.concat([languages[number].deal(places // batch_size) for number, places in slots.items()])
+    steps = np.arange(first_step, first_step + num_steps, dtype=np.int32)
+    place = np.empty(language.size, dtype=np.int64)
+    place[np.concatenate([*slots.values()])] = np.arange(language.size)
+    return rows[place].select(
+        epoch=pl.lit(epoch, pl.Int32),
+        step=pl.Series(np.repeat(steps, batch_size)),
+        slot=pl.Series(np.tile(np.arange(batch_size, dtype=np.int32), num_steps)),
+        query_id="query_id",
+        positive="positive",
+        negatives="negatives",
+        language="language",
+        topic="topic",
+        weight="weight",
+    )
 
 
 class _Language:
-    """Deals one language's steps."""
+    """Deals one language's slots."""
 
     def __init__(
-        self, table: LanguageTable, weights: pl.DataFrame, *, batch_size: int, num_negatives: int, seed: int
+        self,
+        table: LanguageTable,
+        weights: pl.DataFrame,
+        sizes: Iterator[np.ndarray],
+        num_negatives: int,
+        *,
+        seed: int,
+        topic_balance: bool,
     ) -> None:
         name = list(table.language.encode())
         self._table, self._num_negatives = table, num_negatives
-        self._dealer = Dealer(table, batch_size=batch_size, rng=np.random.default_rng([seed, _QUERIES, *name]))
+        queries = np.random.default_rng([seed, _QUERIES, *name])
+        self._dealer = Dealer(table, sizes, topic_balance=topic_balance, rng=queries)
         self._rng = np.random.default_rng([seed, _NEGATIVES, *name])
         own = weights.filter(pl.col("language") == table.language)
         self._weight_by_topic = np.full(int(table.topic.max()) + 1, np.nan, dtype=np.float32)
         self._weight_by_topic[own["topic"].to_numpy()] = own["weight"].to_numpy()
 
-    def deal(self, numbers: _Numbers, rows: np.ndarray, first_query: int, first_document: int) -> None:
-        """Fill the rows of a part; ids are counted through all languages."""
-        query, positive = self._dealer.deal(rows.size)
-        negative = sample_negatives(self._table, query, num_negatives=self._num_negatives, rng=self._rng)
-        numbers.query_TB[rows] = query + first_query
-        numbers.positive_TB[rows] = positive + first_document
-        numbers.negative_TBM[rows] = negative + first_document
-        numbers.topic_TB[rows] = self._table.topic[query]
-        numbers.weight_TB[rows] = self._weight_by_topic[self._table.topic[query]]
-
-
-class _Ids:
-    """The ids of all languages, end to end, and the way from numbers to rows."""
-
-    def __init__(self, tables: Sequence[LanguageTable]) -> None:
-        self._languages = pl.Series([table.language for table in tables])
-        self._query_ids = pl.concat([table.query_ids for table in tables])
-        self._document_ids = pl.concat([table.document_ids for table in tables])
-        self.first_query = np.cumsum([0, *(table.num_queries for table in tables)])
-        self.first_document = np.cumsum([0, *(table.num_documents for table in tables)])
-
-    def frame(self, numbers: _Numbers, languages: np.ndarray, *, epoch: int, first_step: int) -> pl.DataFrame:
-        """Write the rows of a part."""
-        num_steps, batch_size, num_negatives = numbers.negative_TBM.shape
-        steps = np.arange(first_step, first_step + num_steps, dtype=np.int32)
-        negatives = self._document_ids.gather(numbers.negative_TBM.reshape(-1))
+    def deal(self, batch: np.ndarray) -> pl.DataFrame:
+        """Fill the next slots; takes each slot's batch, ascending."""
+        table, num_negatives = self._table, self._num_negatives
+        query, positive = self._dealer.deal(np.unique(batch).size)
+        negative_RM = sample_negatives(table, query, batch, num_negatives=num_negatives, rng=self._rng)
         if num_negatives:
-            lists = negatives.reshape((-1, num_negatives)).arr.to_list()
+            lists = table.document_ids.gather(negative_RM.reshape(-1)).reshape((-1, num_negatives)).arr.to_list()
         else:
-            lists = pl.Series([[]] * (num_steps * batch_size), dtype=pl.List(pl.String))
+            lists = pl.Series([[]] * query.size, dtype=pl.List(pl.String))
+        topic = table.topic[query]
         return pl.DataFrame(
             {
-                "epoch": np.full(num_steps * batch_size, epoch, dtype=np.int32),
-                "step": np.repeat(steps, batch_size),
-                "slot": np.tile(np.arange(batch_size, dtype=np.int32), num_steps),
-                "query_id": self._query_ids.gather(numbers.query_TB.reshape(-1)),
-                "positive": self._document_ids.gather(numbers.positive_TB.reshape(-1)),
+                "query_id": table.query_ids.gather(query),
+                "positive": table.document_ids.gather(positive),
                 "negatives": lists,
-                "language": self._languages.gather(np.repeat(languages, batch_size)),
-                "topic": numbers.topic_TB.reshape(-1),
-                "weight": numbers.weight_TB.reshape(-1),
+                "topic": topic.astype(np.int32),
+                "weight": self._weight_by_topic[topic],
             }
-        )
+        ).with_columns(language=pl.lit(table.language))

@@ -37,8 +37,8 @@ def settle(
     table: LanguageTable,
     query: np.ndarray,
     positive: np.ndarray,
+    batch: np.ndarray,
     *,
-    batch_size: int,
     num_fixed: int,
     rng: np.random.Generator,
 ) -> bool:
@@ -46,20 +46,19 @@ def settle(
 
     Args:
         table: the language.
-        query: query number per slot, batch after batch; the last batch may be short.
+        query: query number per slot, batch after batch.
         positive: document number of the slot's positive.
-        batch_size: slots per batch.
+        batch: number of the slot's batch, from 0 without a gap; ascending.
         num_fixed: so many slots at the beginning stay as they are; among each other they have no clash.
         rng: draws the partners.
 
     Returns:
         Whether all clashes are mended; if not, what is left is worth no more than a new deal.
     """
-    batch = np.arange(query.size) // batch_size
     clashing = find_clashes(table, query, positive, batch)
-    first = range(num_fixed, min(batch_size, query.size)) if num_fixed else range(0)
+    first = range(num_fixed, int(np.searchsorted(batch, 1))) if num_fixed else range(0)
     todo = deque([*first, *clashing[clashing >= max(num_fixed, first.stop)].tolist()])
-    seats = _Seats(table, query, positive, batch_size=batch_size, num_fixed=num_fixed, rng=rng)
+    seats = _Seats(table, query, positive, batch, num_fixed=num_fixed, rng=rng)
     for _ in range(200 + 20 * len(todo)):
         if not todo:
             return True
@@ -77,13 +76,14 @@ class _Seats:
         table: LanguageTable,
         query: np.ndarray,
         positive: np.ndarray,
+        batch: np.ndarray,
         *,
-        batch_size: int,
         num_fixed: int,
         rng: np.random.Generator,
     ) -> None:
-        self._table, self._query, self._positive = table, query, positive
-        self._batch_size, self._num_fixed, self._rng = batch_size, num_fixed, rng
+        self._table, self._query, self._positive, self._batch = table, query, positive, batch
+        self._num_fixed, self._rng = num_fixed, rng
+        self._first = np.searchsorted(batch, np.arange(int(batch[-1]) + 2))  # slot; one more than there are batches
         self._counts: dict[int, tuple[Counter[int], Counter[int]]] = {}
         movable = np.arange(num_fixed, query.size)
         self._by_topic = movable[np.argsort(table.topic[query[movable]], kind="stable")]
@@ -92,22 +92,22 @@ class _Seats:
     def has_clash(self, slot: int) -> bool:
         """See whether the slot's positive is barred to another of its batch, or the other way round."""
         query, positive = self._leave(slot)
-        clash = self._clashes(slot // self._batch_size, query, positive) > 0
+        clash = self._clashes(int(self._batch[slot]), query, positive) > 0
         self._take(slot, query, positive)
         return clash
 
     def take_other_positive(self, slot: int) -> bool:
         """Give the slot's query another of its positives, if one is free of clashes."""
         query, positive = self._leave(slot)
-        clashes, other = self._best_positive(slot // self._batch_size, query)
+        clashes, other = self._best_positive(int(self._batch[slot]), query)
         self._take(slot, query, positive if clashes else other)
         return clashes == 0
 
     def have_others_give_way(self, slot: int) -> bool:
         """Give others of the batch another positive until the slot has no clash, if that is possible."""
-        first = slot - slot % self._batch_size
-        for other in range(max(first, self._num_fixed), min(first + self._batch_size, self._query.size)):
-            has_choice = self._table.positives.length[self._query[other]] > 1
+        batch, start = int(self._batch[slot]), self._table.positives.start
+        for other in range(max(int(self._first[batch]), self._num_fixed), int(self._first[batch + 1])):
+            has_choice = start[self._query[other] + 1] - start[self._query[other]] > 1
             gave_way = other != slot and has_choice and self.has_clash(other) and self.take_other_positive(other)
             if gave_way and not self.has_clash(slot):
                 return True
@@ -116,12 +116,12 @@ class _Seats:
     def swap(self, slot: int) -> list[int]:
         """Swap the slot's query with one of another batch, of the same topic if possible; return what to look at."""
         query, positive = self._leave(slot)
-        home = slot // self._batch_size
+        home = int(self._batch[slot])
         before = self._clashes(home, query, positive)
         blindly = self._rng.random() < RANDOM_SWAPS
         best: tuple[int, int, int, int] | None = None
         for partner in self._partners(slot):
-            away = partner // self._batch_size
+            away = int(self._batch[partner])
             other_query, other_positive = self._leave(partner)
             here, brought_here = self._best_positive(home, other_query)
             there, brought_there = self._best_positive(away, query)
@@ -150,7 +150,7 @@ class _Seats:
             start = int(self._rng.integers(begin, end))
             for step in range(min(end - begin, NUM_LOOKS)):
                 partner = int(self._by_topic[begin + (start - begin + step) % (end - begin)])
-                if partner // self._batch_size != slot // self._batch_size:
+                if self._batch[partner] != self._batch[slot]:
                     yield partner
 
     def _best_positive(self, batch: int, query: int) -> tuple[int, int]:
@@ -164,20 +164,20 @@ class _Seats:
 
     def _leave(self, slot: int) -> tuple[int, int]:
         query, positive = int(self._query[slot]), int(self._positive[slot])
-        brought, barred = self._count(slot // self._batch_size)
+        brought, barred = self._count(int(self._batch[slot]))
         brought[positive] -= 1
         barred.subtract(self._unsafe(query))
         return query, positive
 
     def _take(self, slot: int, query: int, positive: int) -> None:
         self._query[slot], self._positive[slot] = query, positive
-        brought, barred = self._count(slot // self._batch_size)
+        brought, barred = self._count(int(self._batch[slot]))
         brought[positive] += 1
         barred.update(self._unsafe(query))
 
     def _count(self, batch: int) -> tuple[Counter[int], Counter[int]]:
         if batch not in self._counts:
-            slots = slice(batch * self._batch_size, (batch + 1) * self._batch_size)
+            slots = slice(int(self._first[batch]), int(self._first[batch + 1]))
             _, barred = self._table.unsafe_positives.of(self._query[slots])
             self._counts[batch] = Counter(self._positive[slots].tolist()), Counter(barred.tolist())
         return self._counts[batch]

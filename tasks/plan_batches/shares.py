@@ -29,6 +29,34 @@ def plan_shares(topics: pl.DataFrame | pl.LazyFrame, plan: pl.DataFrame | pl.Laz
     return pl.concat([by_language, by_topic])
 
 
+def topics_per_batch(plan: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+    """Compare how many topics a batch of each language has with the most that it could have.
+
+    A topic that fills the share s of a language's slots can be in at most min(1, s * slots of a batch) of its batches.
+    What is missing was given up so that no known positive is among the negatives.
+
+    Args:
+        plan: rows of the batch_plan: step, language, topic.
+
+    Returns:
+        language, num_batches (that it is in), topics_per_batch (mean), topics_possible; sorted.
+    """
+    pairs = plan.lazy().group_by("language", "step").agg(pl.len(), topics=pl.col("topic").n_unique())
+    batches = pairs.group_by("language").agg(
+        num_batches=pl.len(), topics_per_batch=pl.col("topics").mean(), num_slots=pl.col("len").sum()
+    )
+    topics = plan.lazy().group_by("language", "topic").agg(in_topic=pl.len())
+    most = pl.min_horizontal(pl.col("in_topic") / pl.col("num_batches"), 1.0)
+    return (
+        topics.join(batches, on="language")
+        .group_by("language", "num_batches", "topics_per_batch")
+        .agg(topics_possible=most.sum())
+        .select("language", pl.col("num_batches").cast(pl.Int64), "topics_per_batch", "topics_possible")
+        .sort("language")
+        .collect()
+    )
+
+
 def _summarise(pairs: pl.DataFrame, *, by: str, name: pl.Expr, order: str) -> pl.DataFrame:
     total = pl.col("num_queries", "num_slots", "weight").sum()
     return (

@@ -1,27 +1,33 @@
 """Stage 3 of the method: topics of the train queries, then the batch plan."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from storage import DatasetRef, iter_parts, read, scan
+from storage import DatasetRef, count, iter_parts, read, scan
 from tasks.plan_batches.config import PlanBatchesConfig, TopicsConfig
 from tasks.stage import Job, deferred, stage
 
 if TYPE_CHECKING:
-    from tasks.plan_batches import check, classes, fasttext_models, plan, tables, weights
+    from tasks.plan_batches import check, classes, fasttext_models, known, plan, shelf, tables, weights
     from tasks.plan_batches import topics as clusters
 else:  # loaded when a stage is built, so that a run where everything is cached starts at once
     check = deferred("tasks.plan_batches.check")
     classes = deferred("tasks.plan_batches.classes")
     clusters = deferred("tasks.plan_batches.topics")
     fasttext_models = deferred("tasks.plan_batches.fasttext_models")
+    known = deferred("tasks.plan_batches.known")
     plan = deferred("tasks.plan_batches.plan")
+    shelf = deferred("tasks.plan_batches.shelf")
     tables = deferred("tasks.plan_batches.tables")
     weights = deferred("tasks.plan_batches.weights")
 
+_QUERIES = ["query_id", "text", "split"]
+_QRELS = ["query_id", "doc_id", "relevance"]
 _LEDGER = ["query_id", "doc_id", "decision", "reason", "grade", "hardness"]
+_ROWS = 1 << 20  # read at a time
 
 
 @stage(produces="topics")
@@ -84,17 +90,35 @@ def plan_batches(
     topics: DatasetRef,
     config: PlanBatchesConfig,
 ) -> None:
-    """Put the train queries into batches of one language and many topics, with no known positive as a negative."""
+    """Put the train queries into batches, with no known positive as a negative of another."""
     names = sorted(queries)
-    questions = {name: read(queries[name]) for name in names}
-    judgements = {name: read(qrels[name]) for name in names}
-    ledgers = {name: scan(hard_negatives[name]).select(_LEDGER).collect() for name in names}
-    topic = read(topics).partition_by("language", as_dict=True)
-    languages = [
-        tables.build_table(name, questions[name], judgements[name], ledgers[name], topic.get((name,), read(topics)[:0]))
+    frames = {
+        name: {
+            "queries": (queries[name], _QUERIES),
+            "qrels": (qrels[name], _QRELS),
+            "ledger": (hard_negatives[name], _LEDGER),
+        }
         for name in names
-    ]
-    for line in tables.shortfalls(languages, questions, num_negatives=config.num_negatives):
+    }
+
+    def slices(language: str) -> dict[str, Iterator[pl.DataFrame]]:
+        return {what: _slices(ref, columns) for what, (ref, columns) in frames[language].items()}
+
+    topic = scan(topics).select("language", "query_id", "topic")
+    with job.progress(len(names), "languages") as advance:
+        languages, facts = [], {}
+        for done, name in enumerate(names, start=1):
+            languages.append(
+                tables.build_table(
+                    name,
+                    **slices(name),
+                    topics=topic.filter(pl.col("language") == name).select("query_id", "topic").collect(),
+                    shelf=shelf.Shelf(job.scratch / "tables" / name),
+                )
+            )
+            facts[name] = known.gather_known(**slices(name), shelf=shelf.Shelf(job.scratch / "known" / name))
+            advance(done)
+    for line in tables.shortfalls(languages, num_negatives=config.num_negatives):
         job.log.info("%s", line)
     parts = plan.plan_parts(
         languages,
@@ -110,16 +134,26 @@ def plan_batches(
         num_steps=config.num_steps,
         seed=config.seed,
         language_temperature=config.language_temperature,
+        same_language=config.same_language,
+        topic_balance=config.topic_balance,
     )
     promises = check.PlanCheck(
-        queries=questions,
-        qrels=judgements,
-        ledgers=ledgers,
+        facts,
         batch_size=config.batch_size,
         num_negatives=config.num_negatives,
+        language_temperature=config.language_temperature,
+        same_language=config.same_language,
     )
     steps = plan.steps_per_epoch(languages, batch_size=config.batch_size, num_steps=config.num_steps)
     with job.progress(steps * config.num_epochs * config.batch_size, "slots") as advance:
+        done = 0
         for part in promises.passing(parts):
             job.out.write(part)
-            advance(part.height)
+            advance(done := done + part.height)
+
+
+def _slices(ref: DatasetRef, columns: list[str]) -> Iterator[pl.DataFrame]:
+    """Read some columns of a dataset, a bounded number of rows at a time."""
+    rows = scan(ref).select(columns)
+    for first in range(0, count(ref), _ROWS):
+        yield rows.slice(first, _ROWS).collect()

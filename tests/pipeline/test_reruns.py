@@ -154,7 +154,7 @@ def test_relative_root_is_kept_by_dataset_paths(built):
 
 
 def test_flow_run_leaves_tables_of_datasets_and_metrics(built, prefect_api):
-    filters = {"artifacts": {"key": {"any_": ["datasets", "metrics"]}}}
+    filters = {"artifacts": {"key": {"any_": ["datasets", "shares", "metrics"]}}}
     request = urllib.request.Request(
         f"{prefect_api}/artifacts/filter", json.dumps(filters).encode(), {"Content-Type": "application/json"}
     )
@@ -164,6 +164,14 @@ def test_flow_run_leaves_tables_of_datasets_and_metrics(built, prefect_api):
     assert {f"nDCG@10 {system}" for system in ("bm25", "untrained", "trained")} < set(tables["metrics"][0])
     ledger = next(row for row in tables["datasets"] if row["dataset"].startswith("hard_negatives/sw"))
     assert "scores/sw" in ledger["made from"]
+    shares = {(row["by"], row["name"]): row for row in tables["shares"]}
+    languages = [shares["language", name] for name in ("en", "sw")]
+    assert sum(row["share_before"] for row in languages) == pytest.approx(1, abs=1e-3)
+    assert sum(row["share_planned"] for row in languages) == pytest.approx(1, abs=1e-3)
+    assert all(1 <= row["topics_per_batch"] <= row["topics_possible"] for row in languages)
+    assert sum(row["num_slots"] for row in languages) == sum(
+        row["num_slots"] for (by, _), row in shares.items() if by == "topic"
+    )
 
 
 README_COMMANDS = re.findall(

@@ -1,17 +1,18 @@
 import dataclasses
 import itertools
 from collections import Counter, defaultdict
+from typing import Any
 
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.plan_data import Language, languages, plain_language
+from support.plan_data import Language, check_plan, languages, plain_language
 
 from storage.schemas import check
 from tasks.plan_batches import plan as module
-from tasks.plan_batches.check import check_plan
 from tasks.plan_batches.plan import plan_parts, steps_per_epoch
+from tasks.plan_batches.shares import topics_per_batch
 from tasks.plan_batches.tables import count_queries
 from tasks.plan_batches.weights import sample_weights
 
@@ -27,6 +28,8 @@ def plan(
     seed: int = 0,
     temperature: float = 0.0,
     shuffle: int | None = None,
+    same_language: bool = True,
+    topic_balance: bool = True,
 ) -> pl.DataFrame:
     tables = [language.table if shuffle is None else language.shuffled(shuffle) for language in given]
     weights = sample_weights(count_queries(tables), alpha=0.45, beta=0.4, language_temperature=temperature)
@@ -39,6 +42,8 @@ def plan(
         num_steps=num_steps,
         seed=seed,
         language_temperature=temperature,
+        same_language=same_language,
+        topic_balance=topic_balance,
     )
     return pl.concat(list(parts))
 
@@ -90,6 +95,16 @@ def test_topics_of_a_batch_are_as_even_as_can_be():
     frame = plan(EN, SW, num_steps=40)  # three topics, four slots
     topics = frame.group_by("step").agg(pl.col("topic").n_unique())
     assert topics["topic"].to_list() == [3] * 40
+
+
+def test_topics_are_nearly_as_many_as_possible_where_queries_share_documents():
+    # Every fourth query shares its positive with the one before it: swaps cost few topics.
+    queries = [f"q{number:03}" for number in range(96)]
+    positives = {query: [f"d{number - (number % 4 == 3):03}"] for number, query in enumerate(queries)}
+    topic = {query: number * number % 7 for number, query in enumerate(queries)}
+    shared = Language("en", positives, {query: [f"{query}-{n}" for n in range(4)] for query in queries}, {}, topic)
+    (row,) = topics_per_batch(plan(shared, batch_size=8, num_steps=48)).to_dicts()
+    assert row["topics_per_batch"] > 0.95 * row["topics_possible"]
 
 
 def test_hard_negatives_are_drawn_anew_in_each_epoch():
@@ -161,62 +176,110 @@ def test_rejects_no_language():
         )
 
 
-PROMISES = given(languages("en"), languages("sw"), st.integers(2, 6), st.integers(0, 3), st.integers(0, 99))
+def test_mixed_batches_draw_languages_as_batches_of_one_do():
+    frame = plan(EN, SW, TE, num_steps=30, num_epochs=2, same_language=False)
+    assert frame.group_by("language").len().sort("language").rows() == [("en", 80), ("sw", 80), ("te", 80)]
+    by_size = plan(EN, SW, num_steps=52, temperature=1.0, same_language=False)
+    assert by_size.group_by("language").len().sort("language").rows() == [("en", 160), ("sw", 48)]
+
+
+def test_mixed_batches_hold_several_languages_and_all_their_slots():
+    frame = plan(EN, SW, TE, num_steps=30, same_language=False)
+    steps = frame.group_by("step", maintain_order=True).agg(pl.col("language").n_unique(), pl.col("slot"))
+    assert steps["language"].mean() > 2
+    assert steps["slot"].to_list() == [[0, 1, 2, 3]] * 30
+
+
+def test_mixed_batches_show_every_query_before_any_twice():
+    frame = plan(EN, SW, TE, num_steps=40, same_language=False)
+    for name, one in (("en", EN), ("sw", SW), ("te", TE)):
+        seen = Counter(dict.fromkeys(one.positives, 0))
+        for _, rows in frame.filter(pl.col("language") == name).group_by("step", maintain_order=True):
+            seen.update(rows["query_id"].to_list())
+            assert max(seen.values()) - min(seen.values()) <= 1
+
+
+def test_mixed_plan_is_the_same_again_whatever_the_row_order():
+    settings = {"num_epochs": 2, "same_language": False}
+    assert plan(EN, SW, **settings).equals(plan(SW, EN, shuffle=5, **settings))
+
+
+def test_without_topic_balance_batches_have_fewer_topics():
+    frame = plan(EN, SW, num_steps=40, topic_balance=False)
+    topics = frame.group_by("step").agg(pl.col("topic").n_unique())
+    assert topics["topic"].mean() < 2.9
+
+
+SETTINGS = st.fixed_dictionaries(
+    {
+        "batch_size": st.integers(2, 6),
+        "num_negatives": st.integers(0, 3),
+        "seed": st.integers(0, 99),
+        "temperature": st.sampled_from([0.0, 0.5, 1.0]),
+        "same_language": st.booleans(),
+        "topic_balance": st.booleans(),
+    }
+)
 
 
 @settings(max_examples=12, deadline=None)
-@PROMISES
-def test_keeps_every_promise_or_says_why_not(english, swahili, batch_size, num_negatives, seed):
-    assert_promises(english, swahili, batch_size, num_negatives, seed)
+@given(languages("en"), languages("sw"), SETTINGS)
+def test_keeps_every_promise_or_says_why_not(english, swahili, setting):
+    assert_promises(english, swahili, **setting)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @settings(max_examples=100, deadline=None)
-@PROMISES
-def test_keeps_every_promise_of_many_plans(english, swahili, batch_size, num_negatives, seed):
-    assert_promises(english, swahili, batch_size, num_negatives, seed)
+@given(languages("en"), languages("sw"), SETTINGS)
+def test_keeps_every_promise_of_many_plans(english, swahili, setting):
+    assert_promises(english, swahili, **setting)
 
 
-def assert_promises(english: Language, swahili: Language, batch_size: int, num_negatives: int, seed: int) -> None:
+def assert_promises(english: Language, swahili: Language, **setting: Any) -> None:
     both = {"en": english, "sw": dataclasses.replace(swahili, name="sw")}
     try:
-        frame = plan(
-            *both.values(), batch_size=batch_size, num_negatives=num_negatives, num_epochs=2, num_steps=12, seed=seed
-        )
+        frame = plan(*both.values(), num_epochs=2, num_steps=12, **setting)
     except ValueError as error:
         refusal = str(error)
         assert refusal.startswith("plan_batches: expected")  # noqa: PT017 - refusing is allowed, the rest is not
         return
     check_plan(
         frame,
-        queries={name: one.queries for name, one in both.items()},
-        qrels={name: one.qrels for name, one in both.items()},
-        ledgers={name: one.ledger for name, one in both.items()},
-        batch_size=batch_size,
-        num_negatives=num_negatives,
+        {name: one.known for name, one in both.items()},
+        batch_size=setting["batch_size"],
+        num_negatives=setting["num_negatives"],
+        same_language=setting["same_language"],
+        language_temperature=setting["temperature"],
     )
-    assert_promises_by_hand(frame, both, batch_size, num_negatives)
+    assert_promises_by_hand(frame, both, **setting)
 
 
 def assert_promises_by_hand(
-    frame: pl.DataFrame, both: dict[str, Language], batch_size: int, num_negatives: int
+    frame: pl.DataFrame,
+    both: dict[str, Language],
+    *,
+    batch_size: int,
+    num_negatives: int,
+    same_language: bool,
+    **_: Any,
 ) -> None:
     """What `check_plan` checks, once more with plain loops."""
     seen: dict[str, Counter[str]] = defaultdict(Counter)
     for _, rows in itertools.groupby(frame.iter_rows(named=True), key=lambda row: row["step"]):
-        batch = list(rows)
-        (name,) = {row["language"] for row in batch}
-        language = both[name]
-        assert len({row["query_id"] for row in batch}) == len(batch) == batch_size
-        for row in batch:
-            query = row["query_id"]
-            others = {one["positive"] for one in batch if one is not row}
-            negatives = others | {document for one in batch for document in one["negatives"]}
-            assert row["positive"] in language.positives[query]
-            assert not negatives & language.unsafe[query]
-            assert len(set(row["negatives"])) == num_negatives
-            assert row["topic"] == language.topic[query]
-            seen[name][query] += 1
-        counts = [seen[name][query] for query in language.positives]
-        assert max(counts) - min(counts) <= 1
+        whole = list(rows)
+        assert len({(row["language"], row["query_id"]) for row in whole}) == len(whole) == batch_size
+        assert not same_language or len({row["language"] for row in whole}) == 1
+        for name, language in both.items():
+            batch = [row for row in whole if row["language"] == name]
+            brought = [document for one in batch for document in one["negatives"]]
+            for row in batch:
+                query = row["query_id"]
+                others = {one["positive"] for one in batch if one is not row}
+                assert row["positive"] in language.positives[query]
+                assert not {*others, *brought} & language.unsafe[query]
+                assert len(set(row["negatives"])) == num_negatives
+                assert row["topic"] == language.topic[query]
+                seen[name][query] += 1
+            counts = [seen[name][query] for query in language.positives]
+            assert max(counts) - min(counts) <= 1

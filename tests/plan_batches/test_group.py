@@ -1,18 +1,37 @@
+import itertools
 from collections import Counter
 
 import numpy as np
 import pytest
 from support.plan_data import Language, plain_language
 
-from tasks.plan_batches.group import Dealer
+from tasks.plan_batches.group import Dealer, check_room
 from tasks.plan_batches.tables import LanguageTable
 
 
-def dealer(table: LanguageTable, batch_size: int, seed: int = 0) -> Dealer:
-    return Dealer(table, batch_size=batch_size, rng=np.random.default_rng(seed))
+class Deals:
+    """A deal of batches of one size (or of sizes that repeat); hands them out as lists."""
+
+    def __init__(self, table: LanguageTable, *sizes: int, seed: int = 0, topic_balance: bool = True) -> None:
+        self._sizes = itertools.cycle(sizes)
+        stream = itertools.repeat(np.array(sizes))
+        self._dealer = Dealer(table, stream, topic_balance=topic_balance, rng=np.random.default_rng(seed))
+
+    def deal(self, num_batches: int) -> tuple[list[list[int]], list[list[int]]]:
+        sizes = list(itertools.islice(self._sizes, num_batches))
+        query, positive = self._dealer.deal(num_batches)
+        ends = np.cumsum(sizes)[:-1]
+        return [[*map(int, batch)] for batch in np.split(query, ends)], [
+            [*map(int, batch)] for batch in np.split(positive, ends)
+        ]
 
 
-def shared_positive(num_queries: int, *, num_documents: int, batch_size: int) -> Dealer:
+def dealer(table: LanguageTable, batch_size: int, seed: int = 0) -> Deals:
+    check_room(table, batch_size)
+    return Deals(table, batch_size, seed=seed)
+
+
+def shared_positive(num_queries: int, *, num_documents: int, batch_size: int) -> Deals:
     """Deal queries whose one positive each is one of few documents."""
     queries = [f"q{number:02}" for number in range(num_queries)]
     positives = {query: [f"d{number % num_documents}"] for number, query in enumerate(queries)}
@@ -26,26 +45,26 @@ def test_deals_every_query_before_any_again(num_queries, batch_size):
     seen = Counter({query: 0 for query in range(num_queries)})
     for _ in range(30):
         query, _ = deals.deal(1)
-        seen.update(query[0].tolist())
+        seen.update(query[0])
         assert max(seen.values()) - min(seen.values()) <= 1
 
 
 def test_deals_no_query_twice_in_a_batch():
     query, _ = dealer(plain_language("en", 7).table, 5).deal(100)
-    assert all(len(set(batch)) == 5 for batch in query.tolist())
+    assert all(len(set(batch)) == 5 for batch in query)
 
 
 def test_deals_the_same_in_one_go_or_step_by_step():
     table = plain_language("en", 11).table
     whole, parts = dealer(table, 8), dealer(table, 8)
     for one, many in zip(whole.deal(12), zip(*(parts.deal(number) for number in (1, 7, 4)), strict=True), strict=True):
-        assert one.tolist() == np.concatenate(many).tolist()
+        assert one == [batch for batches in many for batch in batches]
 
 
 def test_seed_decides_the_deal():
     table = plain_language("en", 50).table
-    assert np.array_equal(dealer(table, 8, seed=3).deal(20), dealer(table, 8, seed=3).deal(20))
-    assert not np.array_equal(dealer(table, 8, seed=3).deal(20), dealer(table, 8, seed=4).deal(20))
+    assert dealer(table, 8, seed=3).deal(20) == dealer(table, 8, seed=3).deal(20)
+    assert dealer(table, 8, seed=3).deal(20) != dealer(table, 8, seed=4).deal(20)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -72,13 +91,13 @@ def test_spreads_topics_over_unfinished_batches_too(seed):
 
 def test_queries_that_share_a_positive_go_to_different_batches():
     query, positive = shared_positive(12, num_documents=4, batch_size=4).deal(30)
-    assert all(len(set(batch)) == 4 for batch in positive.tolist())
-    assert Counter(query.reshape(-1).tolist()) == dict.fromkeys(range(12), 10)
+    assert all(len(set(batch)) == 4 for batch in positive)
+    assert Counter(itertools.chain(*query)) == dict.fromkeys(range(12), 10)
 
 
 def test_draws_positives_evenly():
     table = Language("en", {"q1": ["a", "b", "c"], "q2": ["d"]}, {}, {}, {"q1": 0, "q2": 0}).table
-    query, positive = dealer(table, 2).deal(600)
+    query, positive = map(np.array, dealer(table, 2).deal(600))
     drawn = Counter(positive[query == 0].tolist())
     assert set(positive[query == 1].tolist()) == {3}
     assert all(abs(drawn[document] - 200) < 60 for document in range(3))
@@ -86,7 +105,7 @@ def test_draws_positives_evenly():
 
 def test_rejects_language_smaller_than_a_batch():
     with pytest.raises(
-        ValueError, match=r"at least batch_size = 4 .* in 'en', got 3. Lower plan_batches.batch_size to 3"
+        ValueError, match=r"at least 4 train queries .* in 'en', .* got 3. Lower plan_batches.batch_size"
     ):
         dealer(plain_language("en", 3).table, 4)
 
@@ -104,3 +123,34 @@ def test_rejects_queries_that_cannot_be_arranged():
     table = Language("en", positives, {}, {}, dict.fromkeys(positives, 0)).table
     with pytest.raises(ValueError, match=r"got \d of 3 queries of 'en' that fit nowhere, the first 'q\d'"):
         dealer(table, 3).deal(1)
+
+
+def test_deals_batches_of_changing_sizes_without_repetition():
+    deals = Deals(plain_language("en", 7).table, 3, 1, 5, 2)
+    seen = Counter(dict.fromkeys(range(7), 0))
+    for batch in deals.deal(80)[0]:
+        assert len(set(batch)) == len(batch)
+        seen.update(batch)
+        assert max(seen.values()) - min(seen.values()) <= 1
+
+
+def test_changing_sizes_deal_the_same_in_one_go_or_step_by_step():
+    table = plain_language("en", 11).table
+    whole, parts = Deals(table, 3, 1, 5), Deals(table, 3, 1, 5)
+    for one, many in zip(whole.deal(12), zip(*(parts.deal(number) for number in (1, 7, 4)), strict=True), strict=True):
+        assert one == [batch for batches in many for batch in batches]
+
+
+def test_rejects_more_slots_in_a_mixed_batch_than_queries():
+    with pytest.raises(ValueError, match="at least 4 train queries .* got 3"):
+        Deals(plain_language("en", 3).table, 1, 4).deal(1)
+
+
+def test_without_balance_topics_come_as_they_fall():
+    # 3 topics, batches of 3: dealt, every batch has all three; in random order few have.
+    table = plain_language("en", 30).table
+    balanced, random = Deals(table, 3), Deals(table, 3, topic_balance=False)
+    assert all(len(set(table.topic[batch])) == 3 for batch in balanced.deal(10)[0])
+    batches = random.deal(40)[0]
+    assert sum(len(set(table.topic[batch])) == 3 for batch in batches) < 30
+    assert Counter(itertools.chain(*batches)) == dict.fromkeys(range(30), 4)

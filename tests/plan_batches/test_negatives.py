@@ -13,7 +13,10 @@ def sample(language: Language, batches: list[list[str]], num_negatives: int, see
     table = language.table
     number = {query: index for index, query in enumerate(table.query_ids)}
     query = np.array([[number[one] for one in batch] for batch in batches])
-    drawn = sample_negatives(table, query, num_negatives=num_negatives, rng=np.random.default_rng(seed))
+    batch = np.repeat(np.arange(len(batches)), len(batches[0]))
+    rng = np.random.default_rng(seed)
+    drawn = sample_negatives(table, query.reshape(-1), batch, num_negatives=num_negatives, rng=rng)
+    drawn = drawn.reshape(*query.shape, num_negatives)
     documents = table.document_ids.to_list()
     return [[[documents[one] for one in slot] for slot in batch] for batch in drawn.tolist()]
 

@@ -2,9 +2,9 @@ from collections.abc import Callable
 
 import polars as pl
 import pytest
-from support.plan_data import Language, queries_frame
+from support.plan_data import Language, check_plan, known_of, plain_language, queries_frame
 
-from tasks.plan_batches.check import PlanCheck, check_plan
+from tasks.plan_batches.check import PlanCheck
 
 # q1's candidate x is likely relevant to q2; q3 and q4 share nothing.
 DATA = Language(
@@ -46,13 +46,7 @@ def frame(rows: list[dict[str, object]]) -> pl.DataFrame:
 
 
 def promises() -> dict[str, object]:
-    return {
-        "queries": {"en": DATA.queries},
-        "qrels": {"en": DATA.qrels},
-        "ledgers": {"en": DATA.ledger},
-        "batch_size": 2,
-        "num_negatives": 2,
-    }
+    return {"known": {"en": DATA.known}, "batch_size": 2, "num_negatives": 2}
 
 
 def test_passes_a_good_plan():
@@ -107,7 +101,8 @@ def test_finds_a_query_seen_again_too_early_over_parts():
 
 def test_finds_two_queries_that_share_a_positive():
     # q2's text is q1's, so that a answers q2 as well.
-    twins = promises() | {"queries": {"en": queries_frame(["q1", "q2", "q3", "q4"], texts=["t", "t", "u", "v"])}}
+    queries = queries_frame(["q1", "q2", "q3", "q4"], texts=["t", "t", "u", "v"])
+    twins = promises() | {"known": {"en": known_of(queries, DATA.qrels, DATA.ledger)}}
     with pytest.raises(RuntimeError, match="'b' for query 'q1' in step 0, slot 0"):
         check_plan(frame(good()), **twins)
 
@@ -119,6 +114,45 @@ def test_finds_a_language_that_it_knows_nothing_of():
 
 
 def test_finds_a_held_out_query():
-    held_out = promises() | {"queries": {"en": DATA.queries.with_columns(split=pl.lit("validation"))}}
+    queries = DATA.queries.with_columns(split=pl.lit("validation"))
+    held_out = promises() | {"known": {"en": known_of(queries, DATA.qrels, DATA.ledger)}}
     with pytest.raises(RuntimeError, match="relevant to a train query"):
         check_plan(frame(good()), **held_out)
+
+
+def mixed(*languages: str) -> pl.DataFrame:
+    """A plan of batches of two, each slot of a language of its own; queries come in order."""
+    counts = dict.fromkeys(languages, 0)
+    rows = []
+    for number, name in enumerate(languages):
+        query = f"{name}{counts[name] % 4:03}"
+        counts[name] += 1
+        rows.append(slot(number // 2, number % 2, query, f"{query}+", f"{query}-0", f"{query}-1", language=name))
+    return frame(rows)
+
+
+TWO = {name: plain_language(name, 4).known for name in ("en", "sw")}
+
+
+def test_passes_mixed_batches_only_where_they_were_meant():
+    settings = {"batch_size": 2, "num_negatives": 2}
+    check_plan(mixed("en", "sw", "sw", "en"), TWO, same_language=False, **settings)
+    with pytest.raises(RuntimeError, match="1 language in every step, got 2 in step 0"):
+        check_plan(mixed("en", "sw", "sw", "en"), TWO, **settings)
+
+
+def test_finds_a_language_drawn_too_often():
+    plan = mixed("en", "en", "en", "en", "sw", "sw", "sw", "en")
+    with pytest.raises(RuntimeError, match="'en' in 2.0 of 4 steps of epoch 0, got it in 4.0"):
+        check_plan(mixed(*["en"] * 8), TWO, batch_size=2, num_negatives=2)
+    check_plan(plan, TWO, batch_size=2, num_negatives=2, same_language=False)  # 5 of 8 slots: rounded up, 4 + 1
+    by_size = {"en": plain_language("en", 12).known, "sw": plain_language("sw", 4).known}
+    with pytest.raises(RuntimeError, match="'en' in 6.0 of 8 slots"):
+        check_plan(
+            mixed(*["en", "sw"] * 4),
+            by_size,
+            batch_size=2,
+            num_negatives=2,
+            same_language=False,
+            language_temperature=1.0,
+        )

@@ -1,14 +1,39 @@
+"""The definition of an unsafe document, as the planner's tables and the check of a plan see it."""
+
+import numpy as np
 import polars as pl
-from support.plan_data import LEDGER, ledger_frame, qrels_frame, queries_frame
+from support.plan_data import LEDGER, known_of, ledger_frame, qrels_frame, queries_frame, table_of, topics_frame
 
-from tasks.plan_batches.safety import kept_pairs, unsafe_pairs
+from tasks.plan_batches.known import hashes
 
-
-def unsafe(queries: pl.DataFrame, qrels: pl.DataFrame, ledger: pl.DataFrame) -> list[tuple[str, str]]:
-    return unsafe_pairs(queries, qrels, ledger).rows()
+Pairs = list[tuple[str, str]]
 
 
-def decided(decision: str, reason: str, grade: int) -> pl.DataFrame:
+def listed(queries: pl.DataFrame, qrels: pl.DataFrame, ledger: pl.DataFrame, what: str) -> Pairs:
+    """List a table's pairs; each train query is given a positive of its own, which is left out of the answer."""
+    train = queries.filter(pl.col("split") == "train")["query_id"]
+    qrels = pl.concat([qrels, qrels_frame({query: [f"{query}+"] for query in train})])
+    table = table_of("en", queries, qrels, ledger, topics_frame(dict.fromkeys(train, 0)))
+    owner, document = getattr(table, what).of(np.arange(table.num_queries))
+    pairs = [(table.query_ids[int(q)], table.document_ids[int(d)]) for q, d in zip(owner, document, strict=True)]
+    if what == "unsafe":
+        assert_check_knows(pairs, queries, qrels, ledger)
+    return [pair for pair in pairs if pair[1] != f"{pair[0]}+"]
+
+
+def assert_check_knows(pairs: Pairs, queries: pl.DataFrame, qrels: pl.DataFrame, ledger: pl.DataFrame) -> None:
+    known = known_of(queries, qrels, ledger)
+    owner, document = known.unsafe.of(known.group)
+    found = {(int(known.query[q]), int(d)) for q, d in zip(owner, document, strict=True)}
+    query, unsafe = (hashes(pl.Series([pair[place] for pair in pairs])).tolist() for place in (0, 1))
+    assert set(zip(query, unsafe, strict=True)) <= found
+
+
+def unsafe(queries: pl.DataFrame, qrels: pl.DataFrame, ledger: pl.DataFrame) -> Pairs:
+    return listed(queries, qrels, ledger, "unsafe")
+
+
+def decided(decision: str, reason: str, grade: int | None) -> pl.DataFrame:
     return pl.DataFrame([("q", "d", decision, reason, grade, None)], schema=LEDGER, orient="row")
 
 
@@ -25,8 +50,13 @@ def test_documents_dropped_as_likely_relevant_are_unsafe():
         assert unsafe(queries_frame(["q"]), NO_QRELS, decided("dropped", reason, 0)) == [("q", "d")]
 
 
+def test_documents_whose_verdict_could_not_be_read_are_unsafe():
+    assert unsafe(queries_frame(["q"]), NO_QRELS, decided("dropped", "verdict_unparsed", None)) == [("q", "d")]
+
+
 def test_documents_dropped_as_surplus_are_safe_unless_graded_relevant():
     assert unsafe(queries_frame(["q"]), NO_QRELS, decided("dropped", "beyond_num_negatives", 0)) == []
+    assert unsafe(queries_frame(["q"]), NO_QRELS, decided("dropped", "beyond_num_negatives", None)) == []
     assert unsafe(queries_frame(["q"]), NO_QRELS, decided("dropped", "beyond_num_negatives", 1)) == [("q", "d")]
 
 
@@ -42,16 +72,30 @@ def test_queries_with_one_text_share_unsafe_documents_over_splits():
             queries_frame(["other"], texts=["Who sang it?"]),
         ]
     )
-    assert unsafe(queries, qrels_frame({"dev": ["d"]}), ledger_frame({})) == [("dev", "d"), ("train", "d")]
+    ledger = ledger_frame({"other": ["d"]}, {"dev": ["e"]})
+    assert unsafe(queries, qrels_frame({"dev": ["d"]}), ledger) == [("train", "d"), ("train", "e")]
 
 
-def test_kept_pairs_come_hardest_first():
-    ledger = ledger_frame({"q": ["z", "a"]}, {"q": ["m"]}).reverse()
-    assert kept_pairs(ledger, unsafe_pairs(queries_frame(["q"]), NO_QRELS, ledger)).rows() == [("q", "z"), ("q", "a")]
+def test_kept_pairs_come_hardest_first_whatever_their_order():
+    ledger = ledger_frame({"q": ["z", "a"]}, {"q": ["m"]})
+    for rows in (ledger, ledger.reverse()):
+        assert listed(queries_frame(["q"]), NO_QRELS, rows, "kept") == [("q", "z"), ("q", "a")]
 
 
 def test_kept_pair_goes_when_a_twin_query_finds_it_relevant():
     queries = queries_frame(["q", "twin"], texts=["same", "same"])
     ledger = ledger_frame({"q": ["a", "b"]})
-    pairs = unsafe_pairs(queries, qrels_frame({"twin": ["a"]}), ledger)
-    assert kept_pairs(ledger, pairs).rows() == [("q", "b")]
+    assert listed(queries, qrels_frame({"twin": ["a"]}), ledger, "kept") == [("q", "b")]
+
+
+def test_pair_that_is_kept_twice_counts_once():
+    # A supplemented query may find a document again that the query itself has found.
+    ledger = pl.concat([ledger_frame({"q": ["a", "b"]}), ledger_frame({"q": ["b", "c"]})])
+    assert listed(queries_frame(["q"]), NO_QRELS, ledger, "kept") == [("q", "a"), ("q", "b"), ("q", "c")]
+
+
+def test_pair_that_is_kept_and_dropped_is_unsafe():
+    ledger = pl.concat([ledger_frame({"q": ["a", "b"]}), ledger_frame({}, {"q": ["b"]})])
+    queries = queries_frame(["q"])
+    assert listed(queries, NO_QRELS, ledger, "kept") == [("q", "a")]
+    assert unsafe(queries, NO_QRELS, ledger) == [("q", "b")]

@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from tasks.plan_batches.shares import plan_shares
+from tasks.plan_batches.shares import plan_shares, topics_per_batch
 
 TOPICS = pl.DataFrame(
     {
@@ -42,3 +42,16 @@ def test_order_of_rows_changes_nothing():
 
 def test_lazy_frames_are_read_lazily():
     assert plan_shares(TOPICS.lazy(), PLAN.lazy()).equals(plan_shares(TOPICS, PLAN))
+
+
+def test_topics_per_batch_beside_the_most_possible_by_hand():
+    # en: two batches of three slots; topic 0 has four slots, topic 1 two: both could be in both batches.
+    plan = pl.DataFrame(
+        {
+            "step": [0, 0, 0, 1, 1, 1, 2, 2, 3, 3],
+            "language": ["en"] * 6 + ["sw"] * 4,
+            "topic": [0, 0, 0, 0, 1, 1, 5, 6, 5, 5],
+        }
+    )
+    assert topics_per_batch(plan).rows() == [("en", 2, 1.5, 2.0), ("sw", 2, 1.5, 1.5)]
+    assert topics_per_batch(plan.lazy().reverse()).rows() == topics_per_batch(plan).rows()

@@ -2,11 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 from hypothesis import strategies as st
 
+from tasks.plan_batches.check import PlanCheck
+from tasks.plan_batches.known import Known, gather_known
+from tasks.plan_batches.shelf import Shelf
 from tasks.plan_batches.tables import LanguageTable, build_table
 
 LEDGER = {
@@ -45,6 +50,39 @@ def topics_frame(topic: Mapping[str, int]) -> pl.DataFrame:
     )
 
 
+def table_of(
+    name: str,
+    queries: pl.DataFrame,
+    qrels: pl.DataFrame,
+    ledger: pl.DataFrame,
+    topics: pl.DataFrame,
+    *,
+    rows: int = 7,
+    folder: Path | None = None,
+) -> LanguageTable:
+    """Build a table from whole frames, given to it a few rows at a time."""
+    return build_table(
+        name,
+        queries=queries.iter_slices(rows),
+        qrels=qrels.iter_slices(rows),
+        ledger=ledger.iter_slices(rows),
+        topics=topics,
+        shelf=Shelf(folder),
+    )
+
+
+def known_of(queries: pl.DataFrame, qrels: pl.DataFrame, ledger: pl.DataFrame, *, rows: int = 7) -> Known:
+    """Gather what the check knows from whole frames, given to it a few rows at a time."""
+    frames = {"queries": queries, "qrels": qrels, "ledger": ledger}
+    return gather_known(**{name: frame.iter_slices(rows) for name, frame in frames.items()}, shelf=Shelf(None))
+
+
+def check_plan(plan: pl.DataFrame, known: Mapping[str, Known], **settings: Any) -> None:
+    """Check a whole plan."""
+    for _ in PlanCheck(known, **settings).passing([plan]):
+        pass
+
+
 @dataclass(frozen=True)
 class Language:
     """One language's data as the planner and its check take them."""
@@ -69,12 +107,16 @@ class Language:
 
     @property
     def table(self) -> LanguageTable:
-        return build_table(self.name, self.queries, self.qrels, self.ledger, topics_frame(self.topic))
+        return table_of(self.name, self.queries, self.qrels, self.ledger, topics_frame(self.topic))
+
+    @property
+    def known(self) -> Known:
+        return known_of(self.queries, self.qrels, self.ledger)
 
     def shuffled(self, seed: int) -> LanguageTable:
         """The same table from rows in another order."""
         frames = (self.queries, self.qrels, self.ledger, topics_frame(self.topic))
-        return build_table(self.name, *(frame.sample(fraction=1.0, shuffle=True, seed=seed) for frame in frames))
+        return table_of(self.name, *(frame.sample(fraction=1.0, shuffle=True, seed=seed) for frame in frames))
 
     @property
     def unsafe(self) -> dict[str, set[str]]:
