@@ -64,6 +64,11 @@ class TrainConfig(Settings):
         exclude=True,
         description="on: embed twice, in the memory of one chunk; off: once; auto: twice beyond a bound. Same result.",
     )
+    result: str | None = Field(
+        None,
+        exclude=True,
+        description="Folder with the result of this training, done on another machine; see `polyloom pack`.",
+    )
     num_processes: int = Field(
         1,
         ge=1,
