@@ -69,8 +69,8 @@ def generate_from_positives(
             adapter=None if adapter is None else folder(adapter) / "adapter",
         )
         job.log.info(
-            "%s: %d queries are short of %d negatives: %d questions if every answer is good, %d at most, less those that "
-            "were answered before; budget: %s",
+            "%s: %d queries are short of %d negatives: %d questions if every answer is good, %d at most, less those "
+            "that were answered before; budget: %s",
             language,
             len(wanted),
             num_negatives,
