@@ -43,7 +43,7 @@ _QUESTION_WORDS: dict[str, frozenset[str]] = {  # they tell more than other smal
         "fa": "چه چیست کجا کدام چگونه چند کی آیا چرا",
         "fi": "mikä mitä mitkä kuka ketkä missä milloin kuinka miten mistä mihin minkä miksi montako onko oliko voiko",
         "fr": "quel quelle quels quelles comment quand où combien pourquoi",
-        "id": "apa apakah siapa siapakah kapan kapankah dimana dimanakah berapa berapakah mana bagaimana mengapa",
+        "id": "apa apakah siapa siapakah kapan kapankah dimana dimanakah berapa berapakah manakah bagaimana mana",
         "sw": "nini nani lini wapi gani ipi vipi je ngapi mingapi wangapi mangapi unaitwaje upi",
     }.items()
 }
