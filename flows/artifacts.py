@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 from prefect.artifacts import create_table_artifact
 
+from flows.bake_off_table import by_strategy
 from flows.outcome import Outcome
 from flows.pipeline import Pipeline
 from storage import inspect, load, scan
@@ -72,3 +73,16 @@ def _by_language(means: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         line = lines.setdefault(row["language"], {"language": row["language"], "queries": row["num_queries"]})
         line[f"{row['metric']} {row['system']}"] = round(row["value"], 4)
     return list(lines.values())
+
+
+def publish_bake_off(pipeline: Pipeline, root: str) -> None:
+    """Publish what each strategy did, one row per strategy and language."""
+    ref = pipeline.planned[-1].step.ref(root)
+    create_table_artifact(
+        key="bake-off",
+        description=f"Every strategy over one score table ({ref}).",
+        table=[
+            {"strategy": strategy, "language": language, **values}
+            for (strategy, language), values in by_strategy(inspect.rows(ref)).items()
+        ],
+    )

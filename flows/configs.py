@@ -14,6 +14,7 @@ from tasks.ingest.config import IngestConfig
 from tasks.plan_batches.config import PlanBatchesConfig
 from tasks.retrieve.config import RetrieveConfig
 from tasks.stage import Settings
+from tasks.supplement.config import SupplementConfig
 from tasks.train.config import TrainConfig
 
 Language = Literal["ar", "bn", "en", "es", "fa", "fi", "fr", "hi", "id", "ja", "ko", "ru", "sw", "te", "th", "zh"]
@@ -55,6 +56,7 @@ class PipelineConfig(Settings):
     encoder: EncoderConfig = EncoderConfig()
     retrieve: RetrieveConfig = RetrieveConfig()
     denoise: DenoiseConfig = DenoiseConfig()
+    supplement: SupplementConfig = SupplementConfig()
     plan_batches: PlanBatchesConfig = PlanBatchesConfig()
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()

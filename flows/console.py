@@ -1,6 +1,6 @@
 """What a person sees on the terminal: the tables of stages, results, plans and datasets."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import polars as pl
@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
+from flows.estimate import Estimate
 from flows.outcome import Outcome
 from storage import DatasetRef, Manifest
 
@@ -115,6 +116,56 @@ def plan_table(rows: Iterable[tuple[str, str, DatasetRef, str]]) -> Table:
         table.add_row(stage if stage != previous else "", step, str(ref), state)
         previous = stage
     return table
+
+
+def estimate_table(estimates: Sequence[Estimate]) -> Table:
+    """Sum up what a run would cost, one line per step."""
+    table = _table("Estimate")
+    table.add_column("step", no_wrap=True)
+    for name in ("datasets", "rows", "vectors", "memory", "time"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("speed")
+    for step in dict.fromkeys(one.stage for one in estimates):
+        group = [one for one in estimates if one.stage == step]
+        peaks = [one.peak_memory for one in group if one.peak_memory is not None]
+        table.add_row(
+            step,
+            str(len(group)),
+            _total([one.rows for one in group], lambda rows: f"{rows:,.0f}"),
+            _total([one.bytes for one in group], human_bytes) if any(one.bytes for one in group) else "",
+            human_bytes(max(peaks)) if peaks else "",
+            _total([one.seconds for one in group], human_seconds),
+            ", ".join(dict.fromkeys(one.basis for one in group)),
+        )
+    return table
+
+
+def estimate_lines(estimates: Sequence[Estimate]) -> list[str]:
+    """Say the estimate's three figures, and what is missing from them."""
+    heaviest = max((one for one in estimates if one.peak_memory), key=lambda one: one.peak_memory or 0, default=None)
+    unknown = dict.fromkeys(one.stage for one in estimates if one.seconds is None)
+    unmeasured = dict.fromkeys(one.stage for one in estimates if one.heavy and one.peak_memory is None)
+    lines = [f"Embeddings: {human_bytes(sum(one.bytes or 0 for one in estimates))}"]
+    if heaviest:
+        besides = f"; not known of {', '.join(unmeasured)}" if unmeasured else ""
+        lines.append(f"Peak memory: about {human_bytes(heaviest.peak_memory or 0)} ({heaviest.stage}){besides}")
+    lines.append(f"Time: about {human_seconds(sum(one.seconds or 0.0 for one in estimates))}, one step at a time")
+    if unknown:
+        lines.append(f"Not in the time, since nothing says how long: {', '.join(unknown)}")
+    return lines
+
+
+def human_seconds(number: float) -> str:
+    """Write a time for people: 12 s, 3 min, 2.5 h."""
+    for limit, divisor, unit in ((100, 1, "s"), (6000, 60, "min"), (360_000, 3600, "h")):
+        if number < limit:
+            return f"{number / divisor:.{1 if unit == 'h' else 0}f} {unit}"
+    return f"{number / 86_400:.1f} days"
+
+
+def _total(numbers: Sequence[float | None], write: Callable[[float], str]) -> str:
+    known = [number for number in numbers if number is not None]
+    return f"{'' if len(known) == len(numbers) else '> '}{write(sum(known))}" if known else "?"
 
 
 def datasets_table(found: Iterable[tuple[DatasetRef, Manifest]]) -> Table:

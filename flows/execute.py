@@ -19,6 +19,7 @@ from flows.configs import ResourcesConfig
 from flows.outcome import Outcome
 from flows.pipeline import Pipeline, Planned
 from flows.progress import Bars, log_progress
+from flows.progress_artifact import with_artifact
 from storage import DamagedDataset, DatasetRef, Manifest
 from tasks.build import Surroundings, build, state, sweep
 from tasks.stage import Step, deferred
@@ -130,7 +131,7 @@ class Execution:
             device=_device(self.resources.device) if step.stage.resource == "model" else "cpu",
             batch_tokens=self.resources.batch_tokens,
             threads=os.cpu_count() or 1,
-            progress=draw,
+            progress=functools.partial(with_artifact, draw, str(step)),
         )
 
 

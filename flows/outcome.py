@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from flows.pipeline import Planned
+from flows.pipeline import Pipeline, Planned
 from storage import Manifest
+from tasks.build import state, sweep
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,18 @@ class Outcome:
             seconds=manifest.seconds if status == "built" else 0.0,
             reason=reason or status,
         )
+
+    @classmethod
+    def of_stored(cls, pipeline: Pipeline, root: str) -> "list[Outcome] | None":
+        """Say what a run would say if everything is in the store, else None."""
+        outcomes = []
+        for planned in pipeline.planned:
+            found = state(planned.step, root)
+            if found.manifest is None:
+                return None
+            sweep(planned.step, root)
+            outcomes.append(cls.of(planned, found.manifest, "cached"))
+        return outcomes
 
     def as_json(self) -> dict[str, Any]:
         """Return the entry of `stages` in `run --json`."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tasks.stage import Step
 
-STAGES = ("ingest", "retrieve", "denoise", "plan_batches", "train", "evaluate")
+STAGES = ("ingest", "retrieve", "denoise", "supplement", "plan_batches", "train", "evaluate", "export")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Pipeline:
         seen: dict[str, Planned] = {}
         for stage, steps in stages.items():
             for step in steps:
-                for needed in _inputs_first(step):
+                for needed in inputs_first(step):
                     seen.setdefault(_identity(needed), Planned(stage, needed))
         return cls(tuple(seen.values()), tuple(metrics))
 
@@ -52,9 +52,15 @@ class Pipeline:
             return self
         self.check_names([name])
         goals = [planned.step for planned in self.planned if planned.named([name])]
-        needed = {_identity(step) for goal in goals for step in _inputs_first(goal)}
+        needed = {_identity(step) for goal in goals for step in inputs_first(goal)}
         kept = tuple(planned for planned in self.planned if _identity(planned.step) in needed)
         return Pipeline(kept, tuple(step for step in self.metrics if _identity(step) in needed))
+
+    def leading_to(self, stage: str, goal: Step) -> "Pipeline":
+        """Keep what a further Step needs, and put it at the end; what the pipeline lacks counts to the new stage."""
+        known = {_identity(planned.step): planned for planned in self.planned}
+        needed = [known.get(_identity(step), Planned(stage, step)) for step in inputs_first(goal)]
+        return Pipeline(tuple(needed))
 
     def check_names(self, names: Iterable[str]) -> None:
         """See that every name means something.
@@ -75,7 +81,7 @@ def _identity(step: Step) -> str:
     return f"{step.stage.produces}/{step.partition}/{step.fingerprint}"
 
 
-def _inputs_first(step: Step) -> Iterator[Step]:
+def inputs_first(step: Step) -> Iterator[Step]:
     """Walk a Step's inputs before itself, each once."""
     seen: set[str] = set()
 

@@ -3,10 +3,12 @@
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from tasks.job import Advance
 
 LOG_SECONDS = 15.0  # between two lines where there is no terminal
 
@@ -22,6 +24,7 @@ class Bars:
             TextColumn("{task.fields[unit]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
             console=console,
             transient=True,
             disable=not console.is_terminal,
@@ -37,24 +40,24 @@ class Bars:
         self._progress.stop()
 
     @contextlib.contextmanager
-    def draw(self, label: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    def draw(self, label: str, total: int, unit: str) -> Iterator[Advance]:
         """Draw one bar; yields a function that takes the number done so far."""
-        bar = self._progress.add_task(label, total=total, unit=unit)
+        bar = self._progress.add_task(label, total=total, unit=unit, note="")
         try:
-            yield lambda done: self._progress.update(bar, completed=done)
+            yield lambda done, note="": self._progress.update(bar, completed=done, note=note)
         finally:
             self._progress.remove_task(bar)
 
 
 @contextlib.contextmanager
-def log_progress(log: logging.Logger, label: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-    """Log how far a piece of work is, at most once in `LOG_SECONDS`."""
+def log_progress(log: logging.Logger, label: str, total: int, unit: str) -> Iterator[Advance]:
+    """Log how far a piece of work is, at most once in `LOG_SECONDS`; what has a note logs its own lines."""
     started = last = time.monotonic()
 
-    def advance(done: int) -> None:
+    def advance(done: int, note: str = "") -> None:
         nonlocal last
         now = time.monotonic()
-        if now - last >= LOG_SECONDS:
+        if now - last >= LOG_SECONDS and not note:
             last = now
             left = (now - started) / done * (total - done) if done else float("nan")
             log.info("%s: %d of %d %s, about %.0f s left", label, done, total, unit, left)

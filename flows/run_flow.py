@@ -15,7 +15,8 @@ from flows.outcome import Outcome
 from flows.progress import Bars
 from tasks.stage import deferred
 
-execute = deferred("flows.execute")  # these load Prefect, which reads the environment at import
+bake_off = deferred("flows.bake_off")  # these load Prefect, which reads the environment at import
+execute = deferred("flows.execute")
 train_retriever = deferred("flows.train_retriever")
 ablation = deferred("flows.ablation")
 
@@ -49,6 +50,12 @@ def run_grid(cells: list[Cell], shown: list[Cell], reference: str, console: Cons
     with _prefect(console, lambda: ablation.ablation) as flow:
         table: list[dict[str, Any]] = flow(cells, shown, reference)
         return table
+
+
+def run_bake_off(config: PipelineConfig, strategies: list[str], console: Console) -> list[Outcome]:
+    """Run the bake-off as a Prefect flow run; `Raises` as `run`."""
+    with _prefect(console, lambda: bake_off.bake_off) as flow:
+        return [Outcome(**row) for row in flow(config, strategies=strategies)]
 
 
 @contextlib.contextmanager

@@ -1,31 +1,32 @@
 """The pipeline as a table of contents: one call per stage, top to bottom. Nothing runs here."""
 
 from pathlib import Path
-from typing import Any
 
 from flows.configs import PipelineConfig
+from flows.judge import judge, judge_new
 from flows.pipeline import Pipeline
-from storage import checksum, remembered
-from tasks.denoise.task import (
-    apply_calibration,
-    calibrate_scores,
-    fit_cross_encoder,
-    score_candidates,
-    select_hard_negatives,
+from flows.retrieval import (
+    MEASURED,
+    MINED,
+    Steps,
+    embed_corpora,
+    fuse,
+    rank_by_ensemble,
+    rank_by_terms,
+    rank_by_vectors,
 )
+from flows.supplement import Given, supplement
+from flows.training_inputs import VALIDATED, training_inputs
+from storage import checksum, remembered
+from tasks.denoise.task import select_hard_negatives
 from tasks.encoder.task import prepare_encoder
 from tasks.evaluate.task import make_run, measure_runs
+from tasks.export.task import export_model
 from tasks.ingest.steps import Ingested, ingest
 from tasks.models.digest import model_digest
 from tasks.plan_batches.task import find_topics, plan_batches
-from tasks.retrieve.task import embed_documents, embed_queries, fuse_candidates, retrieve_bm25, search_dense
 from tasks.stage import Step
 from tasks.train.task import train_encoder
-
-Steps = dict[str, Step]  # by language
-
-MINED = ("train",)
-MEASURED = ("dev",)
 
 
 def weave(config: PipelineConfig) -> Pipeline:
@@ -45,39 +46,39 @@ def weave(config: PipelineConfig) -> Pipeline:
     aside = [step for found in ingested.values() for step in (found.truth, found.quarantine) if step]
 
     encoder = prepare_encoder(config=config.encoder, digest=model_digest(config.encoder.model))
-    bm25 = _rank_by_terms(config, corpus, queries)
-    embeddings = _embed(config, encoder, corpus)
-    untrained = _rank_by_vectors(config, encoder, embeddings, queries, "untrained", (*MINED, *MEASURED))
-    fused = {
-        language: fuse_candidates(
-            language,
-            candidates=[bm25[language], untrained[language]],
-            queries=queries[language],
-            splits=MINED,
-            config=config.retrieve.fuse,
-        )
-        for language in corpus
-    }
+    bm25 = rank_by_terms(config, corpus, queries)
+    embeddings = embed_corpora(config, encoder, corpus)
+    untrained = rank_by_vectors(config, encoder, embeddings, queries, "untrained", (*MINED, *MEASURED))
+    ensemble = rank_by_ensemble(config, corpus, queries)
+    fused = fuse(config, queries, {"bm25": bm25, "untrained": untrained, **ensemble})
 
-    raw_scores = _judge(config, corpus, queries, qrels, fused)
-    calibration = calibrate_scores(raw_scores=raw_scores, fused=fused, qrels=qrels, config=config.denoise.calibrate)
-    hard_negatives = {
+    scores = judge(config, corpus, queries, qrels, fused)
+    first_ledger = {
         language: select_hard_negatives(
             language,
             fused=fused[language],
-            scores=apply_calibration(
-                language,
-                language=language,
-                raw_scores=raw_scores[language],
-                calibration=calibration,
-                config=config.denoise.grade,
-            ),
+            scores=scores[language],
             qrels=qrels[language],
             queries=queries[language],
             config=config.denoise.select,
         )
         for language in corpus
     }
+
+    def find(asked: Steps) -> Steps:
+        ranked = {
+            "bm25": rank_by_terms(config, corpus, asked),
+            "untrained": rank_by_vectors(config, encoder, embeddings, asked, "untrained", MINED),
+            **rank_by_ensemble(config, corpus, asked),
+        }
+        return fuse(config, asked, ranked)
+
+    def score(new_candidates: Steps) -> Steps:
+        return judge_new(config, corpus, queries, qrels, fused, new_candidates)
+
+    hard_negatives, supplemented = supplement(
+        config, Given(corpus, queries, qrels, scores, first_ledger), find=find, score=score
+    )
 
     topics = find_topics(
         embeddings=embeddings,
@@ -90,16 +91,27 @@ def weave(config: PipelineConfig) -> Pipeline:
     batch_plan = plan_batches(
         hard_negatives=hard_negatives, queries=queries, qrels=qrels, topics=topics, config=config.plan_batches
     )
+    # What a batch plan can name: tokenized once, so that another threshold or seed tokenizes nothing.
+    named = {language: [fused[language], qrels[language]] for language in corpus}
+    if supplemented:
+        named = {language: [*steps, hard_negatives[language]] for language, steps in named.items()}
     trained_encoder = train_encoder(
         batch_plan=batch_plan,
-        queries=queries,
-        corpus=corpus,
+        **training_inputs(
+            config,
+            encoder=encoder,
+            corpus=corpus,
+            queries=queries,
+            qrels=qrels,
+            named=named,
+            held_out=rank_by_vectors(config, encoder, embeddings, queries, "untrained", VALIDATED),
+            scores=scores,
+        ),
         encoder=encoder,
-        text=config.retrieve.embed.text,
         config=config.train,
     )
-    trained_embeddings = _embed(config, trained_encoder, corpus)
-    trained = _rank_by_vectors(config, trained_encoder, trained_embeddings, queries, "trained", MEASURED)
+    trained_embeddings = embed_corpora(config, trained_encoder, corpus)
+    trained = rank_by_vectors(config, trained_encoder, trained_embeddings, queries, "trained", MEASURED)
 
     metrics = {
         system: _measure(config, candidates, queries, qrels, system)
@@ -109,94 +121,15 @@ def weave(config: PipelineConfig) -> Pipeline:
         {
             "ingest": [*corpus.values(), *queries.values(), *qrels.values(), *aside],
             "retrieve": [encoder, *bm25.values(), *untrained.values(), *fused.values()],
-            "denoise": [*raw_scores.values(), *hard_negatives.values()],
+            "denoise": [*scores.values(), *first_ledger.values()],
+            "supplement": supplemented,
             "plan_batches": [topics, batch_plan],
             "train": [trained_encoder],
             "evaluate": list(metrics.values()),
+            "export": [export_model(trained=trained_encoder, metrics=metrics, name=config.name)],
         },
         metrics=list(metrics.values()),
     )
-
-
-def _rank_by_terms(config: PipelineConfig, corpus: Steps, queries: Steps) -> Steps:
-    settings = config.retrieve
-    return {
-        language: retrieve_bm25(
-            language,
-            corpus=corpus[language],
-            queries=queries[language],
-            splits=(*MINED, *MEASURED),
-            analyzer=settings.bm25.analyzer(language),
-            search=settings.search,
-            config=settings.bm25,
-        )
-        for language in corpus
-    }
-
-
-def _embed(config: PipelineConfig, encoder: Step, corpus: Steps) -> Steps:
-    settings = config.retrieve.embed
-    return {
-        language: embed_documents(
-            language,
-            corpus=documents,
-            encoder=encoder,
-            max_tokens=settings.max_document_tokens,
-            text=settings.text,
-            shard_size=settings.shard_size,
-        )
-        for language, documents in corpus.items()
-    }
-
-
-def _rank_by_vectors(
-    config: PipelineConfig, encoder: Step, embeddings: Steps, queries: Steps, system: str, splits: tuple[str, ...]
-) -> Steps:
-    settings = config.retrieve
-    return {
-        language: search_dense(
-            language,
-            documents=documents,
-            queries=embed_queries(
-                language,
-                queries=queries[language],
-                encoder=encoder,
-                splits=splits,
-                max_tokens=settings.embed.max_query_tokens,
-            ),
-            system=system,
-            search=settings.search,
-        )
-        for language, documents in embeddings.items()
-    }
-
-
-def _judge(config: PipelineConfig, corpus: Steps, queries: Steps, qrels: Steps, fused: Steps) -> Steps:
-    """Score the candidates with the configured cross-encoder, or with one that is trained here from the encoder."""
-    settings, text = config.denoise, config.retrieve.embed.text
-    if settings.cross_encoder:
-        judge: dict[str, Any] = {"ready": settings.ready, "digest": model_digest(settings.cross_encoder)}
-    else:
-        # All layers of it: the judge has to know better than the retriever whose candidates it judges.
-        whole = config.encoder.model_copy(update={"num_layers": settings.num_layers})
-        encoder = prepare_encoder(config=whole, digest=model_digest(whole.model))
-        cross_encoder = fit_cross_encoder(
-            encoder=encoder, fused=fused, queries=queries, qrels=qrels, corpus=corpus, text=text, config=settings.fit
-        )
-        judge = {"encoder": encoder, "cross_encoder": cross_encoder, "fit_config": settings.fit}
-    return {
-        language: score_candidates(
-            language,
-            fused=fused[language],
-            queries=queries[language],
-            qrels=qrels[language],
-            corpus=corpus[language],
-            text=text,
-            config=settings.rerank,
-            **judge,
-        )
-        for language in corpus
-    }
 
 
 def _measure(config: PipelineConfig, candidates: Steps, queries: Steps, qrels: Steps, system: str) -> Step:

@@ -4,8 +4,9 @@ from storage.backend import checksum
 from storage.digests import remembered
 from storage.errors import DamagedDataset, MissingDataset, SchemaMismatch, StorageError
 from storage.fingerprints import code_fingerprint, fingerprint
+from storage.journal import Journal, open_journal
 from storage.manifest import Input, Manifest, Part, find, load
-from storage.reader import check_dataset, count, folder, iter_parts, num_parts, read, scan
+from storage.reader import check_dataset, checkout, count, folder, iter_parts, num_parts, read, scan
 from storage.reference import DatasetRef
 from storage.schemas import SCHEMAS
 from storage.writer import Writer, commit, discard, salvage
@@ -15,6 +16,7 @@ __all__ = [
     "DamagedDataset",
     "DatasetRef",
     "Input",
+    "Journal",
     "Manifest",
     "MissingDataset",
     "Part",
@@ -22,6 +24,7 @@ __all__ = [
     "StorageError",
     "Writer",
     "check_dataset",
+    "checkout",
     "checksum",
     "code_fingerprint",
     "commit",
@@ -33,6 +36,7 @@ __all__ = [
     "iter_parts",
     "load",
     "num_parts",
+    "open_journal",
     "read",
     "remembered",
     "salvage",

@@ -78,6 +78,19 @@ def query(ref: DatasetRef, sql: str) -> pl.DataFrame:
         ) from error
 
 
+def rows(ref: DatasetRef, **wanted: Any) -> list[dict[str, Any]]:
+    """Read the rows whose columns hold a value (or one of several), in the dataset's order.
+
+    Args:
+        ref: the dataset.
+        wanted: column -> a value, or a list of values.
+    """
+    frame = scan(ref)
+    for name, value in wanted.items():
+        frame = frame.filter(pl.col(name).is_in(value if isinstance(value, list) else [value]))
+    return frame.collect().to_dicts()
+
+
 def metrics_means(ref: DatasetRef) -> list[dict[str, Any]]:
     """Read the means of a metrics dataset: system, language (`all`: the mean), metric, value, num_queries."""
     columns = ("system", "language", "metric", "value", "num_queries")

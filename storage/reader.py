@@ -94,20 +94,34 @@ def count(ref: DatasetRef) -> int:
 
 
 @functools.cache
-def _checkout(ref: DatasetRef, content: str) -> Path:
+def _copy(ref: DatasetRef, content: str, *, parts: bool) -> Path:
     target = backend.cache() / f"folder-{content}"
-    for file in manifest.load(ref).files:
+    found = manifest.load(ref)
+    for file in [*found.files, *(found.parts if parts else [])]:
         path = target / file.name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(sound_path(ref, file).read_bytes())
+    (target / manifest.NAME).write_bytes(backend.read_bytes(f"{ref.uri}/{manifest.NAME}"))
     return target
 
 
 def folder(ref: DatasetRef) -> Path:
     """Return a local folder with the dataset's files (a model, say); `Raises` as `scan`."""
+    return _local(ref, parts=False)
+
+
+def checkout(ref: DatasetRef) -> Path:
+    """Return a local folder with the whole dataset, manifest included, for a program that knows no store.
+
+    What lies there and is not in the manifest does not belong to the dataset. `Raises` as `scan`.
+    """
+    return _local(ref, parts=True)
+
+
+def _local(ref: DatasetRef, *, parts: bool) -> Path:
     content = manifest.load(ref)
     if not backend.is_local(ref.uri):
-        return _checkout(ref, content.content)
-    for file in content.files:
+        return _copy(ref, content.content, parts=parts)
+    for file in [*content.files, *(content.parts if parts else [])]:
         sound_path(ref, file)
     return backend.local_path(ref.uri)

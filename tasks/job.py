@@ -5,10 +5,19 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from storage import Writer
 
-Progress = Callable[[int, str], AbstractContextManager[Callable[[int], None]]]
+
+class Advance(Protocol):
+    """Tells how far a piece of work is."""
+
+    def __call__(self, done: int, note: str = "") -> None:
+        """Take the number done so far, and what else there is to say of it."""
+
+
+Progress = Callable[[int, str], AbstractContextManager[Advance]]
 
 
 @dataclass(frozen=True)
@@ -26,6 +35,6 @@ class Job:
     scratch: Path
     """A local folder that survives a kill and goes with the commit: resume state, an index."""
     progress: Progress
-    """`with job.progress(total, unit) as advance: advance(done)` draws a bar."""
+    """`with job.progress(total, unit) as advance: advance(done)` draws a bar; `advance(done, note)` says more."""
     log: logging.Logger
     """Warnings and counts that a person should see."""

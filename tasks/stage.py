@@ -77,7 +77,8 @@ def stage(*, produces: str, resource: Resource = "cpu") -> Callable[[Body], Stag
 
     Args:
         produces: the kind of dataset, a key of `storage.SCHEMAS`.
-        resource: what it needs a share of while it runs: `model` (a network; one at a time), `jvm`, or `cpu`.
+        resource: what it needs a share of while it runs: `model` (a network or the GPU; one at a time), `jvm`, or
+            `cpu`.
 
     Raises:
         ValueError: the kind has no schema.

@@ -4,10 +4,12 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from tasks.models.config import ChatConfig
 from tasks.stage import Settings
 
 Strategy = Literal["naive", "shifted", "threshold", "margin", "percent", "grade"]
 Score = Literal["probability", "raw", "fused"]
+Judge = Literal["cross_encoder", "llm", "cascade"]
 
 
 class FitConfig(Settings):
@@ -90,6 +92,67 @@ class GradeConfig(Settings):
         return self
 
 
+class AskConfig(ChatConfig):
+    """The LLM as the judging stage takes it: `chat_identity`, not the name of a folder, is in the fingerprint."""
+
+    model: str = Field(default="", exclude=True)
+
+
+class RubricConfig(Settings):
+    """What the LLM judge is asked."""
+
+    num_samples: int
+    seed: int
+    max_document_characters: int
+    shard_queries: int
+
+
+class VoteConfig(Settings):
+    """How verdicts become grades. No LLM is asked again for it."""
+
+    vote: Literal["majority", "highest"] = "majority"
+
+
+class LlmConfig(Settings):
+    """The LLM judge: accuracy and completeness, several samples, a vote."""
+
+    chat: ChatConfig = ChatConfig()
+    num_samples: int = Field(default=3, ge=1, description="Replies per pair, which vote. More ask only for the new.")
+    seed: int = Field(default=0, ge=0, description="Of the first sample; the others count on from it.")
+    max_document_characters: int = Field(
+        default=2000, ge=1, description="Documents and references are cut to this many characters."
+    )
+    shard_queries: int = Field(default=64, ge=1, description="Queries whose questions are held in memory at a time.")
+    vote: Literal["majority", "highest"] = Field(
+        default="majority",
+        description="majority: the grade most samples give, a tie to the higher; highest: the highest that any gives.",
+    )
+
+    @model_validator(mode="after")
+    def _check_samples(self) -> "LlmConfig":
+        if self.num_samples > 1 and self.chat.temperature == 0:
+            raise ValueError(
+                f"expected num_samples of 1 at temperature 0, got {self.num_samples}: all would be the same. "
+                "Raise the temperature, or take one sample."
+            )
+        return self
+
+    @property
+    def asked(self) -> AskConfig:
+        """The LLM, as the judging stage takes it."""
+        return AskConfig(**{name: getattr(self.chat, name) for name in AskConfig.model_fields})
+
+    @property
+    def rubric(self) -> RubricConfig:
+        """What it is asked."""
+        return RubricConfig(**{name: getattr(self, name) for name in RubricConfig.model_fields})
+
+    @property
+    def votes(self) -> VoteConfig:
+        """How its verdicts are counted."""
+        return VoteConfig(vote=self.vote)
+
+
 class SelectConfig(Settings):
     """What makes a candidate unsafe. Only the ledger depends on it."""
 
@@ -128,6 +191,15 @@ class DenoiseConfig(Settings):
     margin: float = Field(default=0.15, ge=0, description="margin: how far below the positive's score is safe.")
     percent: float = Field(default=90.0, ge=0, le=100, description="percent: how much of the positive's score is safe.")
     num_negatives: int = Field(default=30, ge=1, description="Negatives kept per query, at most.")
+    judge: Judge = Field(
+        default="cross_encoder",
+        description="cross_encoder; llm: an LLM marks every pair; cascade: the LLM marks what lies in the band.",
+    )
+    band: tuple[float, float] = Field(
+        default=(0.05, 0.6),
+        description="cascade: the cross-encoder's probabilities that are uncertain, both ends included.",
+    )
+    llm: LlmConfig = LlmConfig()
     cross_encoder: str | None = Field(
         default=None,
         description="A folder or hub id of a ready cross-encoder, with an optional @revision. Empty: one is trained.",
@@ -142,6 +214,15 @@ class DenoiseConfig(Settings):
     rerank: ScoreConfig = ScoreConfig()
     calibrate: CalibrateConfig = CalibrateConfig()
     grade: GradeConfig = GradeConfig()
+
+    @model_validator(mode="after")
+    def _check_judge(self) -> "DenoiseConfig":
+        low, high = self.band
+        if not 0 <= low <= high <= 1:
+            raise ValueError(f"expected a band of two probabilities, the lower first, got {low}, {high}. Correct it.")
+        if self.judge != "cross_encoder" and not self.llm.chat.model:
+            raise ValueError(f"expected llm.chat.model for judge {self.judge}, got none. Name the LLM.")
+        return self
 
     @property
     def select(self) -> SelectConfig:

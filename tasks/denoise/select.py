@@ -12,7 +12,8 @@ Reasons, stable, one per row of the ledger:
 | `score_near_positive` | dropped | `margin`, `percent`: scores above what the positive's score allows |
 | `positive_not_scored` | dropped | `margin`, `percent`: the query has no positive with a score to compare with |
 | `grade_above_max` | dropped | `grade`: the judge's grade is above `max_grade_kept` |
-| `probability_above_max` | dropped | `grade`: more probably relevant than `max_probability` |
+| `probability_above_max` | dropped | `grade`: more probably relevant than `max_probability`, where no LLM judged it |
+| `verdict_unparsed` | dropped | the strategy needs the LLM's verdict, and most of its replies could not be read |
 | `beyond_num_negatives` | dropped | safe, but the query already has `num_negatives` harder ones |
 """
 
@@ -38,7 +39,8 @@ class Limits:
 
 Strategy = Callable[[Limits], pl.Expr]
 """Limits -> why a candidate is unsafe, null where it is safe, over the columns rank, score, positive_score
-(of the query's best positive, nullable), grade and probability."""
+(of the query's best positive, nullable), judge, grade and probability. Grade is null where an LLM was asked and no
+majority of its replies could be read; score is null there too where the pair has no other judge."""
 
 
 def naive(_limits: Limits) -> pl.Expr:
@@ -53,7 +55,12 @@ def shifted(limits: Limits) -> pl.Expr:
 
 def threshold(limits: Limits) -> pl.Expr:
     """Distrust scores above `max_score`."""
-    return pl.when(pl.col("score") > limits.max_score).then(pl.lit("score_above_max"))
+    return (
+        pl.when(pl.col("score").is_null())
+        .then(pl.lit("verdict_unparsed"))
+        .when(pl.col("score") > limits.max_score)
+        .then(pl.lit("score_above_max"))
+    )
 
 
 def margin(limits: Limits) -> pl.Expr:
@@ -72,11 +79,13 @@ def percent(limits: Limits) -> pl.Expr:
 
 
 def grade(limits: Limits) -> pl.Expr:
-    """Distrust grades above `max_grade_kept` and probabilities above `max_probability`."""
+    """Distrust grades above `max_grade_kept`, and probabilities above `max_probability` where no LLM gave the grade."""
     return (
-        pl.when(pl.col("grade") > limits.max_grade_kept)
+        pl.when(pl.col("grade").is_null())
+        .then(pl.lit("verdict_unparsed"))
+        .when(pl.col("grade") > limits.max_grade_kept)
         .then(pl.lit("grade_above_max"))
-        .when(pl.col("probability") > limits.max_probability)
+        .when((pl.col("probability") > limits.max_probability) & (pl.col("judge") != "llm"))
         .then(pl.lit("probability_above_max"))
     )
 
@@ -163,6 +172,8 @@ def _against_positive(allowed: pl.Expr) -> pl.Expr:
     return (
         pl.when(pl.col("positive_score").is_null())
         .then(pl.lit("positive_not_scored"))
+        .when(pl.col("score").is_null())
+        .then(pl.lit("verdict_unparsed"))
         .when(pl.col("score") > allowed)
         .then(pl.lit("score_near_positive"))
     )
@@ -172,7 +183,7 @@ def _join_scores(candidates: pl.DataFrame, scores: pl.DataFrame, qrels: pl.DataF
     """Put each candidate's scores and judgement beside it; scores of other pairs fall away."""
     pair = ["query_id", "doc_id"]
     table = candidates.rename({"score": "fused_score"}).join(scores, on=pair, how="left")
-    unscored = table.filter(pl.col("probability").is_null())
+    unscored = table.filter(pl.col("judge").is_null())
     if len(table) != len(candidates) or len(unscored):
         raise ValueError(
             f"dataset 'scores': expected one row for each of {len(candidates)} candidates, got none for "

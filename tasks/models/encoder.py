@@ -19,6 +19,7 @@ from tasks.models.batches import length_buckets, pad
 from tasks.models.layout import LAYOUT_FILES, Role, read_json, read_max_tokens, read_pooling, read_prompts
 from tasks.models.pooling import pool
 
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 _TEXTS_AT_ONCE = 2048  # for the tokenizer, whose intermediate results are many times the ids
 
 
@@ -46,18 +47,19 @@ class Encoder(nn.Module):
         self.hidden_size: int = backbone.config.hidden_size
 
     @classmethod
-    def load(cls, folder: Path, *, device: str) -> Self:
-        """Return the encoder in `folder` with float32 weights, in eval mode.
+    def load(cls, folder: Path, *, device: str, dtype: torch.dtype = torch.float32) -> Self:
+        """Return the encoder in `folder`, in eval mode.
 
         Args:
             folder: as `write_encoder` or `save` wrote it.
             device: ``cpu`` or ``cuda``.
+            dtype: of the weights; less than float32 is for inference only.
 
         Raises:
             FileNotFoundError: a file of the layout is missing.
             ValueError: the weights do not fit the configuration.
         """
-        return cls(folder, load_backbone(folder)).to(device).eval()
+        return cls(folder, load_backbone(folder, dtype=dtype)).to(device).eval()
 
     def save(self, folder: Path) -> None:
         """Write the encoder into `folder`, another than it was loaded from; made if missing.
@@ -121,7 +123,7 @@ class Encoder(nn.Module):
     ) -> NDArray[np.float32]:
         """Return the texts' unit vectors, in the order of the texts, without gradients or dropout.
 
-        On a GPU the network computes in bfloat16, on a CPU in float32.
+        The network computes in the type of its weights, but on a GPU in bfloat16 where they are float32.
 
         Args:
             texts: any number, none included.
@@ -136,9 +138,10 @@ class Encoder(nn.Module):
         token_ids = self.tokenize(texts, role=role, max_tokens=max_tokens)
         vector_ND = np.empty((len(texts), self.hidden_size), dtype=np.float32)
         device = self.backbone.device
+        halved = device.type == "cuda" and self.backbone.dtype == torch.float32
         was_training = self.training
         self.eval()
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=halved):
             for positions in length_buckets([len(ids) for ids in token_ids], batch_tokens=batch_tokens):
                 batch, attention = pad([token_ids[position] for position in positions], pad_id=self.pad_id)
                 vector_ND[positions] = self(batch.to(device), attention.to(device)).cpu().numpy()
@@ -149,9 +152,9 @@ class Encoder(nn.Module):
 
 
 @functools.lru_cache(maxsize=1)
-def shared_encoder(folder: Path, device: str) -> Encoder:
+def shared_encoder(folder: Path, device: str, dtype: str = "float32") -> Encoder:
     """Load an encoder for inference only; the last one stays loaded, since languages follow one another.
 
-    Args and errors as `Encoder.load`. Do not train or save it.
+    Args and errors as `Encoder.load`; dtype is `float32`, `float16` or `bfloat16`. Do not train or save it.
     """
-    return Encoder.load(folder, device=device)
+    return Encoder.load(folder, device=device, dtype=_DTYPES[dtype])

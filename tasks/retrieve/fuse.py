@@ -27,7 +27,7 @@ def fuse_candidates(
         candidates: of one language and all systems: query_id, doc_id, system, rank, score.
         method: `z_score` or `rrf`.
         standardise: mean and deviation over all scores of the system in this `language`, or over those of a `query`.
-        weights: by system; 1 for one that is not named.
+        weights: by system; 1 for one that is not named. One for a system that found nothing here has no effect.
         top_k: documents kept per query.
         rrf_k: the larger, the less the first ranks stand out.
 
@@ -36,7 +36,7 @@ def fuse_candidates(
         here, by name; null where it did not return the document); by query_id and rank, equal scores by doc_id.
 
     Raises:
-        ValueError: an unknown method or way to standardise, or a weight for a system without candidates.
+        ValueError: an unknown method or way to standardise.
 
     Source: Cormack et al., SIGIR 2009 (rrf); the sum of z-scores stands for the concatenation of the systems' vectors
     in arXiv 2509.09459, 3.3: an inner product of concatenations is a weighted sum of inner products.
@@ -47,9 +47,6 @@ def fuse_candidates(
             f"fuse: expected method z_score or rrf and standardise language or query, got '{method}' and "
             f"'{standardise}'. Correct the setting."
         )
-    unknown = sorted(set(weights) - set(systems))
-    if unknown and systems.len():
-        raise ValueError(f"fuse: expected weights for {systems.to_list()}, got one for {unknown}. Correct the names.")
     weight = pl.col("system").replace_strict(dict(weights), default=1.0, return_dtype=pl.Float64)
     candidates = candidates.sort("system", *_KEYS)
     scored = _add_z_scores(candidates, standardise) if method == "z_score" else _add_rrf_scores(candidates, rrf_k)

@@ -1,23 +1,21 @@
-"""Exact dense search over shards. Shapes: Q queries, N documents of a shard, D vector size, C candidates of a query.
+"""Exact dense search over shards. Shapes: Q queries, N documents of a shard, P queries asked or pairs, E encoders.
 
-FAISS finds the candidates in float32, whose last digits change with the shapes of a batch. So the candidates are scored
-again in float64, where it is exact: a product of two float16 numbers is a multiple of 2^-48, and sums below 32 of such
-fit into float64's 53 bits, in any order. And FAISS is asked again for more, until the gap between its last candidate
-and the last that counts is wider than its rounding. Hence the same ranking for any shard size, batch and thread count.
+Candidates are found in float32, whose last digits change with the shapes of a batch, and scored again in float64, where
+the products are exact (`vectors.exact_products`). More of them are asked for until the gap between the last one found
+and the last that counts is wider than float32's rounding. Hence the same ranking for any shard size, batch, thread
+count and device.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
-import faiss
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-_EXTRA = 32  # candidates beyond the depth, so that FAISS is rarely asked twice
-_NUMBERS = 4_000_000  # float64 numbers that are gathered at once for scoring
-_BEST = pl.Schema({"query": pl.Int32, "doc_id": pl.String, "score": pl.Float64})
+from tasks.retrieve.products import TopProducts
+from tasks.retrieve.vectors import Doubles, Floats, Positions, Vectors, check_sizes, exact_products, weighted_sum
 
-Floats = NDArray[np.float32]
+_EXTRA = 32  # candidates beyond the depth, so that the rough search is rarely asked twice
+BEST = pl.Schema({"query": pl.Int32, "doc_id": pl.String, "score": pl.Float64})
 
 
 def search_shards(
@@ -26,7 +24,7 @@ def search_shards(
     *,
     system: str,
     depth: int,
-    threads: int,
+    top_products: TopProducts,
     advance: Callable[[int], None],
 ) -> pl.DataFrame:
     """Rank all documents for each query by the inner product of their vectors.
@@ -36,7 +34,7 @@ def search_shards(
         queries: the queries' embeddings: id, vector of the same size.
         system: name of the retriever.
         depth: documents per query, at most.
-        threads: threads of FAISS.
+        top_products: finds the candidates of a shard.
         advance: is told how many documents are done.
 
     Returns:
@@ -46,26 +44,68 @@ def search_shards(
     Raises:
         ValueError: the vectors of documents and queries differ in size.
     """
-    faiss.omp_set_num_threads(threads)
-    queries = queries.sort("id")
-    query_QD = _matrix(queries)
-    best = pl.DataFrame(schema=_BEST)
+    asked = Vectors.of({system: queries.sort("id")})
+    scale_QE = np.ones((len(asked.ids), 1))
+    wrapped = ({system: shard} for shard in shards)
+    best = search_vectors(wrapped, asked, scale_QE, depth=depth, top_products=top_products, advance=advance)
+    return as_candidates(best, asked.ids, system)
+
+
+def search_vectors(
+    shards: Iterable[Mapping[str, pl.DataFrame]],
+    queries: Vectors,
+    scale_QE: Doubles,
+    *,
+    depth: int,
+    top_products: TopProducts,
+    advance: Callable[[int], None],
+) -> pl.DataFrame:
+    """Rank all documents by the sum of several encoders' inner products, each times its scale.
+
+    Args:
+        shards: by encoder: id, vector; the same ids for every encoder.
+        queries: the queries' vectors of each encoder.
+        scale_QE: factor of each query and encoder (by name), 0 or more.
+        depth: documents per query, at most.
+        top_products: finds the candidates of a shard.
+        advance: is told how many documents are done.
+
+    Returns:
+        query (position in `queries`), doc_id, score (float64), by query and descending score; equal scores by doc_id.
+
+    Raises:
+        ValueError: the vectors of documents and queries differ in size, or the encoders' documents differ.
+    """
+    plain = bool((scale_QE == 1.0).all())
+    query_QD = queries.concatenated(None if plain else scale_QE)
+    best = pl.DataFrame(schema=BEST)
     done = 0
     for shard in shards:
-        document_ND = _matrix(shard)
-        if document_ND.shape[1] != query_QD.shape[1]:
-            raise ValueError(
-                f"search: expected documents and queries of one encoder, got vectors of {document_ND.shape[1]} and "
-                f"{query_QD.shape[1]} numbers. Embed both with the same encoder."
+        documents = Vectors.of(shard)
+        check_sizes(queries, documents)
+        if len(documents.ids) and len(query_QD):
+            document_ND = documents.concatenated()
+            # the sum's rounding and that of the scaled query, over-estimated (Higham 2002, section 3.1)
+            unit = 1.01 * (query_QD.shape[1] + 2) * 2.0**-24 * _lengths(document_ND).max()
+            worst_Q = _worst(best, len(query_QD), depth)
+            query_P, document_P = _possible_pairs(
+                query_QD, document_ND, unit * _lengths(query_QD), worst_Q, depth=depth, top_products=top_products
             )
-        if len(document_ND) and len(query_QD):
-            found = _search_shard(query_QD, document_ND, shard["id"], _worst(best, len(query_QD), depth), depth)
-            best = _keep_best(pl.concat([best, found]), depth)
-        done += shard.height
+            score_P = weighted_sum(exact_products(queries, documents, query_P, document_P), scale_QE[query_P])
+            found = pl.DataFrame(
+                {"query": query_P, "doc_id": documents.ids.gather(document_P), "score": score_P}, schema=BEST
+            )
+            best = keep_best(pl.concat([best, found.filter(pl.Series(score_P >= worst_Q[query_P]))]), depth)
+        done += len(documents.ids)
         advance(done)
+    return best
+
+
+def as_candidates(best: pl.DataFrame, query_ids: pl.Series, system: str) -> pl.DataFrame:
+    """Return the best documents of each query (query, doc_id, score, in order) as rows of `candidates`."""
     rank = pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("query")
     return best.select(
-        queries["id"].gather(best["query"]).alias("query_id"),
+        query_ids.gather(best["query"]).alias("query_id"),
         "doc_id",
         pl.lit(system).alias("system"),
         rank.alias("rank"),
@@ -73,11 +113,17 @@ def search_shards(
     )
 
 
-def _matrix(embeddings: pl.DataFrame) -> Floats:
-    return np.ascontiguousarray(embeddings["vector"].to_numpy(), dtype=np.float32)
+def keep_best(found: pl.DataFrame, depth: int) -> pl.DataFrame:
+    """Keep each query's best documents: query, doc_id, score, in order; equal scores by doc_id."""
+    ordered = found.sort("query", "score", "doc_id", descending=[False, True, False])
+    return ordered.filter(pl.int_range(pl.len()).over("query") < depth)
 
 
-def _worst(best: pl.DataFrame, num_queries: int, depth: int) -> NDArray[np.float64]:
+def _lengths(vector_ND: Floats) -> Doubles:
+    return np.asarray(np.sqrt(np.einsum("nd,nd->n", vector_ND, vector_ND, dtype=np.float64)))
+
+
+def _worst(best: pl.DataFrame, num_queries: int, depth: int) -> Doubles:
     """Score of each query's last candidate; -inf where there is still room."""
     worst_Q = np.full(num_queries, -np.inf)
     full = best.group_by("query").agg(pl.len(), pl.col("score").min()).filter(pl.col("len") == depth)
@@ -85,56 +131,28 @@ def _worst(best: pl.DataFrame, num_queries: int, depth: int) -> NDArray[np.float
     return worst_Q
 
 
-def _keep_best(found: pl.DataFrame, depth: int) -> pl.DataFrame:
-    ordered = found.sort("query", "score", "doc_id", descending=[False, True, False])
-    return ordered.filter(pl.int_range(pl.len()).over("query") < depth)
-
-
-def _search_shard(
-    query_QD: Floats, document_ND: Floats, doc_ids: pl.Series, worst_Q: NDArray[np.float64], depth: int
-) -> pl.DataFrame:
-    """Return every document of the shard that can be among its query's best, with its exact score."""
-    rounding = query_QD.shape[1] * 2.0**-24 * _longest(query_QD) * _longest(document_ND)
-    wanted = min(depth + _EXTRA, len(document_ND))
-    asked_P = np.arange(len(query_QD))
-    found = []
-    while asked_P.size:
-        rough_PC, position_PC = faiss.knn(query_QD[asked_P], document_ND, wanted, metric=faiss.METRIC_INNER_PRODUCT)
-        needed_P = np.maximum(rough_PC[:, min(depth, wanted) - 1] - rounding, worst_Q[asked_P])
-        sure_P = (rough_PC[:, -1] + rounding < needed_P) | (wanted == len(document_ND))
-        found.append(_score_exactly(query_QD, document_ND, doc_ids, asked_P[sure_P], position_PC[sure_P]))
-        asked_P = asked_P[~sure_P]
-        wanted = min(4 * wanted, len(document_ND))
-    kept = pl.concat(found)
-    worst = pl.Series(worst_Q).gather(kept["query"])
-    return kept.filter(kept["score"] >= worst)
-
-
-def _longest(vector_ND: Floats) -> float:
-    return float(np.linalg.norm(vector_ND, axis=1).max())
-
-
-def _score_exactly(
+def _possible_pairs(
     query_QD: Floats,
     document_ND: Floats,
-    doc_ids: pl.Series,
-    number_P: NDArray[np.int64],
-    position_PC: NDArray[np.int64],
-) -> pl.DataFrame:
-    scored = [pl.DataFrame(schema=_BEST)]
-    rows = max(1, _NUMBERS // (position_PC.shape[1] * query_QD.shape[1]))
-    for start in range(0, len(number_P), rows):
-        number_B, position_BC = number_P[start : start + rows], position_PC[start : start + rows]
-        query_BD1 = query_QD[number_B].astype(np.float64)[:, :, None]
-        score_BC = (document_ND[position_BC].astype(np.float64) @ query_BD1)[:, :, 0]
-        scored.append(
-            pl.DataFrame(
-                {
-                    "query": np.repeat(number_B, position_BC.shape[1]),
-                    "doc_id": doc_ids.gather(position_BC.ravel()),
-                    "score": score_BC.ravel(),
-                },
-                schema=_BEST,
-            )
-        )
-    return pl.concat(scored)
+    rounding_Q: Doubles,
+    worst_Q: Doubles,
+    *,
+    depth: int,
+    top_products: TopProducts,
+) -> tuple[Positions, Positions]:
+    """Return every pair of query and document, as positions, that can be among the query's best."""
+    wanted = min(depth + _EXTRA, len(document_ND))
+    asked_P = np.arange(len(query_QD))
+    query_parts, document_parts = [], []
+    while asked_P.size:
+        rough_PC, position_PC = top_products(query_QD[asked_P], document_ND, wanted)
+        rounding_P = rounding_Q[asked_P]
+        needed_P = np.maximum(rough_PC[:, min(depth, wanted) - 1] - rounding_P, worst_Q[asked_P])
+        sure_P = (rough_PC[:, -1] + rounding_P < needed_P) | (wanted == len(document_ND))
+        possible_PC = (rough_PC + rounding_P[:, None] >= needed_P[:, None]) & sure_P[:, None]
+        row, column = np.nonzero(possible_PC)
+        query_parts.append(asked_P[row])
+        document_parts.append(position_PC[row, column])
+        asked_P = asked_P[~sure_P]
+        wanted = min(4 * wanted, len(document_ND))
+    return np.concatenate(query_parts), np.concatenate(document_parts)

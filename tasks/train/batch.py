@@ -1,5 +1,6 @@
-"""A plan step as token ids, and token ids as embeddings. Shapes: B queries, N documents, U texts, D embedding size."""
+"""A plan step as token ids, and token ids as embeddings. Shapes: N documents, C texts of a chunk, T tokens."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,18 +8,20 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tasks.models.batches import length_buckets, pad
 from tasks.models.encoder import Encoder
 from tasks.train.losses import same_document
 from tasks.train.plan import Key, PlanStep
+from tasks.train.teacher import TeacherScores
 from tasks.train.tokens import TokenTable
+
+Ids = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What a training step computes on."""
+    """What a training step computes on. B queries."""
 
-    token_ids: list[list[int]]
+    token_ids: list[Ids]
     """The texts, each document once even if several queries have it; queries first."""
     doc_N: Tensor
     """Which text each document is, query by query, the positive first."""
@@ -28,8 +31,8 @@ class Batch:
     """The queries' weights."""
     ignore_BN: Tensor
     """Documents that are no negatives for a query: its positive again."""
-    pad_id: int
-    """Fills up shorter texts."""
+    teacher_N: Tensor | None = None
+    """A cross-encoder's score of each document for its own query, NaN where there is none."""
 
     @property
     def num_queries(self) -> int:
@@ -37,13 +40,13 @@ class Batch:
         return len(self.num_docs)
 
     @property
-    def num_tokens(self) -> int:
-        """Tokens of all texts, without padding."""
-        return sum(map(len, self.token_ids))
+    def lengths(self) -> list[int]:
+        """Tokens of each text."""
+        return [len(ids) for ids in self.token_ids]
 
 
 def compose_batch(
-    step: PlanStep, queries: TokenTable, documents: TokenTable, *, new_id: npt.NDArray[np.int64], pad_id: int
+    step: PlanStep, queries: TokenTable, documents: TokenTable, *, new_id: Ids, teacher: TeacherScores | None = None
 ) -> Batch:
     """Look up a step's texts.
 
@@ -52,7 +55,7 @@ def compose_batch(
         queries: token ids of its queries.
         documents: token ids of its documents.
         new_id: new token id of each old one, as `narrow_vocabulary` gives it.
-        pad_id: the padding's old id.
+        teacher: scores for distillation.
     """
     keys = [key for sample in step.samples for key in sample.documents]
     row: dict[Key, int] = {}
@@ -60,32 +63,38 @@ def compose_batch(
         row.setdefault(key, len(step.samples) + len(row))
     num_docs = [len(sample.documents) for sample in step.samples]
     texts = [queries[sample.query] for sample in step.samples] + [documents[key] for key in row]
+    scores = None if teacher is None else [score for sample in step.samples for score in teacher.scores_of(sample)]
     return Batch(
-        token_ids=[new_id[ids].tolist() for ids in texts],
+        token_ids=[new_id[ids] for ids in texts],
         doc_N=torch.tensor([row[key] for key in keys]),
         num_docs=num_docs,
         weight_B=torch.tensor([sample.weight for sample in step.samples], dtype=torch.float32),
         ignore_BN=same_document(keys, num_docs),
-        pad_id=int(new_id[pad_id]),
+        teacher_N=None if scores is None else torch.tensor(scores, dtype=torch.float32),
     )
 
 
-def embed_texts(encoder: Encoder, batch: Batch, *, chunk_tokens: int) -> Tensor:
-    """Embed a batch's texts with gradients, in chunks of like length: little padding is computed.
+def embed_chunk(encoder: Encoder, token_ids: Sequence[Ids], *, pad_id: int, dtype: torch.dtype) -> Tensor:
+    """Return a chunk's embeddings, [C, D], float32; the network multiplies in `dtype`.
 
-    Args:
-        encoder: gives L2-normalised embeddings.
-        batch: has U texts.
-        chunk_tokens: size of a chunk, padding included.
-
-    Returns:
-        [U, D], in the order of the texts.
+    Autocast begins anew with each chunk: its cast weights would otherwise collect the gradients of all chunks in half
+    precision, and those cast without a graph would be used with one.
     """
     device = encoder.backbone.device
-    chunks = length_buckets([len(ids) for ids in batch.token_ids], batch_tokens=chunk_tokens)
-    parts = []
-    for chunk in chunks:
-        token_ids_BT, attention_BT = pad([batch.token_ids[text] for text in chunk], pad_id=batch.pad_id)
-        parts.append(encoder(token_ids_BT.to(device), attention_BT.to(device)))
-    place_U = torch.tensor([text for chunk in chunks for text in chunk]).argsort()
-    return torch.cat(parts)[place_U.to(device)]
+    token_ids_CT, attention_CT = pad_arrays(token_ids, pad_id=pad_id)
+    with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+        embeddings: Tensor = encoder(token_ids_CT.to(device), attention_CT.to(device))
+    return embeddings
+
+
+def pad_arrays(token_ids: Sequence[Ids], *, pad_id: int) -> tuple[Tensor, Tensor]:
+    """Put texts into one tensor, padding on the right.
+
+    Returns:
+        token_ids_CT and attention_CT (1 for a token, 0 for padding), int64, T the longest text's length.
+    """
+    length_C = np.array([len(ids) for ids in token_ids])
+    is_token_CT = np.arange(length_C.max()) < length_C[:, None]
+    token_ids_CT = np.full(is_token_CT.shape, pad_id, dtype=np.int64)
+    token_ids_CT[is_token_CT] = np.concatenate(token_ids)
+    return torch.from_numpy(token_ids_CT), torch.from_numpy(is_token_CT.astype(np.int64))

@@ -14,7 +14,7 @@ def info_nce(
     query_BD: Tensor,
     doc_ND: Tensor,
     *,
-    temperature: float,
+    temperature: float | Tensor,
     num_docs: Sequence[int] | None = None,
     weight_B: Tensor | None = None,
     weighting: Weighting = "none",
@@ -87,6 +87,46 @@ def same_document(docs: Sequence[Hashable], num_docs: Sequence[int]) -> Tensor:
     same_BN = doc_N[positive_B][:, None] == doc_N[None, :]
     same_BN[torch.arange(len(count_B)), positive_B] = False
     return same_BN
+
+
+def distillation(
+    query_BD: Tensor,
+    doc_ND: Tensor,
+    *,
+    temperature: float | Tensor,
+    num_docs: Sequence[int],
+    teacher_N: Tensor,
+    teacher_temperature: float,
+) -> Tensor:
+    """Divergence of each query's distribution over its own documents from its teacher's.
+
+    ``KL(softmax(teacher / teacher_temperature) || softmax(cosine / temperature))``, over the documents that the teacher
+    has scored. A query with fewer than two of those has nothing to learn from and counts as 0.
+
+    Args:
+        query_BD: the queries' embeddings, L2-normalised.
+        doc_ND: the documents' embeddings, L2-normalised, query by query.
+        temperature: divides the cosines.
+        num_docs: how many documents each query has.
+        teacher_N: the teacher's score of each document for its own query; NaN where it has none.
+        teacher_temperature: divides the teacher's scores.
+
+    Returns:
+        The mean over queries, a float32 scalar in nats.
+    """
+    counts = _counts(query_BD.shape[0], doc_ND.shape[0], num_docs)
+    count_B = torch.tensor(counts, device=doc_ND.device)
+    place_K = torch.arange(max(counts), device=doc_ND.device)
+    doc_BK = ((count_B.cumsum(0) - count_B)[:, None] + place_K).clamp(max=doc_ND.shape[0] - 1)
+    known_BK = (place_K < count_B[:, None]) & ~teacher_N[doc_BK].isnan()
+    known_BK[:, 0] |= ~known_BK.any(dim=1)  # a distribution over one document: divergence 0, no division by 0
+    with torch.autocast(query_BD.device.type, enabled=False):
+        score_BK = torch.einsum("bd,bkd->bk", query_BD.float(), doc_ND.float()[doc_BK]) / temperature
+    teacher_BK = teacher_N.nan_to_num()[doc_BK] / teacher_temperature
+    log_student_BK = score_BK.masked_fill(~known_BK, -torch.inf).log_softmax(dim=1)
+    log_teacher_BK = teacher_BK.masked_fill(~known_BK, -torch.inf).log_softmax(dim=1)
+    gap_BK = (log_teacher_BK - log_student_BK).masked_fill(~known_BK, 0.0)
+    return (log_teacher_BK.exp() * gap_BK).sum(dim=1).mean()
 
 
 def _counts(num_queries: int, num_documents: int, num_docs: Sequence[int] | None) -> list[int]:

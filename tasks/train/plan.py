@@ -8,7 +8,7 @@ import pyarrow as pa
 
 Key = tuple[str, str]  # (language, id): ids repeat over languages
 
-_COLUMNS = ["epoch", "step", "slot", "query_id", "positive", "negatives", "language", "weight"]
+COLUMNS = ["epoch", "step", "slot", "query_id", "positive", "negatives", "language", "weight"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def iter_steps(tables: Iterable[pa.Table]) -> Iterator[PlanStep]:
     Raises:
         ValueError: a row is out of order.
     """
-    rows = (row for table in tables for row in table.select(_COLUMNS).to_pylist())
+    rows = (row for table in tables for row in table.select(COLUMNS).to_pylist())
     last = (-1, -1)
     for (epoch, step), group in itertools.groupby(rows, key=lambda row: (row["epoch"], row["step"])):
         if (epoch, step) <= last:

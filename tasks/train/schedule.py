@@ -34,6 +34,7 @@ def learning_rate_at(step: int, *, num_steps: int, peak: float, warmup_share: fl
     return peak * (1 - passed if schedule == "linear" else 0.5 * (1 + math.cos(math.pi * passed)))
 
 
-def step_seed(seed: int, step: int) -> int:
-    """Derive the seed of a step's dropout from the training's seed: 0 ≤ seed < 2**63."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{step}".encode()).digest()[:8], "little") >> 1
+def step_seed(seed: int, step: int, *, rank: int = 0) -> int:
+    """Derive the seed of a step's dropout from the training's seed and the process's number: 0 ≤ seed < 2**63."""
+    text = f"{seed}:{step}:{rank}" if rank else f"{seed}:{step}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1

@@ -1,4 +1,4 @@
-"""What a training step changes: weights, AdamW's moments and the log."""
+"""What changes while training goes on, and what a checkpoint of it holds."""
 
 import math
 from collections.abc import Iterable
@@ -7,69 +7,139 @@ import torch
 from torch import Tensor, nn
 
 from tasks.train.checkpoint import Checkpoint
+from tasks.train.precision import LossScale
+from tasks.train.workers import ALONE, Workers
 
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+_LEAST_TEMPERATURE = 1e-3  # below this, float32 cosines make noise of the loss
 
 
 class TrainingState:
-    """The weights in training with their optimizer, and each step's loss and gradient norm so far."""
+    """The weights in training with their optimizer, the temperature, and what is known of each step so far.
 
-    def __init__(self, module: nn.Module, *, weight_decay: float) -> None:
+    Steps' losses, gradient norms and temperatures; validations and the weights of the best one; the loss scale.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        weight_decay: float,
+        temperature: float = 1.0,
+        learn_temperature: bool = False,
+        loss_scale: LossScale | None = None,
+        workers: Workers = ALONE,
+    ) -> None:
         self.parameters = {name: value for name, value in module.named_parameters() if value.requires_grad}
+        device = next(iter(self.parameters.values())).device
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature), device=device))
+        self.fixed_temperature = None if learn_temperature else temperature
+        self.loss_scale = loss_scale or LossScale(1.0)
+        self.workers = workers
         undecayed = _undecayed(module)
         groups = [
             {"params": [p for p in self.parameters.values() if id(p) not in undecayed], "weight_decay": weight_decay},
             {"params": [p for p in self.parameters.values() if id(p) in undecayed], "weight_decay": 0.0},
+            {"params": [self.log_temperature], "weight_decay": 0.0},
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=0.0, betas=_BETAS, eps=_EPSILON, fused=True)
         self.losses: list[float] = []
         self.gradient_norms: list[float] = []
+        self.temperatures: list[float] = []
+        self.validations: dict[int, float] = {}  # by number of steps done
+        self.best: dict[str, Tensor] = {}
 
     @property
     def num_done(self) -> int:
         """Steps done."""
         return len(self.losses)
 
-    def take_step(self, loss: float, *, learning_rate: float, max_gradient_norm: float | None) -> float:
+    @property
+    def temperature(self) -> float | Tensor:
+        """What the cosines are divided by: a number, or a tensor that gets a gradient."""
+        return self.log_temperature.exp() if self.fixed_temperature is None else self.fixed_temperature
+
+    def take_step(
+        self, loss: float, *, learning_rate: float, max_gradient_norm: float | None, temperature_rate: float = 0.0
+    ) -> float:
         """Take one optimizer step along the gradients that are there, clear them, and log the step.
 
         Args:
             loss: that the gradients are of. Where it or their norm is not finite, the weights are left as they are.
             learning_rate: of this step.
-            max_gradient_norm: longer gradients are shortened to this; None leaves them.
+            max_gradient_norm: longer gradients of the network are shortened to this; None leaves them.
+            temperature_rate: learning rate of the temperature's logarithm.
 
         Returns:
-            The gradients' norm before that.
+            The norm of the network's gradients before that; infinite where it is not a number.
         """
-        gradients = [value.grad for value in self.parameters.values() if value.grad is not None]
+        gradients = self._shared_gradients()
         norm = torch.nn.utils.get_total_norm(gradients)
-        if math.isfinite(loss) and bool(norm.isfinite()):
+        is_finite = math.isfinite(loss) and bool(norm.isfinite())
+        fixed = self.fixed_temperature
+        self.temperatures.append(self.log_temperature.detach().exp().item() if fixed is None else fixed)
+        if is_finite:
             if max_gradient_norm is not None:
                 torch.nn.utils.clip_grads_with_norm_(self.parameters.values(), max_gradient_norm, norm)
-            for group in self.optimizer.param_groups:
-                group["lr"] = learning_rate
+            for group, rate in zip(
+                self.optimizer.param_groups, (learning_rate, learning_rate, temperature_rate), strict=True
+            ):
+                group["lr"] = rate
             self.optimizer.step()
+            with torch.no_grad():
+                self.log_temperature.clamp_(min=math.log(_LEAST_TEMPERATURE))
         self.optimizer.zero_grad()
         self.losses.append(loss)
-        self.gradient_norms.append(float(norm))
-        return float(norm)
+        self.gradient_norms.append(float(norm) if norm.isfinite() else math.inf)
+        return self.gradient_norms[-1]
+
+    def _shared_gradients(self) -> list[Tensor]:
+        """Add up the gradients of all processes, and take the loss scale out of them."""
+        if self.log_temperature.grad is not None:
+            self.log_temperature.grad /= self.workers.size  # each process has the whole of it
+        self.workers.sum_gradients([*self.parameters.values(), self.log_temperature])
+        gradients = [value.grad for value in self.parameters.values() if value.grad is not None]
+        if self.loss_scale.value != 1:
+            torch._foreach_mul_(gradients, 1 / self.loss_scale.value)
+        return gradients
+
+    def add_validation(self, value: float) -> None:
+        """Note a validation of the weights as they are, and keep them if it is the best so far, first of equals."""
+        if value > max(self.validations.values(), default=-math.inf):
+            self.best = {name: value.detach().to("cpu", copy=True) for name, value in self.parameters.items()}
+        self.validations[self.num_done] = value
+
+    def validations_since_best(self) -> int:
+        """Count the validations after the best one."""
+        values = list(self.validations.values())
+        return len(values) - 1 - values.index(max(values)) if values else 0
+
+    def use_best(self) -> None:
+        """Go back to the weights of the best validation; nothing happens where there was none."""
+        with torch.no_grad():
+            for name, value in self.best.items():
+                self.parameters[name].copy_(value)
 
     def checkpoint(self) -> Checkpoint:
         """Return the state; its tensors are those in training, not copies."""
-        tensors = {f"weight/{name}": value.detach() for name, value in self.parameters.items()}
-        for name, value in self.parameters.items():
+        tensors = {f"best/{name}": value for name, value in self.best.items()}
+        for name, value in self._trained():
+            tensors[f"weight/{name}"] = value.detach()
             for moment, tensor in self.optimizer.state[value].items():
                 tensors[f"{moment}/{name}"] = tensor
-        tensors["loss"] = torch.tensor(self.losses)
-        tensors["gradient_norm"] = torch.tensor(self.gradient_norms)
+        for log in ("loss", "gradient_norm", "temperature"):
+            tensors[log] = torch.tensor(getattr(self, f"{log}s" if log != "loss" else "losses"), dtype=torch.float64)
+        tensors["validation"] = torch.tensor(list(self.validations.items()), dtype=torch.float64).reshape(-1, 2)
+        scale = self.loss_scale
+        tensors["loss_scale"] = torch.tensor([scale.value, scale.good_steps], dtype=torch.float64)
         return Checkpoint(self.num_done, tensors)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go back to a state that `checkpoint` returned."""
         tensors = checkpoint.tensors
         with torch.no_grad():
-            for name, value in self.parameters.items():
+            for name, value in self._trained():
                 value.copy_(tensors[f"weight/{name}"])
                 if f"step/{name}" in tensors:
                     self.optimizer.state[value] = {
@@ -77,6 +147,14 @@ class TrainingState:
                     }
         self.losses = tensors["loss"].tolist()
         self.gradient_norms = tensors["gradient_norm"].tolist()
+        self.temperatures = tensors["temperature"].tolist()
+        self.validations = {int(step): value for step, value in tensors["validation"].tolist()}
+        self.best = {name[5:]: value for name, value in tensors.items() if name.startswith("best/")}
+        scale, good_steps = tensors["loss_scale"].tolist()
+        self.loss_scale.value, self.loss_scale.good_steps = scale, int(good_steps)
+
+    def _trained(self) -> list[tuple[str, nn.Parameter]]:
+        return [*self.parameters.items(), ("log_temperature", self.log_temperature)]
 
 
 def _undecayed(module: nn.Module) -> set[int]:

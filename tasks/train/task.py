@@ -1,33 +1,106 @@
-"""Stage 5: batch plan and base encoder -> trained encoder, with its training log."""
+"""Stage 5: texts -> tokens; batch plan, tokens and base encoder -> trained encoder, with its training log."""
 
-import itertools
+import json
 import time
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
-from storage import DatasetRef, fingerprint, folder, iter_parts, load, scan
+from storage import DatasetRef, checkout, count, iter_parts, num_parts, scan
 from tasks.stage import Job, deferred, stage
 from tasks.train.config import TrainConfig
 
 if TYPE_CHECKING:
-    from tasks.models import encoder as encoders
-    from tasks.models import texts as document_texts
-    from tasks.train import loop, plan, recipe, speed, texts, tokens
+    from tasks.models import texts
+    from tasks.train import inputs as folders
+    from tasks.train import process, progress, result, tokenizer
+    from tasks.train import tokens as token_files
 else:
-    document_texts = deferred("tasks.models.texts")
-    encoders = deferred("tasks.models.encoder")
-    loop = deferred("tasks.train.loop")
-    plan = deferred("tasks.train.plan")
-    recipe = deferred("tasks.train.recipe")
-    speed = deferred("tasks.train.speed")
-    texts = deferred("tasks.train.texts")
-    tokens = deferred("tasks.train.tokens")
+    folders = deferred("tasks.train.inputs")
+    process = deferred("tasks.train.process")
+    progress = deferred("tasks.train.progress")
+    result = deferred("tasks.train.result")
+    texts = deferred("tasks.models.texts")
+    tokenizer = deferred("tasks.train.tokenizer")
+    token_files = deferred("tasks.train.tokens")
 
-LOG_SECONDS = 15.0
+Role = Literal["query", "document"]
+
+_NOT_OF_A_STEP = {
+    "max_query_tokens",
+    "max_document_tokens",
+    "checkpoint_steps",
+    "gradient_cache",
+    "num_processes",
+    "result",
+}
+
+
+@stage(produces="tokens")
+def tokenize_queries(
+    job: Job, *, language: str, queries: DatasetRef, encoder: DatasetRef, splits: tuple[str, ...], max_tokens: int
+) -> None:
+    """Turn the queries of some splits into token ids."""
+    wanted = scan(queries).filter(pl.col("split").is_in(splits)).select("query_id").collect()["query_id"]
+    _tokenize(job, language, "query", queries, wanted, pl.col("text"), encoder=encoder, max_tokens=max_tokens)
+
+
+@stage(produces="tokens")
+def tokenize_documents(
+    job: Job,
+    *,
+    language: str,
+    corpus: DatasetRef,
+    named: list[DatasetRef],
+    encoder: DatasetRef,
+    text: str,
+    max_tokens: int,
+    queries: DatasetRef | None = None,
+    splits: tuple[str, ...] = (),
+) -> None:
+    """Turn into token ids the documents that candidates and judgements name, of some splits' queries or of all."""
+    rows = pl.concat([scan(ref).select("query_id", "doc_id") for ref in named])
+    if queries is not None:
+        rows = rows.join(scan(queries).filter(pl.col("split").is_in(splits)), on="query_id", how="semi")
+    wanted = rows.select("doc_id").unique().collect()["doc_id"]
+    _tokenize(
+        job, language, "document", corpus, wanted, texts.document_text(text), encoder=encoder, max_tokens=max_tokens
+    )
+
+
+def _tokenize(
+    job: Job,
+    language: str,
+    role: Role,
+    source: DatasetRef,
+    wanted: pl.Series,
+    text: pl.Expr,
+    *,
+    encoder: DatasetRef,
+    max_tokens: int,
+) -> None:
+    """Write a shard per part of the source; a killed run goes on with the first that is missing."""
+    files = job.scratch / "tokens"
+    missing = set(job.out.missing(num_parts(source)))
+    tokenize = tokenizer.TextTokenizer(checkout(encoder) / "model")
+    id_column, ids = ("query_id" if role == "query" else "doc_id"), wanted.to_frame().lazy()
+    done = 0
+    with job.progress(count(source), "queries" if role == "query" else "documents") as advance:
+        for number, part in enumerate(iter_parts(source)):
+            file = files / f"{number:05d}.bin"
+            if number in missing or not file.exists():
+                found = part.lazy().join(
+                    ids, left_on=id_column, right_on=wanted.name, how="semi", maintain_order="left"
+                )
+                chosen = found.select(pl.col(id_column).alias("id"), text.alias("text")).collect()
+                token_ids = tokenize(chosen["text"].to_list(), role=role, max_tokens=max_tokens)
+                num_tokens = pl.Series("num_tokens", token_files.write_token_file(file, token_ids), dtype=pl.Int32)
+                rows = chosen.select(pl.lit(role).alias("role"), pl.lit(language).alias("language"), "id", num_tokens)
+                job.out.write(rows, shard=number)
+            done += part.height
+            advance(done)
+    job.out.add_folder(files, "tokens")
 
 
 @stage(produces="training_log", resource="model")
@@ -35,79 +108,77 @@ def train_encoder(
     job: Job,
     *,
     batch_plan: DatasetRef,
-    queries: dict[str, DatasetRef],
-    corpus: dict[str, DatasetRef],
+    query_tokens: dict[str, DatasetRef],
+    document_tokens: dict[str, DatasetRef],
     encoder: DatasetRef,
-    text: Literal["title_and_text", "text"],
     config: TrainConfig,
+    validation_queries: dict[str, DatasetRef] | None = None,
+    validation_documents: dict[str, DatasetRef] | None = None,
+    validation_qrels: dict[str, DatasetRef] | None = None,
+    teacher: dict[str, DatasetRef] | None = None,
 ) -> None:
-    """Train the encoder on the batch plan; the model lies beside the log."""
-    # A killed run's state counts for the inputs that it saw: one of them may have been built anew since.
-    inputs = [batch_plan, encoder, *queries.values(), *corpus.values()]
-    scratch = job.scratch / fingerprint([load(ref).content for ref in inputs])
-    network = encoders.Encoder.load(folder(encoder) / "model", device=job.device)
-    query_tokens = _tokenize(
-        scratch / "queries",
-        queries,
-        texts.wanted_queries(scan(batch_plan)),
-        id_column="query_id",
-        text=pl.col("text"),
-        tokenize=partial(network.tokenize, role="query", max_tokens=config.max_query_tokens),
+    """Train the encoder on the batch plan, in a process of its own; the model lies beside the log."""
+    inputs = training_inputs(
+        batch_plan=batch_plan,
+        query_tokens=query_tokens,
+        document_tokens=document_tokens,
+        encoder=encoder,
+        validation_queries=validation_queries,
+        validation_documents=validation_documents,
+        validation_qrels=validation_qrels,
+        teacher=teacher,
     )
-    document_tokens = _tokenize(
-        scratch / "documents",
-        corpus,
-        texts.wanted_documents(scan(batch_plan)),
-        id_column="doc_id",
-        text=document_texts.document_text(text),
-        tokenize=partial(network.tokenize, role="document", max_tokens=config.max_document_tokens),
+    out = _brought(config, inputs) if config.result else _train(job, config, inputs)
+    log = pl.read_parquet(out / result.LOG)
+    job.out.write(log.with_columns(examples_per_second=pl.lit(None, dtype=pl.Float32)))
+    job.out.add_folder(out / result.MODEL, "model")
+
+
+def training_inputs(
+    *, batch_plan: DatasetRef, encoder: DatasetRef, **by_language: dict[str, DatasetRef] | None
+) -> "folders.Inputs":
+    """Name the local folders that a training reads; the keywords are `train_encoder`'s."""
+
+    def local(*names: str) -> tuple[Path, ...]:
+        return tuple(checkout(ref) for name in names for ref in (by_language.get(name) or {}).values())
+
+    return folders.Inputs(
+        plan=(checkout(batch_plan),),
+        tokens=local("query_tokens", "document_tokens"),
+        encoder=(checkout(encoder),),
+        validation_tokens=local("validation_queries", "validation_documents"),
+        validation_qrels=local("validation_qrels"),
+        teacher=local("teacher"),
     )
-    num_steps = texts.count_steps(scan(batch_plan))
-    with job.progress(num_steps, "steps") as advance:
-        log = loop.train(
-            network,
-            plan.iter_steps(part.to_arrow() for part in iter_parts(batch_plan)),
-            num_steps=num_steps,
-            queries=query_tokens,
-            documents=document_tokens,
-            recipe=recipe.Recipe(**config.model_dump(exclude={"max_query_tokens", "max_document_tokens"})),
-            checkpoint_folder=scratch / "checkpoints",
-            checkpoint_steps=config.checkpoint_steps,
-            report=_reporter(job, advance, num_steps),
-            warn=job.log.warning,
+
+
+def launch_settings(config: TrainConfig) -> dict[str, Any]:
+    """Return what stands in the recipe's file."""
+    return {
+        "recipe": config.model_dump(mode="json", exclude=_NOT_OF_A_STEP),
+        "checkpoint_steps": config.checkpoint_steps,
+        "gradient_cache": config.gradient_cache,
+    }
+
+
+def _train(job: Job, config: TrainConfig, inputs: "folders.Inputs") -> Path:
+    out = job.scratch / "training"
+    out.mkdir(exist_ok=True)
+    recipe = out / "recipe.json"
+    recipe.write_text(json.dumps(launch_settings(config), indent=1) + "\n", encoding="utf-8")
+    arguments = [*inputs.arguments(), f"--recipe={recipe}", f"--out={out}", f"--device={job.device}"]
+    said = process.run(arguments, num_processes=config.num_processes, stderr=out / "stderr.txt")
+    progress.follow(said, job.progress, job.log, clock=time.monotonic)
+    return out
+
+
+def _brought(config: TrainConfig, inputs: "folders.Inputs") -> Path:
+    """Return the folder of a result from another machine, if it is this training's."""
+    out = Path(str(config.result)).expanduser().absolute()
+    name = inputs.identity(launch_settings(config)["recipe"])
+    if not result.finished(out, name):
+        raise ValueError(
+            f"train.result: expected the finished training {name} in {out}, got {result.training(out)}. Pack this "
+            "configuration again and train that, or leave train.result empty."
         )
-    job.out.write(pl.DataFrame(log).with_columns(examples_per_second=pl.lit(None, dtype=pl.Float32)))
-    network.save(scratch / "model")
-    job.out.add_folder(scratch / "model", "model")
-
-
-def _tokenize(
-    target: Path,
-    refs: dict[str, DatasetRef],
-    wanted: "set[plan.Key]",
-    *,
-    id_column: str,
-    text: pl.Expr,
-    tokenize: Callable[[list[str]], list[list[int]]],
-) -> "tokens.TokenTable":
-    opened = tokens.open_tokens(target, wanted)
-    if opened is not None:  # by a killed run
-        return opened
-    found_texts = (
-        texts.select_texts(iter_parts(ref), wanted, language=language, id_column=id_column, text=text)
-        for language, ref in sorted(refs.items())
-    )
-    return tokens.write_tokens(
-        target, itertools.chain.from_iterable(found_texts), wanted=wanted, tokenize=tokenize, what=target.name
-    )
-
-
-def _reporter(job: Job, advance: Callable[[int], None], num_steps: int) -> "Callable[[loop.Report], None]":
-    meter = speed.Speed(num_steps, clock=time.monotonic, seconds=LOG_SECONDS)
-
-    def report(done: "loop.Report") -> None:
-        advance(done.num_done)
-        if line := meter.line(done):
-            job.log.info("%s", line)
-
-    return report
+    return out

@@ -1,46 +1,49 @@
-"""Which texts a batch plan needs, and those texts out of the parts of a dataset."""
+"""What a batch plan needs: its queries, its documents and its number of steps, counted part by part."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-import polars as pl
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from tasks.train.plan import Key
 
-
-def wanted_queries(plan: pl.LazyFrame) -> set[Key]:
-    """Return language and id of each query of a batch plan."""
-    return _keys(plan.select("language", "query_id"))
+COLUMNS = ("epoch", "step", "query_id", "positive", "negatives", "language")
 
 
-def wanted_documents(plan: pl.LazyFrame) -> set[Key]:
-    """Return language and id of each positive and negative of a batch plan."""
-    negatives = plan.select("language", "negatives").explode("negatives").drop_nulls()
-    return _keys(plan.select("language", "positive")) | _keys(negatives)
+@dataclass
+class Needs:
+    """What a plan needs."""
+
+    queries: set[Key] = field(default_factory=set)
+    documents: set[Key] = field(default_factory=set)
+    num_steps: int = 0
 
 
-def count_steps(plan: pl.LazyFrame) -> int:
-    """Count the steps of a batch plan."""
-    return int(plan.select(pl.struct("epoch", "step").n_unique()).collect().item())
-
-
-def select_texts(
-    parts: Iterable[pl.DataFrame], wanted: set[Key], *, language: str, id_column: str, text: pl.Expr
-) -> Iterator[tuple[Key, str]]:
-    """Yield the texts that a plan wants out of one language's dataset, a part at a time.
+def count_needs(tables: Iterable[pa.Table]) -> Needs:
+    """Collect language and id of each query and document of a plan, and count its steps.
 
     Args:
-        parts: the id column and what `text` reads.
-        wanted: language and id, of any language.
-        language: of the parts.
-        id_column: query_id or doc_id.
-        text: the text of a row.
+        tables: rows of a batch_plan, ordered by epoch and step; a step may lie across two tables.
     """
-    ids = pl.DataFrame({id_column: sorted(name for other, name in wanted if other == language)}, {id_column: pl.String})
-    for part in parts:
-        found = part.select(id_column, text.alias("text")).join(ids, on=id_column, how="semi", maintain_order="left")
-        for name, content in found.iter_rows():
-            yield (language, name), content
+    needs = Needs()
+    last = (-1, -1)
+    for table in tables:
+        if not table.num_rows:
+            continue
+        epoch, step = table["epoch"].to_numpy(), table["step"].to_numpy()
+        begins = int(np.count_nonzero((np.diff(epoch) != 0) | (np.diff(step) != 0)))
+        needs.num_steps += begins + ((epoch[0], step[0]) != last)
+        last = (epoch[-1], step[-1])
+        for language in pc.unique(table["language"]).to_pylist():
+            rows = table.filter(pc.equal(table["language"], language))
+            needs.queries.update((language, name) for name in _unique(rows["query_id"]))
+            needs.documents.update((language, name) for name in _unique(rows["positive"]))
+            needs.documents.update((language, name) for name in _unique(pc.list_flatten(rows["negatives"])))
+    return needs
 
 
-def _keys(rows: pl.LazyFrame) -> set[Key]:
-    return set(rows.unique().collect().iter_rows())
+def _unique(column: pa.ChunkedArray) -> list[str]:
+    names: list[str] = pc.unique(column).to_pylist()
+    return names

@@ -1,136 +1,156 @@
-"""Texts as token ids: one flat array on disk and where each text ends in it."""
+"""Texts as token ids: flat files on disk, memory-mapped, and a table that says where each text lies in them.
+
+The n-th part of a `tokens` dataset has a row per text (role, language, id, num_tokens); `tokens/<n>.bin` beside it
+holds their ids end to end, int32 and little-endian.
+"""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tasks.models.layout import Role
+from tasks.train.folders import part_paths
 from tasks.train.plan import Key
 
 Ids = npt.NDArray[np.int32]
 
-_TOKENS, _TEXTS = "tokens.bin", "texts.parquet"
-_PIECE = 1 << 22  # token ids in memory at a time
-_CHUNK = 1024  # texts per call of the tokenizer, so that few lists are in memory
+FILES = "tokens"
+_TYPE = "<i4"
+_PIECE = 8192  # texts whose ids are gathered at a time
+_NO_TEXTS = "Plan and texts must come from the same ingest."
 
 
 class TokenTable:
     """The token ids of texts, memory-mapped, by (language, id)."""
 
-    def __init__(self, tokens: Ids, end: npt.NDArray[np.int64], keys: Iterable[Key]) -> None:
-        self.tokens = tokens
-        self._start = np.concatenate([np.zeros(1, dtype=np.int64), end])
-        self._row = {key: row for row, key in enumerate(keys)}
+    def __init__(self, files: Sequence[Ids], rows: Mapping[Key, int], place_R3: npt.NDArray[np.int64]) -> None:
+        """Put files and rows together.
+
+        Args:
+            files: flat arrays of token ids.
+            rows: the number of each text.
+            place_R3: file, first and past-the-last position of each text.
+        """
+        self._files = files
+        self._rows = rows
+        self._place_R3 = place_R3
+
+    @classmethod
+    def of(cls, token_ids: Mapping[Key, Sequence[int]]) -> Self:
+        """Make a table of lists in memory."""
+        ends = np.cumsum([0, *map(len, token_ids.values())])
+        flat = np.fromiter(chain.from_iterable(token_ids.values()), dtype=np.int32, count=int(ends[-1]))
+        place_R3 = np.stack([np.zeros(len(token_ids), dtype=np.int64), ends[:-1], ends[1:]], axis=1)
+        return cls([flat], {key: row for row, key in enumerate(token_ids)}, place_R3)
 
     def __getitem__(self, key: Key) -> Ids:
-        row = self._row[key]
-        return self.tokens[self._start[row] : self._start[row + 1]]
+        return self._ids(self._rows[key])
 
     def keys(self) -> set[Key]:
         """The texts that are there."""
-        return set(self._row)
+        return set(self._rows)
 
     def used_ids(self) -> set[int]:
         """The token ids that occur, read a piece at a time."""
         used: set[int] = set()
-        for start in range(0, len(self.tokens), _PIECE):
-            used.update(np.unique(self.tokens[start : start + _PIECE]).tolist())
+        for start in range(0, len(self._place_R3), _PIECE):
+            some = range(start, min(start + _PIECE, len(self._place_R3)))
+            used.update(np.unique(np.concatenate([self._ids(row) for row in some])).tolist())
         return used
 
+    def _ids(self, row: int) -> Ids:
+        file, start, end = self._place_R3[row]
+        ids: Ids = self._files[file][start:end]
+        return ids
 
-def write_tokens(
-    folder: Path,
-    texts: Iterable[tuple[Key, str]],
-    *,
-    wanted: set[Key],
-    tokenize: Callable[[list[str]], list[list[int]]],
-    what: str,
-) -> TokenTable:
-    """Tokenize texts once, streaming, into a folder.
 
-    The list of texts is renamed into place last: a folder that has one is complete.
-
-    Args:
-        folder: where the files go; created.
-        texts: key and text; other texts than the wanted ones are passed over.
-        wanted: the texts that training needs.
-        tokenize: texts -> token ids with special tokens.
-        what: `queries` or `documents`, for the error.
+def write_token_file(path: Path, token_ids: Iterable[Sequence[int]]) -> list[int]:
+    """Write the ids of some texts end to end; the file appears whole or not at all.
 
     Returns:
-        The table, opened.
-
-    Raises:
-        ValueError: a wanted text is missing or comes twice.
+        How many ids each text has.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    keys: list[Key] = []
-    lengths: list[int] = []
-    needed = ((key, text) for key, text in texts if key in wanted)
-    with (folder / _TOKENS).open("wb") as file:
-        for chunk in _chunks(needed):
-            for (key, _), ids in zip(chunk, tokenize([text for _, text in chunk]), strict=True):
-                keys.append(key)
-                lengths.append(len(ids))
-                file.write(np.asarray(ids, dtype="<i4").tobytes())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    lengths = []
+    with temporary.open("wb") as file:
+        for ids in token_ids:
+            lengths.append(len(ids))
+            file.write(np.asarray(ids, dtype=_TYPE).tobytes())
         file.flush()
         os.fsync(file.fileno())
-    _check(keys, wanted, what)
-    columns = {
-        "language": [language for language, _ in keys],
-        "id": [name for _, name in keys],
-        "end": np.cumsum(np.asarray(lengths, dtype=np.int64)),
-    }
-    temporary = folder / f".{_TEXTS}"
-    pq.write_table(pa.table(columns), temporary)
-    os.replace(temporary, folder / _TEXTS)
-    return _open(folder)
+    os.replace(temporary, path)
+    return lengths
 
 
-def open_tokens(folder: Path, wanted: set[Key]) -> TokenTable | None:
-    """Open what `write_tokens` wrote, or return None where it is missing, cut short or holds other texts."""
-    if not (folder / _TEXTS).exists() or not (folder / _TOKENS).exists():
-        return None
-    try:
-        table = _open(folder)
-    except (pa.ArrowException, OSError, ValueError):  # torn by a crash: written again
-        return None
-    return table if table.keys() == wanted else None
+def open_tokens(folders: Iterable[Path], *, role: Role, wanted: set[Key] | None) -> TokenTable:
+    """Open the texts that are wanted out of some `tokens` datasets; their ids stay on disk until they are used.
 
+    Args:
+        folders: of the datasets, of any languages and roles.
+        role: whose texts.
+        wanted: language and id; others are passed over. None wants all.
 
-def _open(folder: Path) -> TokenTable:
-    texts = pq.read_table(
-        folder / _TEXTS, schema=pa.schema({"language": pa.string(), "id": pa.string(), "end": pa.int64()})
-    )
-    end = texts["end"].to_numpy()
-    total = int(end[-1]) if len(end) else 0
-    path = folder / _TOKENS
-    if path.stat().st_size != 4 * total:
-        raise ValueError(f"{path}: expected {4 * total} bytes, got {path.stat().st_size}. Tokenize again.")
-    tokens = np.memmap(path, dtype="<i4", mode="r") if total else np.zeros(0, dtype=np.int32)
-    return TokenTable(tokens, end, zip(texts["language"].to_pylist(), texts["id"].to_pylist(), strict=True))
-
-
-def _chunks(items: Iterable[tuple[Key, str]]) -> Iterator[list[tuple[Key, str]]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, _CHUNK)):
-        yield chunk
-
-
-def _check(keys: list[Key], wanted: set[Key], what: str) -> None:
-    if missing := sorted(wanted - set(keys)):
+    Raises:
+        FileNotFoundError: a folder is no whole dataset.
+        ValueError: a wanted text is missing or comes twice, or a file has not the ids that the rows count.
+    """
+    files: list[Ids] = []
+    rows: dict[Key, int] = {}
+    places = []
+    for folder in folders:
+        for number, part in enumerate(part_paths(folder)):
+            table = pq.read_table(part, columns=["role", "language", "id", "num_tokens"])
+            file = _map(folder / FILES / f"{number:05d}.bin", table["num_tokens"].to_numpy())
+            found, place_R3 = _select(table, role, wanted, file=len(files))
+            repeated = len(found) - len(set(found).difference(rows))
+            rows.update({key: len(rows) + row for row, key in enumerate(found)})
+            if repeated:
+                raise ValueError(
+                    f"train: expected each text of the {_plural(role)} once, got {repeated} of {folder} twice. Name "
+                    "each dataset of tokens once."
+                )
+            files.append(file)
+            places.append(place_R3)
+    if missing := sorted((wanted or set()).difference(rows)):
         language, name = missing[0]
         raise ValueError(
-            f"train: expected a text for each of the batch plan's {what}, got none for {len(missing)}, first "
-            f"'{name}' ({language}). Plan and texts must come from the same ingest."
+            f"train: expected a text for each of the batch plan's {_plural(role)}, got none for {len(missing)}, first "
+            f"'{name}' ({language}). {_NO_TEXTS}"
         )
-    if len(keys) != len(wanted):
-        raise ValueError(
-            f"train: expected each of the {what} once, got {len(keys)} texts for {len(wanted)} ids. "
-            "Remove the duplicates."
-        )
+    return TokenTable(files, rows, np.concatenate(places) if places else np.zeros((0, 3), dtype=np.int64))
+
+
+def _select(
+    table: pa.Table, role: Role, wanted: set[Key] | None, *, file: int
+) -> tuple[list[Key], npt.NDArray[np.int64]]:
+    """Return the wanted texts of one part, and where they lie in its file."""
+    end = np.cumsum(table["num_tokens"].to_numpy(), dtype=np.int64)
+    names = zip(*(table[column].to_pylist() for column in ("role", "language", "id")), strict=True)
+    chosen = [
+        (row, (language, name))
+        for row, (own, language, name) in enumerate(names)
+        if own == role and (wanted is None or (language, name) in wanted)
+    ]
+    row_R = np.array([row for row, _ in chosen], dtype=np.int64)
+    start = end - table["num_tokens"].to_numpy()
+    return [key for _, key in chosen], np.stack([np.full_like(row_R, file), start[row_R], end[row_R]], axis=1)
+
+
+def _map(path: Path, num_tokens: npt.NDArray[np.int32]) -> Ids:
+    total = int(num_tokens.sum(dtype=np.int64))
+    size = path.stat().st_size if path.is_file() else None
+    if size != 4 * total:
+        raise ValueError(f"{path}: expected {4 * total} bytes, got {size}. Copy the dataset's folder whole.")
+    return np.asarray(np.memmap(path, dtype=_TYPE, mode="r")) if total else np.zeros(0, dtype=np.int32)
+
+
+def _plural(role: Role) -> str:
+    return "queries" if role == "query" else "documents"

@@ -12,7 +12,7 @@ from support.tiny_model import write_tiny_encoder
 
 import storage
 from tasks.build import build, state
-from tasks.denoise import fit, task
+from tasks.denoise import fit, fit_task, score_task, task
 from tasks.denoise.config import CalibrateConfig, DenoiseConfig, FitConfig, GradeConfig, ReadyConfig
 from tasks.denoise.folds import fold_of
 from tasks.models.cross_encoder import CrossEncoder
@@ -100,9 +100,9 @@ def woven(config: DenoiseConfig = CONFIG) -> dict[str, Step]:
         )
     }
     encoder = write_encoder()
-    fitted = task.fit_cross_encoder(encoder=encoder, text="title_and_text", config=config.fit, **data)
+    fitted = fit_task.fit_cross_encoder(encoder=encoder, text="title_and_text", config=config.fit, **data)
     raw = {
-        language: task.score_candidates(
+        language: score_task.score_candidates(
             language,
             encoder=encoder,
             cross_encoder=fitted,
@@ -260,7 +260,7 @@ def test_ready_cross_encoder_is_known_by_digest_not_by_name():
     def step(name: str, digest: str) -> Step:
         ready = ReadyConfig(cross_encoder=name)
         settings: dict[str, Any] = {"text": "text", "config": CONFIG.rerank, "ready": ready, "digest": digest}
-        return task.score_candidates("sw", **inputs, **settings)
+        return score_task.score_candidates("sw", **inputs, **settings)
 
     assert step("a", "1").fingerprint == step("b", "1").fingerprint
     assert step("a", "1").fingerprint != step("a", "2").fingerprint
@@ -270,4 +270,4 @@ def test_scoring_without_any_judge_is_an_error(tmp_path: Path):
     inputs = {"fused": write_fused("sw", language="sw"), "queries": write_queries("sw", language="sw")}
     inputs |= {"qrels": write_qrels("sw", language="sw"), "corpus": write_corpus("sw", language="sw")}
     with pytest.raises(ValueError, match="expected either a ready cross-encoder or encoder"):
-        make(task.score_candidates("sw", **inputs, text="text", config=CONFIG.rerank), str(tmp_path))
+        make(score_task.score_candidates("sw", **inputs, text="text", config=CONFIG.rerank), str(tmp_path))

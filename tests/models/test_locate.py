@@ -40,6 +40,10 @@ def test_locate_finds_bundled_file_in_its_package():
     assert locate_model("bundled:multilingual-e5-small").name == "e5-small-q4.bin"
 
 
+def test_locate_finds_bundled_folder_in_its_package():
+    assert has_weights(locate_model("bundled:all-minilm-l6-v2"))
+
+
 def test_locate_returns_local_folder(tmp_path):
     folder = _write_model(tmp_path / "model")
     assert locate_model(str(folder)) == folder
@@ -81,7 +85,7 @@ def test_locate_refuses_cached_hub_model_without_safetensors(hub_cache):
 
 
 def test_locate_rejects_unknown_bundled_name():
-    with pytest.raises(ValueError, match=r"expected one of \['bundled:multilingual-e5-small'\], got 'bundled:bge'"):
+    with pytest.raises(ValueError, match=r"expected one of \['bundled:all-minilm-l6-v2', .*\], got 'bundled:bge'"):
         locate_model("bundled:bge")
 
 

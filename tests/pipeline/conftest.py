@@ -1,12 +1,18 @@
 """A whole pipeline that runs in seconds: atlas in two languages, a tiny random encoder, every stage real."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from support.in_process import build_missing, counted_calls
 from support.tiny_model import write_tiny_encoder
+
+from flows.configs import PipelineConfig, load_config
+from flows.pipeline import Pipeline, Planned
+from flows.weave import weave
 
 SETTINGS: dict[str, Any] = {
     "name": "tiny",
@@ -44,3 +50,32 @@ def built(make_tiny: Callable[[Path], Any], tmp_path_factory: pytest.TempPathFac
     """Run the tiny pipeline once, undisturbed."""
     loom = make_tiny(tmp_path_factory.mktemp("built"))
     return loom, loom.run("tiny.yaml")
+
+
+@dataclass(frozen=True)
+class Woven:
+    """The tiny pipeline, built in this process, and the networks that ran for it."""
+
+    folder: Path
+    num_calls: int
+
+    def settings(self, *overrides: str) -> PipelineConfig:
+        """Load its configuration with some settings changed."""
+        places = (f"storage.root={self.folder / 'data'}", f"encoder.model={self.folder / 'model'}")
+        return load_config(self.folder / "tiny.yaml", (*places, *overrides))
+
+    def build(self, pipeline: Pipeline) -> list[Planned]:
+        """Build what is not in its store, and return it."""
+        return build_missing(pipeline, str(self.folder / "data"))
+
+
+@pytest.fixture(scope="session")
+def woven(tmp_path_factory: pytest.TempPathFactory) -> Woven:
+    """Build the tiny pipeline without Prefect: a store that tests may add to."""
+    folder = tmp_path_factory.mktemp("woven")
+    write_tiny_encoder(folder / "model")
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(SETTINGS), encoding="utf-8")
+    with counted_calls() as calls:
+        tiny = Woven(folder, 0)
+        tiny.build(weave(tiny.settings()))
+    return replace(tiny, num_calls=len(calls))

@@ -8,7 +8,8 @@ import pytest
 from support.tiny_model import write_tiny_encoder
 
 from tasks.models.encoder import Encoder
-from tasks.retrieve.embed import counted_from, embed_texts, split_shards
+from tasks.retrieve.embed import counted_from, embed_texts
+from tasks.retrieve.shards import split_shards
 
 TEXTS = ["red", "a much longer text about red apples and green pears", "blue sky", ""]
 

@@ -1,7 +1,9 @@
 """The stages on a store: from texts to fused candidates, and embedding that goes on after a failure."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from support.loom import SURROUNDINGS
@@ -12,7 +14,7 @@ from storage.fingerprints import reached_modules
 from tasks.build import build
 from tasks.models.encoder import Encoder
 from tasks.retrieve import task
-from tasks.retrieve.config import Bm25Config, FuseConfig, SearchConfig
+from tasks.retrieve.config import Bm25Config, FuseConfig, IvfPqConfig, SearchConfig
 from tasks.stage import Job, Step, stage
 
 TEXTS = {"d1": "red apples", "d2": "green pears", "d3": "a red sky", "d4": "blue water", "d5": "pears and apples"}
@@ -37,7 +39,7 @@ def make_questions(job: Job) -> None:
 
 
 @stage(produces="encoder")
-def make_encoder(job: Job) -> None:
+def make_encoder(job: Job, *, seed: int = 0) -> None:
     """Write a tiny encoder."""
     facts = {
         "name": "tiny",
@@ -48,7 +50,7 @@ def make_encoder(job: Job) -> None:
         "digest": "d",
     }
     job.out.write(pl.DataFrame([facts]))
-    job.out.add_folder(write_tiny_encoder(job.scratch / "model", texts=TEXTS.values()), "model")
+    job.out.add_folder(write_tiny_encoder(job.scratch / "model", texts=TEXTS.values(), seed=seed), "model")
 
 
 @pytest.fixture
@@ -64,16 +66,18 @@ def made(step: Step, root: str) -> pl.DataFrame:
     return storage.read(step.ref(root))
 
 
-def embed_fruit(**changed) -> Step:
+def embed_fruit(seed: int = 0, **changed) -> Step:
     settings = {"max_tokens": 16, "text": "title_and_text", "shard_size": 2} | changed
-    return task.embed_documents("en", corpus=make_fruit("en"), encoder=make_encoder(), **settings)
+    return task.embed_documents("en", corpus=make_fruit("en"), encoder=make_encoder(seed=seed), **settings)
 
 
-def search_fruit(**changed) -> Step:
+def search_fruit(seed: int = 0, **changed) -> Step:
     asked = task.embed_queries(
-        "en", queries=make_questions("en"), encoder=make_encoder(), splits=("train",), max_tokens=16
+        "en", queries=make_questions("en"), encoder=make_encoder(seed=seed), splits=("train",), max_tokens=16
     )
-    return task.search_dense("en", documents=embed_fruit(**changed), queries=asked, system="tiny", search=SEARCH)
+    return task.search_dense(
+        "en", documents=embed_fruit(seed, **changed), queries=asked, system=f"tiny{seed}", search=SEARCH
+    )
 
 
 def bm25_fruit(config: Bm25Config | None = None) -> Step:
@@ -127,7 +131,7 @@ def test_bm25_and_dense_candidates_are_fused_for_one_split(root):
     )
     rows = made(fused, root)
     assert rows["query_id"].unique().sort().to_list() == ["t1", "t2"]
-    assert [entry["system"] for entry in rows["systems"][0]] == ["bm25", "tiny"]
+    assert [entry["system"] for entry in rows["systems"][0]] == ["bm25", "tiny0"]
     assert rows.filter(query_id="t1")["doc_id"][0] == "d1"
 
 
@@ -140,3 +144,96 @@ def test_machine_settings_leave_the_fingerprint_alone():
 def test_code_of_the_java_process_is_in_the_fingerprint():
     reached = reached_modules({"tasks.retrieve.lucene"})
     assert {"tasks.retrieve.lucene_process", "tasks.retrieve.lucene_index", "tasks.retrieve.analyzers"} <= reached
+
+
+def concatenate_fruit(**changed) -> Step:
+    systems = {f"tiny{seed}": search_fruit(seed, **(changed if seed else {})) for seed in (0, 1)}
+    return task.fuse_vectors(
+        "en",
+        candidates=list(systems.values()),
+        documents={system: step.inputs["documents"] for system, step in systems.items()},
+        vectors={system: step.inputs["queries"] for system, step in systems.items()},
+        queries=make_questions("en"),
+        splits=("train",),
+        config=FuseConfig(method="concat", standardise="none", top_k=2),
+    )
+
+
+def test_two_encoders_are_fused_as_one_whatever_their_shards(root):
+    fused = made(concatenate_fruit(), root)
+    parts = {seed: [made(step(seed), root) for step in (embed_fruit, search_fruit)] for seed in (0, 1)}
+    asked = {seed: storage.read(search_fruit(seed).inputs["queries"].ref(root)) for seed in (0, 1)}
+    documents, queries = (
+        np.concatenate([frames[seed]["vector"].to_numpy().astype(float) for seed in (0, 1)], axis=1)
+        for frames in ({seed: found[0] for seed, found in parts.items()}, asked)
+    )
+    for query, query_id in enumerate(asked[0]["id"]):
+        order = np.argsort(-(documents @ queries[query]), kind="stable")[:2]
+        assert fused.filter(query_id=query_id)["doc_id"].to_list() == [list(TEXTS)[row] for row in order]
+    assert made(concatenate_fruit(shard_size=3), root).equals(fused)
+
+
+def test_queries_in_batches_are_searched_and_fused_as_together(root, monkeypatch):
+    found, fused = made(search_fruit(), root), made(concatenate_fruit(), root)
+    monkeypatch.setattr(task, "QUERIES_AT_ONCE", 1)
+    for step, whole in ((search_fruit(), found), (concatenate_fruit(), fused)):
+        assert made(step, f"{root}-2").equals(whole)
+        assert len(storage.load(step.ref(f"{root}-2")).parts) == 2
+
+
+def test_search_goes_on_with_the_missing_batch(root, monkeypatch):
+    monkeypatch.setattr(task, "QUERIES_AT_ONCE", 1)
+    products, asked = task.cpu.faiss_products, []
+
+    def fail_on_second(threads):
+        asked.append(threads)
+        if len(asked) == 2:
+            raise KeyboardInterrupt("stop")
+        return products(threads)
+
+    monkeypatch.setattr("tasks.retrieve.products.faiss_products", fail_on_second)
+    with pytest.raises(KeyboardInterrupt, match="stop"):
+        made(search_fruit(), root)
+    assert made(search_fruit(), root)["query_id"].unique(maintain_order=True).to_list() == ["t1", "t2"]
+    assert len(asked) == 3  # batch 1, batch 2 that failed, batch 2
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_weights_embed_nearly_the_same(root, dtype):
+    whole, half = made(embed_fruit(), root), made(embed_fruit(dtype=dtype), root)
+    cosines = (whole["vector"].to_numpy().astype(float) * half["vector"].to_numpy().astype(float)).sum(axis=1)
+    assert (cosines > 0.999).all()
+    assert not half.equals(whole)
+
+
+@stage(produces="embeddings")
+def make_vectors(job: Job, *, number: int, seed: int) -> None:
+    """Write random unit vectors in two parts."""
+    vectors = np.random.default_rng(seed).normal(size=(number, 16))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
+    frame = pl.DataFrame({"id": [f"{seed}-{row:05}" for row in range(number)], "vector": pl.Series(vectors)})
+    job.out.write(frame[: number // 2])
+    job.out.write(frame[number // 2 :])
+
+
+def search_many(number: int, **settings) -> Step:
+    asked, documents = make_vectors("en", number=20, seed=1), make_vectors("en", number=number, seed=2)
+    return task.search_dense("en", documents=documents, queries=asked, system="e", search=SEARCH, **settings)
+
+
+def test_approximate_search_tells_its_recall(root):
+    settings = IvfPqConfig(num_lists=20, num_probes=8, code_bytes=8, num_candidates=200, sampled_queries=10)
+    step = search_many(10_000, approximate_above=5000, ivf_pq=settings)
+    found, exact = made(step, root), made(search_many(10_000), root)
+    told = json.loads((storage.folder(step.ref(root)) / "search" / "recall.json").read_text())
+    sample = exact.filter(pl.col("query_id").is_in([f"1-{row:05}" for row in range(0, 20, 2)]))
+    assert told["recall"] == round(sample.join(found, on=["query_id", "doc_id"], how="semi").height / sample.height, 6)
+    assert 0.3 < told["recall"] < 1.0
+    assert (told["num_lists"], told["sampled_queries"], told["documents"]) == (20, 10, 10_000)
+
+
+def test_search_is_exact_up_to_the_stated_size(root):
+    step = search_many(10_000, approximate_above=10_000, ivf_pq=IvfPqConfig())
+    assert made(step, root).equals(made(search_many(10_000), root))
+    assert storage.load(step.ref(root)).files == []
+    assert made(search_many(30, approximate_above=0, ivf_pq=IvfPqConfig()), root).equals(made(search_many(30), root))

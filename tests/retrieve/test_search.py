@@ -3,10 +3,13 @@
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.retrieve.products import faiss_products
 from tasks.retrieve.search import search_shards
+from tasks.retrieve.torch_products import torch_products
 
 CANDIDATES = {"query_id": pl.String, "doc_id": pl.String, "system": pl.String, "rank": pl.Int32, "score": pl.Float32}
 
@@ -22,9 +25,19 @@ def random_embeddings(prefix: str, number: int, size: int, seed: int) -> pl.Data
     return embeddings([f"{prefix}{position * 7 % number}" for position in range(number)], vectors)
 
 
-def search(documents: pl.DataFrame, queries: pl.DataFrame, *, depth: int, shard_size: int) -> pl.DataFrame:
+ENGINES = {"faiss": faiss_products(1), "torch": torch_products("cpu")}
+
+
+def search(
+    documents: pl.DataFrame, queries: pl.DataFrame, *, depth: int, shard_size: int, engine: str = "faiss"
+) -> pl.DataFrame:
     return search_shards(
-        documents.iter_slices(shard_size), queries, system="e5", depth=depth, threads=1, advance=lambda done: None
+        documents.iter_slices(shard_size),
+        queries,
+        system="e5",
+        depth=depth,
+        top_products=ENGINES[engine],
+        advance=lambda done: None,
     )
 
 
@@ -52,26 +65,67 @@ def test_ranks_by_inner_product_by_hand():
     st.lists(st.lists(st.integers(-4, 4), min_size=3, max_size=3), min_size=1, max_size=4),
     st.integers(1, 45),
     st.integers(1, 12),
+    st.sampled_from(sorted(ENGINES)),
 )
-def test_equals_a_plain_search_for_any_shard_size(document, query, shard_size, depth):
+def test_equals_a_plain_search_for_any_shard_size_and_engine(document, query, shard_size, depth, engine):
     documents = embeddings([f"d{number}" for number in range(len(document))], np.array(document) / 8)
     queries = embeddings([f"q{number}" for number in range(len(query))], np.array(query) / 8)
-    found = search(documents, queries, depth=depth, shard_size=shard_size)
+    found = search(documents, queries, depth=depth, shard_size=shard_size, engine=engine)
     assert found.drop("score").rows() == plain_search(documents, queries, depth)
 
 
-def test_same_bytes_for_any_shard_size_on_real_sizes():
-    documents, queries = random_embeddings("d", 1500, 64, seed=1), random_embeddings("q", 30, 64, seed=2)
-    whole = search(documents, queries, depth=100, shard_size=1500)
-    assert whole.drop("score").rows() == plain_search(documents, queries, 100)
-    for shard_size in (99, 1234, 1501):
-        assert search(documents, queries, depth=100, shard_size=shard_size).equals(whole)
+@pytest.fixture(scope="module")
+def real_sizes() -> tuple[pl.DataFrame, pl.DataFrame]:
+    return random_embeddings("d", 1500, 64, seed=1), random_embeddings("q", 30, 64, seed=2)
 
 
-def test_more_equal_documents_than_faiss_is_first_asked_for():
+@pytest.fixture(scope="module")
+def whole(real_sizes) -> pl.DataFrame:
+    return search(*real_sizes, depth=100, shard_size=1500)
+
+
+def test_equals_a_plain_search_on_real_sizes(real_sizes, whole):
+    assert whole.drop("score").rows() == plain_search(*real_sizes, 100)
+
+
+@pytest.mark.parametrize("engine", sorted(ENGINES))
+@pytest.mark.parametrize("shard_size", [99, 1234, 1501])
+def test_same_bytes_for_any_shard_size_and_engine(real_sizes, whole, shard_size, engine):
+    assert search(*real_sizes, depth=100, shard_size=shard_size, engine=engine).equals(whole)
+
+
+def test_same_bytes_whether_queries_come_together_or_apart(real_sizes, whole):
+    documents, queries = real_sizes
+    batches = [search(documents, batch, depth=100, shard_size=400) for batch in queries.sort("id").iter_slices(7)]
+    assert pl.concat(batches).equals(whole)
+
+
+def test_torch_in_blocks_of_queries_gives_the_same(real_sizes, whole, monkeypatch):
+    monkeypatch.setattr("tasks.retrieve.torch_products._PRODUCTS", 4000)
+    assert search(*real_sizes, depth=100, shard_size=700, engine="torch").equals(whole)
+
+
+def test_torch_computes_without_tf32_and_restores_the_setting(real_sizes, whole):
+    torch.set_float32_matmul_precision("medium")
+    try:
+        assert search(*real_sizes, depth=100, shard_size=700, engine="torch").equals(whole)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_same_bytes_on_cuda(real_sizes, whole, monkeypatch):
+    monkeypatch.setitem(ENGINES, "cuda", torch_products("cuda"))
+    assert search(*real_sizes, depth=100, shard_size=700, engine="cuda").equals(whole)
+
+
+@pytest.mark.parametrize("engine", sorted(ENGINES))
+def test_more_equal_documents_than_are_first_asked_for(engine):
     ids = [f"d{number:04}" for number in range(900)]
     documents = embeddings(ids, [[0.6, 0.8]] * 900)[::-1]
-    found = search(documents, embeddings(["q"], [[1, 0]]), depth=10, shard_size=700)
+    found = search(documents, embeddings(["q"], [[1, 0]]), depth=10, shard_size=700, engine=engine)
     assert found["doc_id"].to_list() == ids[:10]
     assert found["score"].n_unique() == 1
 
@@ -97,7 +151,14 @@ def test_no_documents_or_no_queries_give_an_empty_table():
 def test_progress_counts_documents():
     told = []
     documents = random_embeddings("d", 5, 4, seed=3)
-    search_shards(documents.iter_slices(2), documents, system="e5", depth=1, threads=1, advance=told.append)
+    search_shards(
+        documents.iter_slices(2),
+        documents,
+        system="e5",
+        depth=1,
+        top_products=ENGINES["faiss"],
+        advance=told.append,
+    )
     assert told == [2, 4, 5]
 
 

@@ -69,7 +69,7 @@ def fail(job: Job, *, numbers: DatasetRef) -> None:
 @contextlib.contextmanager
 def no_progress(total: int, unit: str) -> Iterator[Any]:
     """Draw nothing."""
-    yield lambda done: None
+    yield lambda done, note="": None
 
 
 SURROUNDINGS = Surroundings(device="cpu", batch_tokens=1024, threads=1, progress=no_progress)

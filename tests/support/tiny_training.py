@@ -5,12 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from support.tiny_model import write_tiny_encoder
+from support.token_folders import token_folder
 
 from tasks.models.encoder import Encoder
+from tasks.models.layout import Role
 from tasks.train.loop import LogRow, Report, train
 from tasks.train.plan import PlanStep, Sample
 from tasks.train.recipe import Recipe
-from tasks.train.tokens import TokenTable, write_tokens
+from tasks.train.step import GradientCache
+from tasks.train.teacher import TeacherScores
+from tasks.train.tokens import TokenTable, open_tokens
+from tasks.train.validation import ValidationPool
+from tasks.train.workers import ALONE, Workers
 
 NUM_STEPS = 8
 COLOURS = ["red", "green", "blue", "white", "black", "grey"]
@@ -52,23 +58,23 @@ def tiny_encoder(folder: Path) -> Encoder:
 
 
 def tokens(encoder: Encoder, folder: Path) -> tuple[TokenTable, TokenTable]:
-    """Tokenize queries and documents."""
-    return (
-        write_tokens(
-            folder / "queries",
-            QUERIES.items(),
-            wanted=set(QUERIES),
-            tokenize=lambda texts: encoder.tokenize(texts, role="query", max_tokens=16),
-            what="queries",
-        ),
-        write_tokens(
-            folder / "documents",
-            DOCUMENTS.items(),
-            wanted=set(DOCUMENTS),
-            tokenize=lambda texts: encoder.tokenize(texts, role="document", max_tokens=16),
-            what="documents",
-        ),
-    )
+    """Tokenize queries and documents into a folder, and open them."""
+    tables: list[TokenTable] = []
+    role: Role
+    for role, texts in (("query", QUERIES), ("document", DOCUMENTS)):
+        token_ids = encoder.tokenize(list(texts.values()), role=role, max_tokens=16)
+        by_id = {name: ids for (_, name), ids in zip(texts, token_ids, strict=True)}
+        tables.append(
+            open_tokens([token_folder(folder / role, by_id, language="en", role=role)], role=role, wanted=set(texts))
+        )
+    return tables[0], tables[1]
+
+
+def pool(folder: Path) -> ValidationPool:
+    """Every query among all documents; its own colour's is relevant, the next one's a little."""
+    queries, documents = tokens(tiny_encoder(folder / "encoder"), folder / "pool")
+    qrels = {("en", f"q{n}"): {f"d{n}": 2, f"d{(n + 1) % 6}": 1} for n in range(6)}
+    return ValidationPool(queries, documents, qrels)
 
 
 def run_training(
@@ -80,11 +86,16 @@ def run_training(
     warn: Callable[[str], None] = lambda text: None,
     checkpoint_steps: int = 2,
     encoder: Encoder | None = None,
+    validation: ValidationPool | None = None,
+    teacher: TeacherScores | None = None,
+    gradient_cache: GradientCache = "auto",
+    workers: Workers = ALONE,
+    tokens_folder: str = "tokens",
     **recipe: object,
 ) -> tuple[Encoder, list[LogRow]]:
     """Train the tiny encoder; the recipe's values can be replaced by name."""
     encoder = encoder or tiny_encoder(folder / "encoder")
-    queries, documents = tokens(encoder, folder / "tokens")
+    queries, documents = tokens(encoder, folder / tokens_folder)
     log = train(
         encoder,
         plan() if steps is None else steps,
@@ -96,5 +107,9 @@ def run_training(
         checkpoint_steps=checkpoint_steps,
         report=report,
         warn=warn,
+        validation=validation,
+        teacher=teacher,
+        gradient_cache=gradient_cache,
+        workers=workers,
     )
     return encoder, log

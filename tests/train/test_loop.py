@@ -89,7 +89,7 @@ def test_train_leaves_unused_embedding_rows_alone(tmp_path):
     before = tiny_encoder(tmp_path / "encoder")
     encoder, _ = run_training(tmp_path)
     queries, documents = tokens(before, tmp_path / "again")
-    used = set(queries.tokens.tolist()) | set(documents.tokens.tolist())
+    used = {token for table in (queries, documents) for key in table.keys() for token in table[key].tolist()}  # noqa: SIM118
     old, new = (one.backbone.get_input_embeddings().weight for one in (before, encoder))
     assert old.shape == new.shape
     changed = {row for row in range(len(old)) if not torch.equal(old[row], new[row])}
@@ -115,10 +115,9 @@ def test_train_leaves_the_callers_random_state_alone(tmp_path):
     assert torch.equal(torch.rand(2), expected)
 
 
-def test_train_ignores_order_of_texts_within_a_chunk(tmp_path, monkeypatch):
+def test_train_ignores_order_of_texts_within_a_chunk(tmp_path):
     _, log = run_training(tmp_path, checkpoints="a", dropout=0.0)
-    monkeypatch.setattr("tasks.train.loop._CHUNK_TOKENS", {"cpu": 1})  # one text at a time
-    _, single = run_training(tmp_path, checkpoints="b", dropout=0.0)
+    _, single = run_training(tmp_path, checkpoints="b", dropout=0.0, chunk_tokens=1)  # one text at a time
     torch.testing.assert_close([row.loss for row in single], [row.loss for row in log], rtol=1e-4, atol=1e-5)
 
 
@@ -148,7 +147,7 @@ def test_batch_embeds_a_shared_document_once(tmp_path):
     encoder = tiny_encoder(tmp_path / "encoder")
     samples = (Sample("en", "q0", "d0", ("d1", "d2"), 1.0), Sample("en", "q1", "d1", ("d2",), 2.0))
     new_id = torch.arange(encoder.tokenizer.get_vocab_size()).numpy()
-    batch = compose_batch(PlanStep(0, 0, samples), *tokens(encoder, tmp_path), new_id=new_id, pad_id=encoder.pad_id)
+    batch = compose_batch(PlanStep(0, 0, samples), *tokens(encoder, tmp_path), new_id=new_id)
     assert len(batch.token_ids) == 2 + 3
     assert batch.doc_N.tolist() == [2, 3, 4, 3, 4]
     assert batch.num_docs == [3, 2]
@@ -185,7 +184,7 @@ def test_rejects_loss_or_gradient_that_is_not_finite(tmp_path, monkeypatch, wher
         loss = info_nce(query_BD, doc_ND, **rest)
         return loss * math.inf if where == "loss" else (loss.detach() + 0 * (query_BD.sum() - query_BD.sum()).sqrt())
 
-    monkeypatch.setattr("tasks.train.loop.info_nce", broken)
+    monkeypatch.setattr("tasks.train.objective.info_nce", broken)
     with pytest.raises(RuntimeError, match=r"epoch 0 step 0: expected a finite loss and gradient.* queries q0, q2"):
         run_training(tmp_path)
 
@@ -194,6 +193,6 @@ def test_names_the_settings_when_memory_runs_out(tmp_path, monkeypatch):
     def full(*_args, **_rest):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("tasks.train.loop.info_nce", full)
-    with pytest.raises(RuntimeError, match=r"step 0: .* plan_batches\.batch_size or train\.max_document_tokens"):
+    monkeypatch.setattr("tasks.train.objective.info_nce", full)
+    with pytest.raises(RuntimeError, match=r"step 0: .*Set train\.gradient_cache to on"):
         run_training(tmp_path)

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.tiny_training import NUM_STEPS, run_training
+from support.tiny_training import pool, run_training
+
+from tasks.train.loop import LogRow
+from tasks.train.teacher import TeacherScores
 
 pytestmark = pytest.mark.slow  # whole stages and training runs: not of the quick round
 
@@ -38,18 +41,67 @@ def interrupt(folder: Path, *, after: int, **rest) -> None:
         run_training(folder, report=report, **rest)
 
 
-def assert_same_as_undisturbed(folder: Path, *, first_step: int, warnings: list[str] | None = None) -> None:
-    expected, expected_log = run_training(folder, checkpoints="undisturbed")
+def assert_same_as_undisturbed(
+    folder: Path, *, first_step: int, warnings: list[str] | None = None, **rest
+) -> list[LogRow]:
+    expected, expected_log = run_training(folder, checkpoints="undisturbed", **rest)
     done: list[int] = []
     found: list[str] = []
-    encoder, log = run_training(folder, report=lambda report: done.append(report.num_done), warn=found.append)
-    assert done == list(range(first_step, NUM_STEPS + 1))
+    encoder, log = run_training(folder, report=lambda report: done.append(report.num_done), warn=found.append, **rest)
+    assert done == list(range(first_step, len(log) + 1))
     assert log == expected_log
     for (name, ours), undisturbed in zip(encoder.named_parameters(), expected.parameters(), strict=True):
         assert torch.equal(ours, undisturbed), name
     assert len(found) == len(warnings or [])
     for text, expected_part in zip(found, warnings or [], strict=True):
         assert expected_part in text
+    return log
+
+
+@pytest.mark.parametrize("after", [3, 6])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"gradient_cache": "on", "chunk_tokens": 12, "dropout": 0.3},
+        {"temperature_learning_rate": 0.05},
+        {"lora_rank": 2, "matryoshka_dimensions": (8, 16)},
+        {"precision": "fp16"},
+        {"teacher": TeacherScores({("en", "q1"): {"d1": 3.0, "d2": 1.0}}), "distillation_weight": 0.5},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_resumed_run_equals_undisturbed_with_every_part_of_the_state(tmp_path, changes, after):
+    interrupt(tmp_path, after=after, **changes)
+    assert_same_as_undisturbed(tmp_path, first_step=after - (after - 1) % 2, **changes)
+
+
+@pytest.mark.parametrize("after", [3, 5, 7])
+def test_resumed_run_takes_its_validations_and_best_weights_along(tmp_path, after):
+    changes = {"validation": pool(tmp_path), "validation_steps": 1, "learning_rate": 0.05}
+    interrupt(tmp_path, after=after, **changes)
+    log = assert_same_as_undisturbed(tmp_path, first_step=after, **changes)
+    values = [row.validation_ndcg for row in log]
+    assert values.index(max(values)) < after - 1, "the test wants the best before the interruption"
+
+
+def test_resumed_run_keeps_its_patience(tmp_path):
+    changes = {"validation": pool(tmp_path), "validation_steps": 1, "patience": 3, "learning_rate": 1e-9}
+    interrupt(tmp_path, after=3, **changes)
+    assert len(assert_same_as_undisturbed(tmp_path, first_step=3, **changes)) == 4
+    again: list[int] = []
+    _, log = run_training(tmp_path, report=lambda report: again.append(report.num_done), **changes)
+    assert (again, len(log)) == ([], 4)  # it had ended; its checkpoint says so
+
+
+def test_resumed_run_may_switch_the_gradient_cache(tmp_path):
+    interrupt(tmp_path, after=3, gradient_cache="off", chunk_tokens=12)
+    assert_same_as_undisturbed(tmp_path, first_step=3, gradient_cache="on", chunk_tokens=12)
+
+
+def test_resumed_run_keeps_the_loss_scale(tmp_path, monkeypatch):
+    monkeypatch.setattr("tasks.train.precision._START", 2.0**40)
+    interrupt(tmp_path, after=4, precision="fp16")
+    assert_same_as_undisturbed(tmp_path, first_step=3, precision="fp16")
 
 
 @pytest.mark.parametrize(("after", "first_step"), [(1, 1), (3, 3), (8, 7)])

@@ -1,83 +1,87 @@
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
 import pytest
+from support.token_folders import token_folder
 
-from tasks.train.tokens import open_tokens, write_tokens
+from tasks.train.tokens import TokenTable, open_tokens, write_token_file
 
-TEXTS = [(("fi", "1"), "ab"), (("sw", "1"), "c"), (("fi", "2"), ""), (("fi", "3"), "unused")]
-WANTED = {("fi", "1"), ("sw", "1"), ("fi", "2")}
-
-
-def letters(texts: list[str]) -> list[list[int]]:
-    return [[ord(letter) for letter in text] for text in texts]
+FI = ({"1": [97, 98], "2": []}, {}, {"3": [99]})
 
 
-def write(folder: Path, texts=TEXTS, wanted=WANTED):
-    return write_tokens(folder, texts, wanted=wanted, tokenize=letters, what="documents")
+@pytest.fixture
+def folders(tmp_path):
+    return [
+        token_folder(tmp_path / "fi", *FI),
+        token_folder(tmp_path / "sw", {"1": [7]}, language="sw"),
+        token_folder(tmp_path / "documents", {"1": [8, 8]}, role="document"),
+    ]
 
 
-def test_gives_each_texts_ids_by_language_and_id(tmp_path):
-    table = write(tmp_path)
+def test_gives_each_texts_ids_by_language_and_id(folders):
+    table = open_tokens(folders, role="query", wanted={("fi", "1"), ("fi", "2"), ("fi", "3"), ("sw", "1")})
     assert table["fi", "1"].tolist() == [97, 98]
-    assert table["sw", "1"].tolist() == [99]
     assert table["fi", "2"].tolist() == []
-    assert table.keys() == WANTED
+    assert table["fi", "3"].tolist() == [99]
+    assert table["sw", "1"].tolist() == [7]
 
 
-def test_used_ids_are_those_of_all_texts(tmp_path, monkeypatch):
+def test_holds_only_what_is_wanted_of_its_role(folders):
+    table = open_tokens(folders, role="document", wanted={("fi", "1")})
+    assert table.keys() == {("fi", "1")}
+    assert table["fi", "1"].tolist() == [8, 8]
+    assert open_tokens(folders, role="query", wanted=set()).keys() == set()
+
+
+def test_used_ids_are_those_of_the_wanted_texts(folders, monkeypatch):
     monkeypatch.setattr("tasks.train.tokens._PIECE", 2)
-    assert write(tmp_path).used_ids() == {97, 98, 99}
+    wanted = {("fi", "1"), ("fi", "2"), ("sw", "1")}
+    assert open_tokens(folders, role="query", wanted=wanted).used_ids() == {97, 98, 7}
+    assert open_tokens(folders, role="query", wanted=set()).used_ids() == set()
 
 
-def test_opens_what_was_written(tmp_path):
-    write(tmp_path)
-    table = open_tokens(tmp_path, WANTED)
-    assert table is not None
-    assert table["fi", "1"].tolist() == [97, 98]
-    assert isinstance(table.tokens, np.memmap)
+def test_ids_stay_on_disk(folders):
+    ids = open_tokens(folders, role="query", wanted={("fi", "1")})["fi", "1"]
+    owner = ids
+    while isinstance(owner.base, np.ndarray):
+        owner = owner.base
+    assert isinstance(owner, np.memmap)
 
 
-def test_streams_texts_through_the_tokenizer_in_chunks(tmp_path):
-    sizes = []
-
-    def tokenize(texts: list[str]) -> list[list[int]]:
-        sizes.append(len(texts))
-        return letters(texts)
-
-    texts: Iterator = ((("fi", str(number)), "x") for number in range(3000))
-    wanted = {("fi", str(number)) for number in range(2500)}
-    table = write_tokens(tmp_path, texts, wanted=wanted, tokenize=tokenize, what="documents")
-    assert sum(sizes) == 2500
-    assert max(sizes) <= 1024
-    assert table["fi", "2499"].tolist() == [ord("x")]
+def test_table_of_lists_gives_them_back():
+    table = TokenTable.of({("fi", "1"): [3, 1], ("fi", "2"): [], ("sw", "1"): [2]})
+    assert [table["fi", "1"].tolist(), table["fi", "2"].tolist(), table["sw", "1"].tolist()] == [[3, 1], [], [2]]
+    assert table.used_ids() == {1, 2, 3}
 
 
-def test_opens_nothing_where_writing_was_cut_short(tmp_path):
-    assert open_tokens(tmp_path, WANTED) is None
-    write(tmp_path)
-    with (tmp_path / "tokens.bin").open("r+b") as file:
+def test_rejects_plan_with_text_that_is_missing(folders):
+    with pytest.raises(ValueError, match=r"text for each of .* queries, got none for 2, first '4' \(fi\)"):
+        open_tokens(folders, role="query", wanted={("fi", "1"), ("fi", "4"), ("ko", "9")})
+
+
+def test_rejects_text_that_comes_twice(folders):
+    with pytest.raises(ValueError, match=r"each text of the queries once, got 1 of .*fi twice"):
+        open_tokens([*folders, folders[0]], role="query", wanted={("fi", "1")})
+
+
+def test_rejects_file_that_was_cut_short(folders):
+    with (folders[0] / "tokens" / "00000.bin").open("r+b") as file:
         file.truncate(4)
-    assert open_tokens(tmp_path, WANTED) is None
+    with pytest.raises(ValueError, match=r"00000\.bin: expected 8 bytes, got 4\. Copy the dataset's folder whole"):
+        open_tokens(folders, role="query", wanted={("fi", "1")})
 
 
-def test_opens_nothing_where_the_list_of_texts_is_damaged(tmp_path):
-    write(tmp_path)
-    (tmp_path / "texts.parquet").write_bytes(b"PAR1")
-    assert open_tokens(tmp_path, WANTED) is None
+def test_rejects_folder_without_its_files(folders):
+    (folders[1] / "tokens" / "00000.bin").unlink()
+    with pytest.raises(ValueError, match=r"expected 4 bytes, got None"):
+        open_tokens(folders, role="query", wanted=set())
 
 
-def test_opens_nothing_for_other_texts(tmp_path):
-    write(tmp_path)
-    assert open_tokens(tmp_path, WANTED | {("fi", "3")}) is None
+def test_file_appears_whole_or_not_at_all(tmp_path):
+    def broken():
+        yield [1, 2]
+        raise RuntimeError("the tokenizer failed")
 
-
-def test_rejects_plan_with_text_that_is_missing(tmp_path):
-    with pytest.raises(ValueError, match=r"text for each of .* documents, got none for 1, first '9' \(ko\)"):
-        write(tmp_path, wanted=WANTED | {("ko", "9")})
-
-
-def test_rejects_text_that_comes_twice(tmp_path):
-    with pytest.raises(ValueError, match="each of the documents once, got 4 texts for 3 ids"):
-        write(tmp_path, texts=[*TEXTS, TEXTS[0]])
+    with pytest.raises(RuntimeError, match="tokenizer failed"):
+        write_token_file(tmp_path / "00000.bin", broken())
+    assert not (tmp_path / "00000.bin").exists()
+    assert write_token_file(tmp_path / "00000.bin", [[1, 2], [], [3]]) == [2, 0, 1]
+    assert np.fromfile(tmp_path / "00000.bin", "<i4").tolist() == [1, 2, 3]

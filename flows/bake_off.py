@@ -1,0 +1,26 @@
+"""The flow: the ledgers of all strategies over one stored score table, compared. Runs no model."""
+
+from typing import Any
+
+from prefect import flow
+
+from flows import artifacts
+from flows.configs import PipelineConfig
+from flows.execute import Execution
+from flows.weave_bake_off import STRATEGIES, check_scores, weave_bake_off
+
+
+@flow(name="bake_off", persist_result=False, validate_parameters=True)
+def bake_off(config: PipelineConfig, strategies: list[str] | None = None) -> list[dict[str, Any]]:
+    """Select hard negatives by each strategy, and count what each keeps, drops and misses.
+
+    Args:
+        config: all settings of the pipeline whose scores are there already.
+        strategies: of denoise.strategy; empty: all.
+    """
+    root = config.storage.location
+    pipeline = weave_bake_off(config, strategies or STRATEGIES)
+    check_scores(pipeline, root)
+    outcomes = Execution(pipeline, root, config.resources).run()
+    artifacts.publish_bake_off(pipeline, root)
+    return [outcome.as_json() for outcome in outcomes]

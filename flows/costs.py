@@ -1,0 +1,155 @@
+"""What stages cost: the work that their time is in proportion to, and the memory that they hold."""
+
+import os
+from collections.abc import Callable
+
+from flows.expected import Expected
+from tasks.retrieve.config import IvfPqConfig, SearchConfig
+from tasks.retrieve.task import QUERIES_AT_ONCE
+from tasks.stage import Step
+
+_CORES = os.cpu_count() or 1
+# Units of work per second where nothing of the kind has run in the store. CPU: measured on 2 cores with AVX2
+# (docs/experiments.md), per core; GPU: a guess, never measured.
+SPEEDS = {
+    "cpu": {
+        "multiplications": 30e9 * _CORES,
+        "products": 15e9 * _CORES,
+        "rows": 20e3,
+        "documents": 3e3,
+        "weights": 20e6,
+    },
+    "cuda": {"multiplications": 50e12, "products": 2e12, "rows": 20e3, "documents": 3e3, "weights": 20e6},
+}
+_PROCESS = 700e6  # bytes: Python with torch, polars and FAISS
+_TEXT = 3_000  # bytes of a document in memory, its tokens included
+_FOUND = 150  # bytes of a candidate in memory, while it is sorted
+
+_JAVA = 30_000  # documents: what Java could search while it starts
+_TRAINED = 3  # times the forward pass: backward costs two more
+
+
+def work(step: Step, expected: Expected) -> tuple[float, str] | None:
+    """Tell a Step's work and its unit, a key of `SPEEDS`; None where nothing says, or no default speed is stated.
+
+    Multiplications of an encoder count every text as long as it may be, products are numbers of vectors multiplied.
+    """
+    rule = _WORK.get(step.stage.name)
+    if rule:
+        return rule(step, expected)
+    if step.stage.resource == "model":
+        return None
+    rows = expected.rows(step)
+    handled = [rows] if rows is not None else [expected.rows(entry) for entry in step.inputs.values()]
+    return (float(sum(number or 0 for number in handled)), "rows") if handled and None not in handled else None
+
+
+def memory(step: Step, expected: Expected, *, batch_tokens: int) -> float | None:
+    """Tell the bytes that a Step holds at most, those of the process included; None where no rule is stated."""
+    rule = _MEMORY.get(step.stage.name)
+    held = rule(step, expected, batch_tokens) if rule else None
+    return None if held is None else _PROCESS + held
+
+
+def _prepare_work(step: Step, expected: Expected) -> tuple[float, str] | None:
+    size = expected.encoder(step)
+    return None if size is None else (float(size.vocabulary * size.hidden + size.layer_weights), "weights")
+
+
+def _embed_work(step: Step, expected: Expected) -> tuple[float, str] | None:
+    rows, size = expected.rows(step), expected.encoder(step)
+    if rows is None or size is None:
+        return None
+    return float(rows) * step.arguments["max_tokens"] * size.layer_weights, "multiplications"
+
+
+def _train_work(step: Step, expected: Expected) -> tuple[float, str] | None:
+    plan, config, size = step.inputs["batch_plan"], step.arguments["config"], expected.encoder(step)
+    rows = expected.rows(plan)
+    if rows is None or size is None:
+        return None
+    documents = 1 + plan.arguments["config"].num_negatives
+    tokens = config.max_query_tokens + documents * config.max_document_tokens
+    return float(_TRAINED * rows * tokens * size.layer_weights), "multiplications"
+
+
+def _search_work(step: Step, expected: Expected) -> tuple[float, str] | None:
+    documents, queries = (expected.rows(step.inputs[name]) for name in ("documents", "queries"))
+    size = expected.encoder(step)
+    if documents is None or queries is None or size is None:
+        return None
+    return float(documents) * queries * size.hidden, "products"
+
+
+def _concatenation_work(step: Step, expected: Expected) -> tuple[float, str] | None:
+    asked, vectors = expected.asked(step), _encoders(step)
+    documents = expected.rows(vectors[0])
+    sizes = [expected.encoder(one) for one in vectors]
+    if asked is None or documents is None or None in sizes:
+        return None
+    return float(documents) * asked * sum(size.hidden for size in sizes if size), "products"
+
+
+def _bm25_work(step: Step, expected: Expected) -> tuple[float, str] | None:
+    documents, asked = expected.rows(step.inputs["corpus"]), expected.asked(step)
+    return None if documents is None or asked is None else (float(_JAVA + documents + asked), "documents")
+
+
+def _embed_memory(step: Step, expected: Expected, batch_tokens: int) -> float | None:
+    rows, size = expected.rows(step), expected.encoder(step)
+    if rows is None or size is None:
+        return None
+    weights = (size.vocabulary * size.hidden + size.layer_weights) * 4 * 1.5  # half as much again while it is loaded
+    shard: int = min(rows, step.arguments.get("shard_size", QUERIES_AT_ONCE))
+    return weights + shard * (_TEXT + 8 * size.hidden) + batch_tokens * size.hidden * 4 * 30
+
+
+def _search_memory(step: Step, expected: Expected, _: int) -> float | None:
+    documents, queries = (expected.rows(step.inputs[name]) for name in ("documents", "queries"))
+    size = expected.encoder(step)
+    search: SearchConfig = step.arguments["search"]
+    if documents is None or queries is None or size is None:
+        return None
+    shard: int = min(documents, step.inputs["documents"].arguments.get("shard_size", documents))
+    batch = min(queries, QUERIES_AT_ONCE)
+    held: float = 10.0 * size.hidden * shard + batch * (8 * size.hidden + search.depth * _FOUND)
+    index: IvfPqConfig | None = step.arguments.get("ivf_pq")
+    if index and documents > step.arguments["approximate_above"]:
+        sample = min(documents, 64 * (index.num_lists or documents**0.5))
+        held += documents * (index.code_bytes + 16) + sample * size.hidden * 8 + batch * index.num_candidates * 64
+    return held
+
+
+def _concatenation_memory(step: Step, expected: Expected, _: int) -> float | None:
+    asked, vectors = expected.asked(step), _encoders(step)
+    documents = expected.rows(vectors[0])
+    sizes = [expected.encoder(one) for one in vectors]
+    if asked is None or documents is None or None in sizes:
+        return None
+    numbers = sum(size.hidden for size in sizes if size)
+    shard: int = min(documents, vectors[0].arguments.get("shard_size", documents))
+    depths: int = sum(
+        one.arguments["search"].depth for one in step.arguments["candidates"] if "search" in one.arguments
+    )
+    return 14.0 * numbers * shard + min(asked, QUERIES_AT_ONCE) * (8 * numbers + depths * _FOUND)
+
+
+def _encoders(step: Step) -> list[Step]:
+    return [entry for name, entry in step.inputs.items() if name.startswith("documents.")]
+
+
+_WORK: dict[str, Callable[[Step, Expected], tuple[float, str] | None]] = {
+    "prepare_encoder": _prepare_work,
+    "embed_documents": _embed_work,
+    "embed_queries": _embed_work,
+    "search_dense": _search_work,
+    "fuse_vectors": _concatenation_work,
+    "retrieve_bm25": _bm25_work,
+    "train_encoder": _train_work,
+}
+_MEMORY: dict[str, Callable[[Step, Expected, int], float | None]] = {
+    "embed_documents": _embed_memory,
+    "embed_queries": _embed_memory,
+    "search_dense": _search_memory,
+    "fuse_vectors": _concatenation_memory,
+}

@@ -1,0 +1,179 @@
+"""One query through every stage: what the datasets of a store say about it, as plain values."""
+
+import difflib
+from collections.abc import Collection, Iterable, Sequence
+from operator import itemgetter
+from typing import Any
+
+from flows.configs import PipelineConfig
+from flows.weave import weave
+from storage import MissingDataset, backend, inspect
+from storage.family import Family, Name, find_family
+
+Row = dict[str, Any]
+
+_NEAR = 5  # ids that an error suggests
+
+
+def explain(root: str, query_id: str, languages: Sequence[str], allowed: Collection[Name] | None = None) -> list[Row]:
+    """Gather all that is known about a query.
+
+    Args:
+        root: the store.
+        query_id: of any split.
+        languages: where to look; empty: wherever there are queries.
+        allowed: the datasets of one configuration; None: the newest that belong together.
+
+    Returns:
+        One entry per language that has such a query: language; `query` (its row); `topic` (its row, or None);
+        `judged` (the judged documents, relevant ones first, with scores, fused rank and text); `ledger` (dataset,
+        settings, candidates with text, verdicts, and the reason of a planted false negative); `batches` (dataset, slots
+        of the plan); `results` (per system: metrics, ranks of the positives). What is not built yet is empty.
+
+    Raises:
+        MissingDataset: the store holds no queries, or none with this id; names near ones.
+    """
+    families = [find_family(root, language, allowed) for language in languages or backend.names(f"{root}/queries")]
+    known = [family for family in families if family.ref("queries")]
+    if not known:
+        raise MissingDataset(
+            f"explain: expected queries{_of(languages)} in '{root}', found none. Run the pipeline that builds them."
+        )
+    found = [(family, row) for family in known for row in _queries(family, query_id=query_id)]
+    if not found:
+        raise MissingDataset(_unknown(query_id, known))
+    return [_explain(family, row) for family, row in found]
+
+
+def datasets_of(config: PipelineConfig) -> set[Name]:
+    """Name every dataset that a configuration promises."""
+    steps = [planned.step for planned in weave(config).planned]
+    return {(step.stage.produces, step.partition, step.fingerprint) for step in steps}
+
+
+def _explain(family: Family, query: Row) -> Row:
+    query_id = query["query_id"]
+    relevant_first = itemgetter("relevance")
+    judged = sorted(_rows(family, "qrels", query_id=query_id), key=relevant_first, reverse=True)
+    ledger = _rows(family, "hard_negatives", query_id=query_id)
+    candidates = _by_document(ledger)
+    scores = _by_document(_rows(family, "scores", query_id=query_id))
+    documents = _by_document(_rows(family, "corpus", doc_id=[row["doc_id"] for row in (*judged, *ledger)]))
+    planted = _by_document(_truth(family, query_id))
+    verdicts = _verdicts(family, query_id)
+
+    def about(row: Row) -> Row:
+        doc_id = row["doc_id"]
+        known = {"planted": planted.get(doc_id, {}).get("reason"), "verdicts": verdicts.get(doc_id, [])}
+        return {**scores.get(doc_id, {}), **row, **documents.get(doc_id, {}), **known}
+
+    return {
+        "language": family.partition,
+        "query": query,
+        "topic": next(iter(_rows(family, "topics", query_id=query_id, language=family.partition)), None),
+        "judged": [{**about(row), "rank": candidates.get(row["doc_id"], {}).get("rank")} for row in judged],
+        "ledger": {
+            "dataset": _name(family, "hard_negatives"),
+            "settings": _settings(family),
+            "candidates": [about(row) for row in ledger],
+        },
+        "batches": {"dataset": _name(family, "batch_plan"), "slots": _slots(family, query_id, candidates)},
+        "results": _results(family, query_id, [row["doc_id"] for row in judged if row["relevance"] > 0]),
+    }
+
+
+def _slots(family: Family, query_id: str, ledger: dict[str, Row]) -> list[Row]:
+    """List the plan's steps with the query, and the loss of each; a negative without hardness stands in for one."""
+    slots = _rows(family, "batch_plan", query_id=query_id, language=family.partition)
+    steps = _rows(family, "training_log", step=[slot["step"] for slot in slots])
+    losses = {row["step"]: row["loss"] for row in steps}
+    return [
+        {
+            **slot,
+            "loss": losses.get(slot["step"]),
+            "negatives": [
+                {"doc_id": doc_id, "hardness": ledger.get(doc_id, {}).get("hardness")} for doc_id in slot["negatives"]
+            ],
+        }
+        for slot in slots
+    ]
+
+
+def _results(family: Family, query_id: str, positives: Sequence[str]) -> list[Row]:
+    """Say, for each system, where its run ranks the positives, and what that is worth."""
+    values: dict[str, Row] = {}
+    for ref, content in family.of("metrics"):
+        found = inspect.rows(ref, query_id=query_id, language=family.partition)
+        values[content.arguments["system"]] = {row["metric"]: row["value"] for row in found}
+    results = []
+    for ref, content in reversed(family.of("run")):  # the oldest, BM25, first
+        system = content.arguments["system"]
+        run = _by_document(inspect.rows(ref, query_id=query_id))
+        if run or values.get(system):
+            ranks = {doc_id: run.get(doc_id, {}).get("rank") for doc_id in positives}
+            results.append(
+                {
+                    "system": system,
+                    "dataset": str(ref),
+                    "metrics": values.get(system, {}),
+                    "num_ranked": len(run),
+                    "positives": ranks,
+                }
+            )
+    return results
+
+
+def _truth(family: Family, query_id: str) -> list[Row]:
+    """Find the planted false negatives of the sample that the corpus belongs to: made with the same arguments."""
+    sample = next((content.arguments for _, content in family.of("corpus")), None)
+    for ref, content in reversed(list(inspect.datasets(family.root, "truth", family.partition))):
+        if content.arguments == sample:
+            return inspect.rows(ref, query_id=query_id)
+    return []
+
+
+def _verdicts(family: Family, query_id: str) -> dict[str, list[Row]]:
+    """Gather what an LLM judge said, by document."""
+    found: dict[str, list[Row]] = {}
+    for row in _rows(family, "verdicts", query_id=query_id):
+        found.setdefault(row["doc_id"], []).append(row)
+    return found
+
+
+def _rows(family: Family, kind: str, **wanted: Any) -> list[Row]:
+    ref = family.ref(kind)
+    return inspect.rows(ref, **wanted) if ref else []
+
+
+def _queries(family: Family, **wanted: str) -> list[Row]:
+    """Read the given queries, and those that the supplement generated."""
+    return [row for ref, _ in family.of("queries") for row in inspect.rows(ref, **wanted)]
+
+
+def _by_document(rows: Iterable[Row]) -> dict[str, Row]:
+    return {row["doc_id"]: row for row in rows}
+
+
+def _name(family: Family, kind: str) -> str | None:
+    ref = family.ref(kind)
+    return str(ref) if ref else None
+
+
+def _settings(family: Family) -> Row:
+    for _, content in family.of("hard_negatives"):
+        if isinstance(settings := content.arguments.get("config"), dict):
+            return settings
+    return {}
+
+
+def _of(languages: Sequence[str]) -> str:
+    return f" of {', '.join(languages)}" if languages else ""
+
+
+def _unknown(query_id: str, families: Sequence[Family]) -> str:
+    ids = {row["query_id"] for family in families for row in _queries(family)}
+    near = [one for one in sorted(ids) if query_id.casefold() in one.casefold()][:_NEAR]
+    near = near or difflib.get_close_matches(query_id, sorted(ids), n=_NEAR, cutoff=0.5)
+    languages = ", ".join(family.partition for family in families)
+    advice = f"Near it: {', '.join(near)}." if near else f"See `polyloom show queries/{families[0].partition}`."
+    return f"explain: expected the id of a query of {languages}, got '{query_id}'. {advice}"

@@ -1,0 +1,194 @@
+"""What a person sees of a query's way through the stages: panels and tables for a terminal of 100 columns or more."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+Row = Mapping[str, Any]
+
+_TEXT = 110  # characters of a document that are shown
+_SLOTS = 12  # training steps that are shown
+_READ_BY_STRATEGY = {
+    "naive": (),
+    "shifted": ("shift",),
+    "threshold": ("score", "max_score"),
+    "margin": ("score", "margin"),
+    "percent": ("score", "percent"),
+    "grade": ("max_grade_kept", "max_probability"),
+}
+
+
+def explanation(entry: Row) -> Group:
+    """Lay one entry of `flows.explain.explain` out, stage by stage."""
+    return Group(*_sections(entry))
+
+
+def _sections(entry: Row) -> Iterator[RenderableType]:
+    yield _heading(entry)
+    yield _judged(entry["judged"])
+    yield from _ledger(entry)
+    yield from _batches(entry)
+    yield _results(entry["results"]) if entry["results"] else _note("Results: only dev queries are measured.")
+
+
+def _heading(entry: Row) -> Panel:
+    query = entry["query"]
+    lines = [Text(query["text"], style="bold")]
+    if query.get("parent") or query.get("origin", "given") != "given":
+        lines.append(Text(f"{query['origin']}, from {query.get('parent') or 'no query'}", style="dim"))
+    if entry["topic"]:
+        topic = entry["topic"]
+        lines.append(Text(f"topic {topic['topic']}: {topic['label']} ({topic['confidence']:.2f})", style="dim"))
+    title = f"[bold]{escape(query['query_id'])}[/] · {entry['language']} · {query['split']}"
+    return Panel(Group(*lines), title=title, title_align="left")
+
+
+def _judged(rows: list[Row]) -> Table:
+    table = _table("Judged documents")
+    table.add_column("judged")
+    for name in ("fused\nrank", "raw", "prob.", "grade"):
+        table.add_column(name, justify="right")
+    table.add_column("document", ratio=1)
+    for row in rows:
+        judged = "[green]relevant[/]" if row["relevance"] > 0 else "not relevant"
+        table.add_row(judged, _int(row["rank"]), *_scores(row), _document(row))
+    return table
+
+
+def _ledger(entry: Row) -> Iterator[RenderableType]:
+    ledger, split = entry["ledger"], entry["query"]["split"]
+    rows = ledger["candidates"]
+    if not rows:
+        why = f"{split} queries are not mined" if split != "train" else "none in the store; run the stage denoise"
+        if entry["query"].get("parent"):
+            why = f"they stand in the ledger of {entry['query']['parent']}, for which this query was generated"
+        yield _note(f"Candidates: {why}.")
+        return
+    systems = list(dict.fromkeys(one["system"] for row in rows for one in row["systems"] or []))
+    table = _table(f"Candidates in {ledger['dataset']}")
+    for name in ("fused", *systems):
+        table.add_column(f"{name}\nrank score", justify="right")
+    for name in ("raw", "prob.", "grade"):
+        table.add_column(name, justify="right")
+    table.add_column("decision", min_width=11, max_width=13)
+    table.add_column("document", ratio=1)
+    for row in rows:
+        found = {one["system"]: one for one in row["systems"] or []}
+        places = [_place(found.get(name, {})) for name in systems]
+        fused = _place({"rank": row["rank"], "score": row["fused_score"]})
+        table.add_row(fused, *places, *_scores(row), _decision(row), _document(row))
+    yield table
+    yield _note(
+        "\n".join([_strategy(ledger["settings"]), *(_count(rows, decision) for decision in ("kept", "dropped"))])
+    )
+
+
+def _batches(entry: Row) -> Iterator[RenderableType]:
+    dataset, slots = entry["batches"]["dataset"], entry["batches"]["slots"]
+    if not slots:
+        if dataset:
+            yield _note(f"Batches: {dataset} does not use this query.")
+        return
+    table = _table(f"Batches: {dataset}")
+    for name in ("epoch", "step", "slot", "weight", "loss"):
+        table.add_column(name, justify="right")
+    table.add_column("positive", overflow="fold")
+    table.add_column("negatives (hardness; – where a random document stands in)", ratio=1)
+    for slot in slots[:_SLOTS]:
+        negatives = [f"{escape(one['doc_id'])} [dim]({_int(one['hardness'])})[/]" for one in slot["negatives"]]
+        numbers = (str(slot[name]) for name in ("epoch", "step", "slot"))
+        loss = "–" if slot["loss"] is None else f"{slot['loss']:.3f}"
+        table.add_row(*numbers, f"{slot['weight']:.2f}", loss, escape(slot["positive"]), ", ".join(negatives))
+    yield table
+    if len(slots) > _SLOTS:
+        yield _note(f"and {len(slots) - _SLOTS} more steps; --json writes all")
+
+
+def _results(results: list[Row]) -> Table:
+    table = _table("Results")
+    table.add_column("system")
+    metrics = list(dict.fromkeys(name for result in results for name in result["metrics"]))
+    for name in metrics:
+        table.add_column(name, justify="right")
+    table.add_column("ranks of the relevant documents (– is not ranked)", ratio=1)
+    for result in results:
+        values = [f"{result['metrics'][name]:.4f}" if name in result["metrics"] else "–" for name in metrics]
+        ranks = [f"[bold]{_int(rank)}[/]\u00a0{escape(doc_id)}" for doc_id, rank in result["positives"].items()]
+        table.add_row(result["system"], *values, ", ".join(ranks))
+    return table
+
+
+def _table(title: str) -> Table:
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold cyan",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+        expand=True,
+    )
+
+
+def _note(text: str) -> Padding:
+    return Padding(Text(text, style="dim"), (0, 0, 1, 0))
+
+
+def _strategy(settings: Row) -> str:
+    names = _READ_BY_STRATEGY.get(settings.get("strategy", ""), ())
+    limits = ", ".join(f"{name} {settings[name]}" for name in (*names, "num_negatives") if name in settings)
+    return f"strategy {settings.get('strategy', 'unknown')} ({limits})"
+
+
+def _count(rows: list[Row], decision: str) -> str:
+    reasons = Counter(row["reason"] for row in rows if row["decision"] == decision)
+    text = ", ".join(f"{reason} {number}" for reason, number in reasons.most_common())
+    return f"{decision} {reasons.total()}" + (f": {text}" if text else "")
+
+
+def _scores(row: Row) -> tuple[str, str, str]:
+    if row.get("raw") is None:
+        return "–", "–", "–"
+    return f"{row['raw']:.2f}", f"{row['probability']:.3f}", _int(row["grade"])
+
+
+def _place(found: Row) -> str:
+    return "–" if found.get("rank") is None else f"{found['rank']} {found['score']:.2f}"
+
+
+def _decision(row: Row) -> str:
+    reason = row["reason"].replace("_", " ")
+    if row["decision"] == "kept":
+        return f"[green]kept, {_int(row['hardness'])}[/]\n[dim]{reason}[/]"
+    return f"[red]dropped[/]\n[dim]{reason}[/]"
+
+
+def _document(row: Row) -> str:
+    lines = [f"[bold]{escape(row['doc_id'])}[/] {escape(row.get('title') or '')}"]
+    text = " ".join((row.get("text") or "not in the corpus").split())
+    lines.append(f"[dim]{escape(text if len(text) <= _TEXT else text[: _TEXT - 1] + '…')}[/]")
+    if row.get("planted"):
+        lines.append(f"[yellow]planted false negative: {escape(row['planted'])}[/]")
+    if row.get("generated_text"):
+        lines.append(f"[magenta]found by the generated query {escape(row['generated_text'])}[/]")
+    if row.get("verdicts"):
+        lines.append(f"[cyan]LLM's verdicts: {', '.join(map(_verdict, row['verdicts']))}[/]")
+    return "\n".join(lines)
+
+
+def _verdict(row: Row) -> str:
+    if row["accuracy"] is None:
+        return str(row["status"])
+    return f"accuracy {row['accuracy']} completeness {row['completeness']}"
+
+
+def _int(value: int | None) -> str:
+    return "–" if value is None else str(value)

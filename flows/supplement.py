@@ -1,0 +1,121 @@
+"""The supplement's stages: a ledger -> generated queries -> their candidates -> a ledger that is filled up."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.configs import PipelineConfig
+from storage import checksum
+from tasks.denoise.supplement_task import extend_hard_negatives
+from tasks.models.chat_identity import chat_identity
+from tasks.stage import Step
+from tasks.supplement.config import SourceConfig, SupplementConfig
+from tasks.supplement.task import collect_candidates, count_shortfalls, generate_from_positives, promote_queries
+from tasks.supplement.tune_task import tune_generator
+
+Steps = dict[str, Step]  # by language
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is there before, by language."""
+
+    corpus: Steps
+    queries: Steps
+    qrels: Steps
+    scores: Steps
+    hard_negatives: Steps
+
+
+def supplement(
+    config: PipelineConfig, given: Given, *, find: Callable[[Steps], Steps], score: Callable[[Steps], Steps]
+) -> tuple[Steps, list[Step]]:
+    """Fill the ledgers up by way of generated queries, if the settings say so.
+
+    Args:
+        config: all settings.
+        given: what is there before.
+        find: queries -> fused candidates, as retrieval does it.
+        score: new candidates of the given queries -> their scores, as the judge does it.
+
+    Returns:
+        The ledgers to train on, and the last Steps of the stage; none where it is off.
+
+    Raises:
+        FileNotFoundError: the generator or the file of instructions is not there.
+    """
+    settings = config.supplement
+    if not settings.enabled:
+        return given.hard_negatives, []
+    identity = chat_identity(settings.chat)
+    source = SourceConfig(model=settings.chat.model)
+    adapter = _tune(settings, source, identity)
+    generated = {
+        language: generate_from_positives(
+            language,
+            language=language,
+            hard_negatives=ledger,
+            queries=given.queries[language],
+            qrels=given.qrels[language],
+            corpus=given.corpus[language],
+            text=config.retrieve.embed.text,
+            num_negatives=config.denoise.num_negatives,
+            chat=settings.chat.model_copy(update={"model": ""}),
+            source=source,
+            identity=identity,
+            config=settings.generate,
+            adapter=adapter,
+        )
+        for language, ledger in given.hard_negatives.items()
+    }
+    asked = {language: promote_queries(language, generated=rows) for language, rows in generated.items()}
+    new_candidates = {
+        language: collect_candidates(
+            language,
+            fused=fused,
+            asked=asked[language],
+            hard_negatives=given.hard_negatives[language],
+            qrels=given.qrels[language],
+        )
+        for language, fused in find(asked).items()
+    }
+    extended = {
+        language: extend_hard_negatives(
+            language,
+            hard_negatives=given.hard_negatives[language],
+            new_candidates=new_candidates[language],
+            scores=[given.scores[language], scores],
+            qrels=given.qrels[language],
+            config=config.denoise.select,
+        )
+        for language, scores in score(new_candidates).items()
+    }
+    shortfalls = [
+        count_shortfalls(
+            language,
+            language=language,
+            before=given.hard_negatives[language],
+            after=ledger,
+            generated=generated[language],
+            queries=given.queries[language],
+            num_negatives=config.denoise.num_negatives,
+        )
+        for language, ledger in extended.items()
+    ]
+    return extended, [*extended.values(), *shortfalls]
+
+
+def _tune(settings: SupplementConfig, source: SourceConfig, identity: str) -> Step | None:
+    file = Path(settings.tune.instructions)
+    if not settings.tune.instructions:
+        return None
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"supplement.tune.instructions: expected a JSONL file, got '{file}'. Correct the path, or leave it empty."
+        )
+    return tune_generator(
+        source=source,
+        identity=identity,
+        instructions=checksum(file),
+        config=settings.tune,
+    )

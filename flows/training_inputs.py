@@ -1,0 +1,105 @@
+"""What training reads besides the plan: texts as token ids, a pool to validate on, a teacher's scores."""
+
+from typing import Any
+
+from flows.configs import PipelineConfig
+from tasks.retrieve.task import fuse_candidates
+from tasks.stage import Step
+from tasks.train.task import tokenize_documents, tokenize_queries
+
+Steps = dict[str, Step]  # by language
+
+TRAINED = ("train",)
+VALIDATED = ("validation",)
+
+
+def training_inputs(
+    config: PipelineConfig,
+    *,
+    encoder: Step,
+    corpus: Steps,
+    queries: Steps,
+    qrels: Steps,
+    named: dict[str, list[Step]],
+    held_out: Steps,
+    scores: Steps,
+) -> dict[str, Any]:
+    """Promise the inputs of `train_encoder`, by the names of its arguments.
+
+    Token ids depend on texts, candidates and judgements, not on thresholds, plan or seed: those change no token. The
+    pool to validate on holds the best candidates of the held-out queries and what is judged for them.
+
+    Args:
+        config: what the training wants.
+        encoder: whose tokenizer.
+        corpus: the documents.
+        queries: of all splits.
+        qrels: of all queries.
+        named: datasets with a doc_id: all documents that a batch plan may name.
+        held_out: candidates of the held-out queries.
+        scores: the judges' scores, for distillation.
+    """
+    settings = config.train
+    found: dict[str, Any] = {
+        "query_tokens": _of_queries(config, encoder, queries, TRAINED),
+        "document_tokens": {
+            language: _of_documents(config, encoder, language, corpus, refs) for language, refs in named.items()
+        },
+    }
+    if settings.distillation_weight:
+        found["teacher"] = scores
+    if settings.validation_steps:
+        found["validation_queries"] = _of_queries(config, encoder, queries, VALIDATED)
+        found["validation_qrels"] = qrels
+        found["validation_documents"] = {
+            language: _of_documents(
+                config,
+                encoder,
+                language,
+                corpus,
+                [_best(config, language, candidates, queries), qrels[language]],
+                queries=queries[language],
+                splits=VALIDATED,
+            )
+            for language, candidates in held_out.items()
+        }
+    return found
+
+
+def _best(config: PipelineConfig, language: str, candidates: Step, queries: Steps) -> Step:
+    return fuse_candidates(
+        language,
+        candidates=[candidates],
+        queries=queries[language],
+        splits=VALIDATED,
+        config=config.retrieve.fuse,
+    )
+
+
+def _of_queries(config: PipelineConfig, encoder: Step, queries: Steps, splits: tuple[str, ...]) -> Steps:
+    return {
+        language: tokenize_queries(
+            language,
+            language=language,
+            queries=found,
+            encoder=encoder,
+            splits=splits,
+            max_tokens=config.train.max_query_tokens,
+        )
+        for language, found in queries.items()
+    }
+
+
+def _of_documents(
+    config: PipelineConfig, encoder: Step, language: str, corpus: Steps, named: list[Step], **queries: object
+) -> Step:
+    return tokenize_documents(
+        language,
+        language=language,
+        corpus=corpus[language],
+        named=named,
+        encoder=encoder,
+        text=config.retrieve.embed.text,
+        max_tokens=config.train.max_document_tokens,
+        **queries,
+    )

@@ -1,0 +1,111 @@
+"""Third stage, scoring: fused candidates and judged documents -> one raw score each, by the cross-encoder."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from storage import DatasetRef, folder, read, scan
+from tasks.denoise.config import FitConfig, ReadyConfig, ScoreConfig
+from tasks.stage import Job, deferred, stage
+
+if TYPE_CHECKING:
+    from tasks.denoise import folds, inputs, pairs, rerank
+    from tasks.models import cross_encoder as cross_encoders
+    from tasks.models import encoder as encoders
+    from tasks.models import pair_classifier as classifiers
+else:
+    classifiers = deferred("tasks.models.pair_classifier")
+    cross_encoders = deferred("tasks.models.cross_encoder")
+    encoders = deferred("tasks.models.encoder")
+    folds = deferred("tasks.denoise.folds")
+    inputs = deferred("tasks.denoise.inputs")
+    pairs = deferred("tasks.denoise.pairs")
+    rerank = deferred("tasks.denoise.rerank")
+
+
+@stage(produces="raw_scores", resource="model")
+def score_candidates(
+    job: Job,
+    *,
+    fused: DatasetRef,
+    queries: DatasetRef,
+    qrels: DatasetRef,
+    corpus: DatasetRef,
+    text: str,
+    config: ScoreConfig,
+    encoder: DatasetRef | None = None,
+    cross_encoder: DatasetRef | None = None,
+    fit_config: FitConfig | None = None,
+    ready: ReadyConfig | None = None,
+    digest: str | None = None,
+) -> None:
+    """Score the train queries' candidates and judged documents, each query by a model that has not seen it.
+
+    Give either `encoder`, `cross_encoder` and `fit_config`, or `ready` and its `digest`.
+    """
+    wanted = inputs.train_queries(scan(queries))
+    table = pairs.pairs_to_score(read(fused), read(qrels), wanted["query_id"])
+    shards = math.ceil(len(wanted) / config.shard_queries)
+    missing = job.out.missing(shards)
+    if not missing:
+        return
+    judge = open_judge(job, config, encoder, cross_encoder, fit_config, ready)
+    with newly(job, len(table), "pairs") as advance:
+        for shard in range(shards):
+            own = wanted.slice(shard * config.shard_queries, config.shard_queries)
+            rows = table.join(own.select("query_id"), on="query_id", how="semi")
+            if shard not in missing:
+                advance(len(rows))
+                continue
+            filled = pairs.with_texts(rows, own, inputs.documents(scan(corpus), rows, text=text))
+            job.out.write(judge(filled, advance), shard=shard)
+
+
+def open_judge(
+    job: Job,
+    config: ScoreConfig,
+    encoder: DatasetRef | None,
+    cross_encoder: DatasetRef | None,
+    fit_config: FitConfig | None,
+    ready: ReadyConfig | None,
+) -> Callable[[pl.DataFrame, Callable[[int], None]], pl.DataFrame]:
+    """Load what scores: the ready cross-encoder, or one model per fold."""
+    limits: dict[str, Any] = {
+        "max_query_tokens": config.max_query_tokens,
+        "max_document_tokens": config.max_document_tokens,
+        "batch_tokens": job.batch_tokens,
+    }
+    if ready is not None and ready.cross_encoder is not None:
+        model = classifiers.PairClassifier.load(ready.cross_encoder, device=job.device)
+        return lambda rows, advance: rerank.score_with_judge(rows, model, progress=advance, **limits)
+    if encoder is None or cross_encoder is None or fit_config is None:
+        raise ValueError(
+            "score_candidates: expected either a ready cross-encoder or encoder, cross_encoder and fit_config, got "
+            "neither. Configure denoise.cross_encoder, or fit one."
+        )
+    base = encoders.shared_encoder(folder(encoder) / "model", job.device)
+    models = {
+        fold: cross_encoders.CrossEncoder.load(folder(cross_encoder) / f"fold-{fold}", encoder=base)
+        for fold in range(fit_config.num_folds)
+    }
+    num_folds, seed = fit_config.num_folds, fit_config.seed
+    return lambda rows, advance: rerank.score_with_folds(
+        folds.with_folds(rows, num_folds=num_folds, seed=seed), models, progress=advance, **limits
+    )
+
+
+@contextmanager
+def newly(job: Job, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """A progress bar that is told what is newly done."""
+    done = 0
+    with job.progress(total, unit) as advance:
+
+        def add(number: int) -> None:
+            nonlocal done
+            done += number
+            advance(done)
+
+        yield add

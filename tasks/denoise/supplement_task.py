@@ -1,0 +1,86 @@
+"""Third stage, once more: what generated queries found -> scores, and a ledger that is filled up with the safe ones."""
+
+import functools
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from storage import DatasetRef, fingerprint, load, open_journal, read, scan
+from tasks.denoise.config import FitConfig, ReadyConfig, ScoreConfig, SelectConfig
+from tasks.stage import Job, deferred, stage
+
+if TYPE_CHECKING:
+    from tasks.denoise import extend, inputs, pairs, remembered, score_task, select
+else:
+    extend = deferred("tasks.denoise.extend")
+    inputs = deferred("tasks.denoise.inputs")
+    pairs = deferred("tasks.denoise.pairs")
+    remembered = deferred("tasks.denoise.remembered")
+    score_task = deferred("tasks.denoise.score_task")
+    select = deferred("tasks.denoise.select")
+
+
+@stage(produces="raw_scores", resource="model")
+def score_new_candidates(
+    job: Job,
+    *,
+    new_candidates: DatasetRef,
+    known: DatasetRef,
+    queries: DatasetRef,
+    corpus: DatasetRef,
+    text: str,
+    config: ScoreConfig,
+    encoder: DatasetRef | None = None,
+    cross_encoder: DatasetRef | None = None,
+    fit_config: FitConfig | None = None,
+    ready: ReadyConfig | None = None,
+    digest: str | None = None,
+) -> None:
+    """Score the new candidates that have no score in `known`, nor in the store's journal; arguments as elsewhere."""
+    scored = scan(known).select(pairs.PAIR).collect()
+    table = read(new_candidates).select(pairs.PAIR).join(scored, on=pairs.PAIR, how="anti")
+    filled = pairs.with_texts(
+        table, inputs.train_queries(scan(queries)), inputs.documents(scan(corpus), table, text=text)
+    )
+    models = [ref if ref is None else load(ref).content for ref in (encoder, cross_encoder)]
+    settings = [None if one is None else one.model_dump(mode="json") for one in (config, fit_config)]
+    open_judge = functools.cache(
+        functools.partial(score_task.open_judge, job, config, encoder, cross_encoder, fit_config, ready)
+    )
+    with (
+        open_journal(job.out.ref.root, f"{job.out.ref.kind}-{job.out.ref.partition}") as journal,
+        score_task.newly(job, len(filled), "pairs") as advance,
+    ):
+        job.out.write(
+            remembered.score_remembered(
+                filled,
+                journal,
+                identity=fingerprint([*models, *settings, digest]),
+                score=lambda rows: open_judge()(rows, advance),
+                batch_queries=config.shard_queries,
+            )
+        )
+
+
+@stage(produces="hard_negatives")
+def extend_hard_negatives(
+    job: Job,
+    *,
+    hard_negatives: DatasetRef,
+    new_candidates: DatasetRef,
+    scores: list[DatasetRef],
+    qrels: DatasetRef,
+    config: SelectConfig,
+) -> None:
+    """Decide on the new candidates as on the given ones, and fill the ledger up with the safe ones."""
+    found = read(new_candidates)
+    decided = select.select_hard_negatives(
+        found.drop("generated_id", "generated_text"),
+        pl.concat([read(ref) for ref in scores]).unique(pairs.PAIR, keep="first", maintain_order=True),
+        read(qrels),
+        strategy=config.strategy,
+        score=config.score,
+        limits=select.Limits(**config.model_dump(exclude={"strategy", "score", "num_negatives"})),
+        num_negatives=config.num_negatives,
+    )
+    job.out.write(extend.extend_ledger(read(hard_negatives), decided, found, num_negatives=config.num_negatives))

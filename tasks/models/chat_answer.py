@@ -1,0 +1,119 @@
+"""One HTTP answer of an OpenAI-compatible endpoint -> a Reply, or what is wrong with it and what to do."""
+
+import email.utils
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import BaseModel, Field, ValidationError
+
+from tasks.models.chat import Reply
+
+_PASSING = {408, 409, 425, 429}
+_REFUSALS = {"content_filter", "content_policy_violation", "context_length_exceeded"}  # of one prompt, not of all
+_SHOWN = 300  # characters of an answer that an error shows
+
+RUN_AGAIN = "All replies so far are kept: see to the endpoint and run the same command again."
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why there is no reply."""
+
+    reason: str
+    passing: bool
+    """Whether another try may help."""
+    wait_seconds: float = 0.0
+    """How long the server wants us to wait."""
+    cure: str = RUN_AGAIN
+
+
+class _Message(BaseModel):
+    content: str | None = None
+    refusal: str | None = None
+
+
+class _Choice(BaseModel):
+    message: _Message
+
+
+class _Usage(BaseModel):
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class _Answer(BaseModel):
+    choices: list[_Choice] = Field(min_length=1)
+    usage: _Usage | None = None
+
+
+class _Error(BaseModel):
+    code: str
+
+
+class _Refusal(BaseModel):
+    error: _Error
+
+
+def read_answer(
+    status: int, headers: Mapping[str, str], body: bytes, *, now: datetime, prompt_tokens: int
+) -> Reply | Trouble:
+    """Read what the server sent.
+
+    A refusal is a reply, whether the model says it or the server refuses this one prompt (its content, its length). Too
+    many requests, a fault of the server's (5xx) and an answer that is no chat completion are worth another try;
+    what the settings are to blame for (401, 403, 404, other 4xx) is not.
+
+    Args:
+        status: of HTTP.
+        headers: names in lower case; `retry-after` counts, in seconds or as a date.
+        body: what followed.
+        now: with time zone; what a date in `retry-after` is compared with.
+        prompt_tokens: an estimate, for servers that count no tokens.
+    """
+    shown = body.decode(errors="replace")[:_SHOWN].strip()
+    if status == 200:
+        return _read_completion(body, shown, prompt_tokens)
+    reason = f"HTTP {status}" + (f" ({shown})" if shown else "")
+    if status in _PASSING or status >= 500:
+        return Trouble(reason, passing=True, wait_seconds=_retry_after(headers.get("retry-after"), now))
+    if status == 400 and _is_refusal(body):
+        return Reply(text=shown, prompt_tokens=0, completion_tokens=0)
+    if status in (401, 403):
+        cure = "Check the key in the environment variable that api_key_variable names."
+    elif status == 404:
+        cure = "Check base_url (up to /v1) and the model's name."
+    else:
+        cure = "Correct what the server objects to."
+    return Trouble(reason, passing=False, cure=cure)
+
+
+def _read_completion(body: bytes, shown: str, prompt_tokens: int) -> Reply | Trouble:
+    try:
+        answer = _Answer.model_validate_json(body)
+    except ValidationError:
+        return Trouble(f"an answer that is no chat completion ({shown})", passing=True)
+    message = answer.choices[0].message
+    text = message.content or message.refusal or ""
+    if answer.usage is None:
+        return Reply(text, prompt_tokens, len(text.encode()) // 3)
+    return Reply(text, answer.usage.prompt_tokens, answer.usage.completion_tokens)
+
+
+def _is_refusal(body: bytes) -> bool:
+    try:
+        return _Refusal.model_validate_json(body).error.code in _REFUSALS
+    except ValidationError:
+        return False
+
+
+def _retry_after(value: str | None, now: datetime) -> float:
+    """Read the header's seconds or date; 0 where it is absent, past or neither."""
+    if value is None:
+        return 0.0
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        return max((email.utils.parsedate_to_datetime(value) - now).total_seconds(), 0.0)
+    except (TypeError, ValueError):
+        return 0.0

@@ -1,0 +1,162 @@
+"""An LLM behind an OpenAI-compatible HTTP endpoint, asked many questions at a time."""
+
+import hashlib
+import queue
+import random
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import anyio
+import httpx
+from anyio.from_thread import start_blocking_portal
+
+from tasks.models.chat import BudgetExhausted, ChatUnavailable, Reply, Request
+from tasks.models.chat_answer import Trouble, read_answer
+from tasks.models.chat_budget import Budget, estimate_tokens
+
+_LONGEST_WAIT_SECONDS = 60.0  # between two tries, unless the server asks for more
+_LONGEST_ASKED_SECONDS = 600.0  # that a server's Retry-After is heeded
+_POLL_SECONDS = 0.05
+
+Arrived = queue.SimpleQueue[tuple[int, Reply] | None]
+
+
+class Endpoint:
+    """A `ChatModel` over HTTP: bounded concurrency, retries with growing waits, a budget."""
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        model: str,
+        api_key: str | None,
+        temperature: float,
+        max_new_tokens: int,
+        max_concurrency: int,
+        timeout_seconds: float,
+        max_retries: int,
+        budget: Budget,
+        first_wait_seconds: float = 1.0,
+    ) -> None:
+        self.url = f"{base_url.rstrip('/')}/chat/completions"
+        self.model = model
+        self.budget = budget
+        self._api_key = api_key
+        self._temperature = temperature
+        self._max_new_tokens = max_new_tokens
+        self._max_concurrency = max_concurrency
+        self._timeout_seconds = timeout_seconds
+        self._max_retries = max_retries
+        self._first_wait_seconds = first_wait_seconds
+
+    def complete(self, requests: Sequence[Request]) -> Iterator[tuple[int, Reply]]:
+        """Ask all; `ChatModel.complete`. After a failure no new request is sent; those under way are waited for."""
+        arrived: Arrived = queue.SimpleQueue()
+        with start_blocking_portal() as portal:  # so that replies arrive while the caller stores the last one
+            asking = portal.start_task_soon(self._ask_all, requests, arrived)
+            try:
+                while (item := arrived.get()) is not None:
+                    yield item
+                asking.result()
+            finally:
+                asking.cancel()
+
+    async def _ask_all(self, requests: Sequence[Request], arrived: Arrived) -> None:
+        waiting = iter(enumerate(requests))  # shared by the workers: one event loop, one thread
+        failures: list[Exception] = []
+        failed = anyio.Event()
+
+        async def work() -> None:
+            for position, request in waiting:
+                while arrived.qsize() >= self._max_concurrency:  # the caller is slow to store them: a kill loses few
+                    await anyio.sleep(_POLL_SECONDS)
+                try:
+                    arrived.put((position, await self._ask(client, request, failed)))
+                except (ChatUnavailable, BudgetExhausted) as failure:
+                    failures.append(failure)
+                    failed.set()
+                if failures:
+                    return
+
+        headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
+        limits = httpx.Limits(max_connections=self._max_concurrency)
+        try:
+            async with (
+                httpx.AsyncClient(headers=headers, timeout=None, limits=limits) as client,
+                anyio.create_task_group() as workers,
+            ):
+                for _ in range(min(self._max_concurrency, len(requests))):
+                    workers.start_soon(work)
+        finally:
+            arrived.put(None)
+        if failures:
+            raise failures[0]
+
+    async def _ask(self, client: httpx.AsyncClient, request: Request, failed: anyio.Event) -> Reply:
+        """Try until there is a reply, the tries are used up, or another request has failed for good."""
+        waits = random.Random(_spread(request))
+        tries = 1
+        while isinstance(answer := await self._try(client, request), Trouble):
+            if answer.passing and tries <= self._max_retries:
+                wait = min(self._first_wait_seconds * 2.0 ** (tries - 1), _LONGEST_WAIT_SECONDS)
+                wait *= 0.5 + waits.random() / 2.0
+                with anyio.move_on_after(max(wait, min(answer.wait_seconds, _LONGEST_ASKED_SECONDS))):
+                    await failed.wait()
+            if not answer.passing or tries > self._max_retries or failed.is_set():
+                raise ChatUnavailable(
+                    f"endpoint {self.url}, model '{self.model}': expected a reply, got "
+                    f"{self._without_key(answer.reason)} at try {tries}. {answer.cure}"
+                )
+            tries += 1
+        return answer
+
+    async def _try(self, client: httpx.AsyncClient, request: Request) -> Reply | Trouble:
+        prompt_tokens = estimate_tokens(request)
+        reserved = prompt_tokens + self._max_new_tokens
+        while not self.budget.admit(reserved):
+            await anyio.sleep(_POLL_SECONDS)
+        used = 0
+        try:
+            answer = await self._post(client, request, prompt_tokens)
+            if isinstance(answer, Reply):
+                used = answer.prompt_tokens + answer.completion_tokens
+            return answer
+        finally:
+            self.budget.settle(reserved, used)
+
+    async def _post(self, client: httpx.AsyncClient, request: Request, prompt_tokens: int) -> Reply | Trouble:
+        try:
+            with anyio.fail_after(self._timeout_seconds):
+                response = await client.post(self.url, json=self._body(request))
+        except TimeoutError:
+            return Trouble(f"nothing within {self._timeout_seconds:g} s", passing=True)
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
+            return Trouble(f"{type(error).__name__} ({error})", passing=False, cure="Correct base_url or the key.")
+        except httpx.TransportError as error:
+            return Trouble(f"{type(error).__name__} ({error})", passing=True)
+        return read_answer(
+            response.status_code,
+            response.headers,
+            response.content,
+            now=datetime.now(UTC),
+            prompt_tokens=prompt_tokens,
+        )
+
+    def _body(self, request: Request) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "messages": [{"role": "system", "content": request.system}, {"role": "user", "content": request.user}],
+            "temperature": self._temperature,
+            "max_tokens": self._max_new_tokens,
+            "seed": request.seed,
+        }
+
+    def _without_key(self, text: str) -> str:
+        return text.replace(self._api_key, "***") if self._api_key else text
+
+
+def _spread(request: Request) -> int:
+    """Seed a request's waits by what it asks, so that requests that failed together don't all come back together."""
+    digest = hashlib.sha256(f"{request.seed}\0{request.system}\0{request.user}".encode()).digest()
+    return int.from_bytes(digest[:8], "big")

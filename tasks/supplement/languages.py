@@ -1,0 +1,82 @@
+"""Is a text in the language that it should be in? By its script; within one script by small words and own letters."""
+
+import re
+import unicodedata
+
+_SCRIPTS: dict[str, tuple[str, ...]] = {  # as the names of their letters begin in Unicode
+    "ar": ("ARABIC",),
+    "bn": ("BENGALI",),
+    "en": ("LATIN",),
+    "es": ("LATIN",),
+    "fa": ("ARABIC",),
+    "fi": ("LATIN",),
+    "fr": ("LATIN",),
+    "hi": ("DEVANAGARI",),
+    "id": ("LATIN",),
+    "ja": ("HIRAGANA", "KATAKANA", "CJK"),
+    "ko": ("HANGUL",),
+    "ru": ("CYRILLIC",),
+    "sw": ("LATIN",),
+    "te": ("TELUGU",),
+    "th": ("THAI",),
+    "zh": ("CJK",),
+}
+_SMALL_WORDS: dict[str, frozenset[str]] = {
+    language: frozenset(words.split())
+    for language, words in {
+        "ar": "من في على ما ماذا هو هي التي الذي إلى عن هل متى أين كيف كم هذا هذه كان كانت",
+        "en": "the of and in is was are were what which who how when where did does do by for to with from an that",
+        "es": "el la los las de que en es fue y qué cuál cuáles quién cómo cuándo dónde del un una por para con se",
+        "fa": "در از به که این را است با آن چه چیست کجا کدام چگونه چند بود برای های می شد",
+        "fi": "on oli ja mikä mitä mitkä kuka missä milloin kuinka miten ovat mistä mihin se joka ei vuonna jossa",
+        "fr": "le la les des de que qui en est et quel quelle quels quelles comment quand où du un une par pour dans",
+        "id": "yang di dan dari apa siapa kapan mana bagaimana adalah ini itu dengan untuk pada ke berapa dalam oleh",
+        "sw": "ya wa na ni kwa katika la cha za nini nani lini wapi gani ipi vipi je ambayo ambaye kuwa mwaka huu hii",
+    }.items()
+}
+_OWN_LETTERS = {
+    "ar": "ةىيك",
+    "es": "ñáíóú",
+    "fa": "پچژگکی",
+    "fi": "äö",
+    "fr": "çèêàùœ",
+}  # of languages with small words
+_SIGNS = {language: (small, frozenset(_OWN_LETTERS.get(language, ""))) for language, small in _SMALL_WORDS.items()}
+_MIN_SHARE = 0.5  # names and terms may stand in another script
+_MIN_WORDS = 2  # one word says too little
+_MIN_KANA_TEXT = 16  # a Japanese text of so many letters has kana
+
+
+def in_language(text: str, language: str) -> bool:
+    """Say whether a text may be in a language.
+
+    At least half of its letters are of the language's script; no other language of the script claims more of its words,
+    and at least two, as a small word of its own or for a letter of its own; Chinese has no kana, Japanese that is not
+    short has some. A text without a letter is in no language.
+
+    Raises:
+        ValueError: the language is none of ours.
+    """
+    if language not in _SCRIPTS:
+        raise ValueError(f"language: expected one of {sorted(_SCRIPTS)}, got '{language}'. Add its script and words.")
+    scripts = [unicodedata.name(letter, "") for letter in text if letter.isalpha()]
+    own = sum(name.startswith(_SCRIPTS[language]) for name in scripts)
+    if not scripts or own / len(scripts) < _MIN_SHARE:
+        return False
+    kana = sum(name.startswith(("HIRAGANA", "KATAKANA")) for name in scripts)
+    if language == "zh" and kana:
+        return False
+    if language == "ja" and not kana and len(scripts) >= _MIN_KANA_TEXT:
+        return False
+    return language not in _SMALL_WORDS or not _sounds_foreign(text, language)
+
+
+def _sounds_foreign(text: str, language: str) -> bool:
+    words = re.findall(r"[^\W\d_]+", text.lower())
+    counts = {
+        other: sum(word in small or not letters.isdisjoint(word) for word in words)
+        for other, (small, letters) in _SIGNS.items()
+        if _SCRIPTS[other] == _SCRIPTS[language]
+    }
+    own = counts.pop(language)
+    return max(counts.values()) >= max(_MIN_WORDS, own + 1)

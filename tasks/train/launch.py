@@ -1,0 +1,140 @@
+"""Training in a process of its own: `python -m tasks.train.launch --plan … --tokens … --encoder … --recipe … --out …`.
+
+Needs torch, transformers, safetensors, numpy, tokenizers and pyarrow alone, so that it runs on a bare GPU box; torchrun
+starts one per GPU. Says how it goes as JSON lines on standard output; everything else goes to standard error.
+"""
+
+import argparse
+import json
+import os
+import select
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tasks.train import memory
+from tasks.train.events import Meter, emit, shorten
+from tasks.train.inputs import Inputs
+from tasks.train.loop import Report
+from tasks.train.session import run_training
+from tasks.train.workers import join_workers, leave_workers
+
+FAILED = 3  # exit status after an `error` line
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train; return the exit status."""
+    given = _parser().parse_args(arguments)
+    if given.tied:
+        _end_with_parent()
+    events = os.dup(1)
+    os.dup2(2, 1)  # what libraries print must not stand between the lines
+    if given.threads is not None:
+        torch.set_num_threads(given.threads)
+    try:
+        _train(given, events)
+    except Exception as error:  # whatever it is, the process that started this one hears it in one line
+        traceback.print_exc()
+        kind, text = _explain(error)
+        emit(events, "error", kind=kind, text=shorten(text))
+        return FAILED
+    return 0
+
+
+def _train(given: argparse.Namespace, events: int) -> None:
+    settings = json.loads(given.recipe.read_text(encoding="utf-8"))
+    workers = join_workers()
+    say = partial(emit, events) if workers.rank == 0 else _say_nothing
+    run_training(
+        Inputs(
+            plan=(given.plan,),
+            tokens=tuple(given.tokens),
+            encoder=(given.encoder,),
+            validation_tokens=tuple(given.validation_tokens),
+            validation_qrels=tuple(given.validation_qrels),
+            teacher=tuple(given.teacher),
+        ),
+        settings["recipe"],
+        out=given.out,
+        checkpoints=given.checkpoints or given.out / "checkpoints",
+        checkpoint_steps=settings["checkpoint_steps"],
+        gradient_cache=settings["gradient_cache"],
+        device=given.device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        workers=workers,
+        begin=lambda num_steps: _reporter(say, num_steps),
+        warn=lambda text: say("warning", text=shorten(text)),
+    )
+    leave_workers()
+    say("end")
+
+
+def _say_nothing(event: str, **values: Any) -> None:
+    """Stand for `emit` in all processes but the first."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tasks.train.launch", description=__doc__)
+    folder = "folder of the dataset"
+    parser.add_argument("--plan", type=Path, required=True, help=f"{folder} batch_plan")
+    parser.add_argument("--tokens", type=Path, nargs="+", required=True, help=f"{folder}s tokens, of all languages")
+    parser.add_argument("--encoder", type=Path, required=True, help=f"{folder} encoder: where training starts")
+    parser.add_argument("--recipe", type=Path, required=True, help="JSON file of the settings")
+    parser.add_argument("--validation-tokens", type=Path, nargs="+", default=[], help=f"{folder}s tokens, held out")
+    parser.add_argument("--validation-qrels", type=Path, nargs="+", default=[], help=f"{folder}s qrels")
+    parser.add_argument("--teacher", type=Path, nargs="+", default=[], help=f"{folder}s scores, to be distilled")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the result")
+    parser.add_argument("--checkpoints", type=Path, help="folder for checkpoints; default: OUT/checkpoints")
+    parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is one")
+    parser.add_argument("--threads", type=int, help="threads of torch; default: torch's own choice")
+    parser.add_argument(
+        "--tied", action="store_true", help="end when standard input ends: its other end is held by a parent"
+    )
+    return parser
+
+
+def _reporter(say: Callable[..., None], num_steps: int) -> Callable[[Report], None]:
+    say("begin", num_steps=num_steps)
+    meter = Meter(num_steps, clock=time.monotonic)
+    return lambda report: say("step", **meter.figures(report))
+
+
+def _explain(error: Exception) -> tuple[str, str]:
+    """Return the kind of an error and its text; out of memory reads as what to change."""
+    if not memory.ran_out(error):
+        return type(error).__name__, str(error)
+    if error.__cause__ is not None:  # the training has said what to do
+        return "memory", str(error)
+    first = str(error).partition("\n")[0]
+    return "memory", f"train: expected the training to fit into memory, got '{first}'. {memory.ADVICE}"
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent is gone, at once and for good: an orphan would write beside the next run.
+
+    The parent holds the other end of standard input, and says nothing on it; the kernel closes it with the parent,
+    however that ends. Every process below a torchrun inherits it.
+    """
+    if select.select([0], [], [], 0)[0]:
+        _end()
+    threading.Thread(target=_wait_for_end, daemon=True).start()
+
+
+def _wait_for_end() -> None:
+    os.read(0, 1)
+    _end()
+
+
+def _end() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""Scores are kept apart from decisions: a changed threshold or strategy runs no network before training (counted)."""
+
+from typing import get_args
+
+import pytest
+from support.in_process import counted_calls
+
+from flows.weave import weave
+from tasks.denoise.config import CalibrateConfig, DenoiseConfig, GradeConfig, SelectConfig, Strategy
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+CHANGES = {
+    "naive": ("strategy=naive",),
+    "shifted": ("strategy=shifted",),
+    "threshold": ("strategy=threshold",),
+    "margin": ("strategy=margin",),
+    "percent": ("strategy=percent",),
+    "raw score": ("strategy=percent", "score=raw"),
+    "fused score": ("strategy=percent", "score=fused"),
+    "shift": ("strategy=shifted", "shift=3"),
+    "max_score": ("strategy=threshold", "max_score=0.1"),
+    "margin width": ("strategy=margin", "margin=0.01"),
+    "percentage": ("strategy=percent", "percent=50"),
+    "max_grade_kept": ("max_grade_kept=2",),
+    "max_probability": ("max_probability=0.9",),
+    "num_negatives": ("num_negatives=3",),
+    "partly": ("grade.partly=0.25",),
+    "highly": ("grade.highly=0.7",),
+    "prior": ("calibrate.prior=0.4",),
+    "min_positive": ("calibrate.min_positive=1",),
+    "min_negative": ("calibrate.min_negative=1",),
+    "presumed_from_rank": ("calibrate.presumed_from_rank=4",),
+    "num_bins": ("calibrate.num_bins=2",),
+}
+
+
+def test_the_first_build_runs_networks(woven):
+    assert woven.num_calls > 100  # so the count counts
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_changed_decision_runs_no_network_before_training(woven, change):
+    settings = woven.settings(*(f"denoise.{override}" for override in CHANGES[change]))
+    with counted_calls() as calls:
+        built = woven.build(weave(settings).until("plan_batches"))
+    assert calls == []
+    assert built, "expected the change to reach something"
+    assert {planned.step.stage.resource for planned in built} == {"cpu"}
+    assert {planned.step.stage.produces for planned in built} <= {
+        "calibration",
+        "scores",
+        "hard_negatives",
+        "batch_plan",
+    }
+
+
+def test_every_setting_of_the_decision_is_changed_above():
+    changed = {override.partition("=")[0] for overrides in CHANGES.values() for override in overrides}
+    settings = set(SelectConfig.model_fields)
+    settings |= {f"grade.{name}" for name in GradeConfig.model_fields}
+    settings |= {f"calibrate.{name}" for name in CalibrateConfig.model_fields}
+    assert changed == settings
+
+
+def test_every_strategy_is_tried_above():
+    default = DenoiseConfig().strategy
+    tried = {override for overrides in CHANGES.values() for override in overrides if override.startswith("strategy=")}
+    assert tried == {f"strategy={name}" for name in get_args(Strategy) if name != default}

@@ -1,0 +1,73 @@
+"""Scripts and small words; the prompts are in the languages that they ask for."""
+
+import pytest
+
+from flows.configs import Language
+from tasks.supplement.languages import in_language
+from tasks.supplement.prompts import PROMPTS
+
+LANGUAGES = Language.__args__
+
+QUESTIONS = {
+    "ar": "ما هي عاصمة فنلندا؟",
+    "bn": "ফিনল্যান্ডের রাজধানী কোথায়?",
+    "en": "What is the capital of Finland?",
+    "es": "¿Cuál es la capital de Finlandia?",
+    "fa": "پایتخت فنلاند کجا است؟",
+    "fi": "Mikä on Suomen pääkaupunki?",
+    "fr": "Quelle est la capitale de la Finlande ?",
+    "hi": "फ़िनलैंड की राजधानी क्या है?",
+    "id": "Apa ibu kota dari Finlandia?",
+    "ja": "フィンランドの首都はどこですか？",
+    "ko": "핀란드의 수도는 어디입니까?",
+    "ru": "Какой город столица Финляндии?",
+    "sw": "Mji mkuu wa Finland ni upi?",
+    "te": "ఫిన్లాండ్ రాజధాని ఏది?",
+    "th": "เมืองหลวงของฟินแลนด์คือเมืองอะไร",
+    "zh": "芬兰的首都是哪里？",
+}
+
+
+def test_every_language_of_the_pipeline_has_prompts():
+    assert sorted(PROMPTS) == sorted(LANGUAGES) == sorted(QUESTIONS)
+
+
+@pytest.mark.parametrize("language", sorted(PROMPTS))
+def test_prompts_are_in_their_own_language_and_hold_their_places(language):
+    prompts = PROMPTS[language]
+    back = prompts.back.format(query="", passage="")
+    forward = prompts.forward.format(summary="")
+    for text in (prompts.system, back, forward):
+        assert in_language(text, language), text
+        assert [other for other in PROMPTS if in_language(text, other)] == [language]
+    assert prompts.back.count("{query}") == prompts.back.count("{passage}") == prompts.forward.count("{summary}") == 1
+
+
+@pytest.mark.parametrize("language", sorted(QUESTIONS))
+def test_question_is_in_its_own_language_alone(language):
+    found = [other for other in QUESTIONS if in_language(QUESTIONS[language], other)]
+    assert found == (["ja", "zh"] if language == "zh" else [language])  # so short, it could be Japanese
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "holds"),
+    [
+        ("Suomen pääkaupunki", "en", True),  # no small word says otherwise: it may be a name
+        ("IBM PC とは何ですか", "ja", True),  # half of the letters are kana and kanji
+        ("What is とは", "ja", False),
+        ("東京都", "ja", True),
+        ("東京都", "zh", True),
+        ("东京是日本的首都也是最大的城市之一", "ja", False),  # long, and not a single kana
+        ("東京は", "zh", False),
+        ("1969?", "en", False),
+        ("", "en", False),
+        ("Ville de la Paz", "es", True),  # one foreign small word says nothing
+    ],
+)
+def test_in_language_at_its_edges(text, language, holds):
+    assert in_language(text, language) is holds
+
+
+def test_unknown_language_is_an_error():
+    with pytest.raises(ValueError, match="expected one of .*'ar', 'bn'.*, got 'de'"):
+        in_language("Guten Tag", "de")

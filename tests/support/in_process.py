@@ -1,0 +1,36 @@
+"""A pipeline built in this process, without Prefect: Steps in order, and a count of the networks that ran."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from support.loom import SURROUNDINGS
+from torch import nn
+from torch.nn.modules.module import register_module_forward_pre_hook
+
+from flows.pipeline import Pipeline, Planned
+from tasks.build import build, state
+
+
+def build_missing(pipeline: Pipeline, root: str) -> list[Planned]:
+    """Build what is not in the store, and return it."""
+    built = []
+    for planned in pipeline.planned:
+        if not state(planned.step, root).cached:
+            build(planned.step, root, SURROUNDINGS)
+            built.append(planned)
+    return built
+
+
+@contextmanager
+def counted_calls() -> Iterator[list[str]]:
+    """Collect the class of every network that is called in this process, whoever calls it."""
+    calls: list[str] = []
+
+    def count(module: nn.Module, _inputs: object) -> None:
+        calls.append(type(module).__name__)
+
+    hook = register_module_forward_pre_hook(count)
+    try:
+        yield calls
+    finally:
+        hook.remove()

@@ -1,0 +1,24 @@
+import pytest
+import torch
+
+from tasks.train import memory
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you"),
+        RuntimeError("could not create a primitive"),
+    ],
+)
+def test_knows_how_lack_of_memory_reads(error):
+    assert memory.ran_out(error)
+    wrapped = RuntimeError("train: expected chunks to fit")
+    wrapped.__cause__ = error
+    assert memory.ran_out(wrapped)
+
+
+def test_other_errors_are_no_lack_of_memory():
+    assert not memory.ran_out(RuntimeError("train: expected a finite loss, got nan"))
