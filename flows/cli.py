@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from flows import carry
 from flows import console as show_as
 from flows.bake_off_table import dropped_table, kept_table
 from flows.configs import ConfigError, PipelineConfig, StorageConfig, load_config
@@ -27,6 +28,7 @@ from flows.weave_bake_off import STRATEGIES, check_scores, weave_bake_off
 from storage import MissingDataset, StorageError, inspect, load
 from tasks.build import state
 from tasks.stage import deferred
+from tasks.train.process import TrainingFailed
 
 run_flow = deferred("flows.run_flow")  # Prefect loads only where something is to be built or recorded
 
@@ -36,6 +38,7 @@ Config = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Settings of
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="STAGE.KEY=VALUE", help="Change one setting.")]
 Until = Annotated[str | None, typer.Option(metavar="STAGE", help="Stop after this stage or step.")]
 Refresh = Annotated[list[str] | None, typer.Option(metavar="STAGE", help="Build this stage or step again.")]
+To = Annotated[Path, typer.Option(metavar="FOLDER", help="A folder that is not there yet.")]
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the answer as JSON, too.")]
 Root = Annotated[str, typer.Option(envvar="POLYLOOM_ROOT", help="The store: a folder or an fsspec URL.")]
 
@@ -187,6 +190,23 @@ def explain(
         out.print(explanation(entry))
 
 
+@app.command()
+def export(config: Config, to: To, set_: Set = None) -> None:
+    """Copy the finished model out of the store: weights, tokenizer, sentence-transformers' files and model card."""
+    carry.export_model(load_config(config, tuple(set_ or ())), to)
+    out.print(f"The model is in {escape(str(to))}.")
+
+
+@app.command()
+def pack(config: Config, to: To, set_: Set = None) -> None:
+    """Copy all that the training reads, with its code, to train on another machine."""
+    carry.pack_training(load_config(config, tuple(set_ or ())), to)
+    out.print(
+        f"Copy {escape(str(to))} to the machine, run `sh train.sh` there, bring its folder `out` back, and run this "
+        "configuration with --set train.result=<that folder>."
+    )
+
+
 def _location(root: str) -> str:
     return StorageConfig(root=root).location
 
@@ -210,7 +230,7 @@ def main() -> None:
     """Run the command; what a user can cause ends in one clear line, not in a traceback."""
     try:
         app()
-    except (ConfigError, MissingDataset, StorageError, ValueError, FileNotFoundError) as error:
+    except (ConfigError, MissingDataset, StorageError, TrainingFailed, ValueError, FileNotFoundError) as error:
         if os.environ.get("POLYLOOM_TRACEBACK"):
             raise
         err.print(f"[bold red]polyloom:[/] {escape(str(error))}", highlight=False, soft_wrap=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tasks.stage import Step
 
-STAGES = ("ingest", "retrieve", "denoise", "supplement", "plan_batches", "train", "evaluate")
+STAGES = ("ingest", "retrieve", "denoise", "supplement", "plan_batches", "train", "evaluate", "export")
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from storage import checksum, remembered
 from tasks.denoise.task import select_hard_negatives
 from tasks.encoder.task import prepare_encoder
 from tasks.evaluate.task import make_run, measure_runs
+from tasks.export.task import export_model
 from tasks.ingest.steps import Ingested, ingest
 from tasks.models.digest import model_digest
 from tasks.plan_batches.task import find_topics, plan_batches
@@ -125,6 +126,7 @@ def weave(config: PipelineConfig) -> Pipeline:
             "plan_batches": [topics, batch_plan],
             "train": [trained_encoder],
             "evaluate": list(metrics.values()),
+            "export": [export_model(trained=trained_encoder, metrics=metrics, name=config.name)],
         },
         metrics=list(metrics.values()),
     )

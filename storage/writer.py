@@ -6,6 +6,8 @@ goes on from the records it finds.
 """
 
 import contextlib
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,22 @@ class Writer:
                 name=inner, rows=0, bytes=spooled.stat().st_size, sha256=backend.checksum(spooled)
             )
             backend.put(spooled, f"{self.ref.uri}/{inner}")
+
+    def adopt(self, source: DatasetRef, name: str) -> None:
+        """Take over the files that another dataset has below `name/`; on one disk without a second copy of the bytes.
+
+        Raises:
+            DamagedDataset: one of them is not what was committed.
+        """
+        for file in manifest.load(source).files:
+            if file.name.startswith(f"{name}/"):
+                path, spooled = sound_path(source, file), backend.spool(f"{self.ref.uri}/part")
+                try:
+                    os.link(path, spooled)  # files of datasets are replaced, never written to: they can be shared
+                except OSError:  # another disk, or a file system without hard links
+                    shutil.copyfile(path, spooled)
+                self._files[file.name] = file
+                backend.put(spooled, f"{self.ref.uri}/{file.name}")
 
     def finish(self) -> None:
         """See that there is something to commit: a dataset without rows still has one part, with the columns.

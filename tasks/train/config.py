@@ -49,6 +49,9 @@ class TrainConfig(Settings):
         ge=1,
         description="Tokens that go through the network at once, padding included; none: 1024 on a CPU, 16384 on CUDA.",
     )
+    packing: bool = Field(
+        False, description="No padding: texts in one row. For BERT and RoBERTa kinds, without dropout; made for GPUs."
+    )
     validation_steps: int = Field(
         0, ge=0, description="Steps between validations; the best one's weights are kept. 0: none, the last weights."
     )
@@ -60,6 +63,11 @@ class TrainConfig(Settings):
         "auto",
         exclude=True,
         description="on: embed twice, in the memory of one chunk; off: once; auto: twice beyond a bound. Same result.",
+    )
+    result: str | None = Field(
+        None,
+        exclude=True,
+        description="Folder with the result of this training, done on another machine; see `polyloom pack`.",
     )
     num_processes: int = Field(
         1,

@@ -22,8 +22,9 @@ import torch
 
 from tasks.train import memory
 from tasks.train.events import Meter, emit, shorten
+from tasks.train.inputs import Inputs
 from tasks.train.loop import Report
-from tasks.train.session import Inputs, run_training
+from tasks.train.session import run_training
 from tasks.train.workers import join_workers, leave_workers
 
 FAILED = 3  # exit status after an `error` line
@@ -54,9 +55,9 @@ def _train(given: argparse.Namespace, events: int) -> None:
     say = partial(emit, events) if workers.rank == 0 else _say_nothing
     run_training(
         Inputs(
-            plan=given.plan,
+            plan=(given.plan,),
             tokens=tuple(given.tokens),
-            encoder=given.encoder,
+            encoder=(given.encoder,),
             validation_tokens=tuple(given.validation_tokens),
             validation_qrels=tuple(given.validation_qrels),
             teacher=tuple(given.teacher),

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from tasks.models.encoder import Encoder
 from tasks.train import plan as plans
 from tasks.train import texts
-from tasks.train.folders import identity, iter_tables
+from tasks.train.folders import iter_tables
+from tasks.train.inputs import Inputs
 from tasks.train.loop import LogRow, Report, train
 from tasks.train.recipe import Recipe
 from tasks.train.result import LOG, MODEL, RESULT, finished
@@ -24,25 +25,6 @@ from tasks.train.side_inputs import read_pool, read_scores
 from tasks.train.step import GradientCache
 from tasks.train.tokens import open_tokens
 from tasks.train.workers import Workers
-
-
-@dataclass(frozen=True, kw_only=True)
-class Inputs:
-    """The folders that a training reads; each is a dataset's."""
-
-    plan: Path
-    tokens: tuple[Path, ...]
-    encoder: Path
-    validation_tokens: tuple[Path, ...] = ()
-    """Held-out queries, and the documents among which theirs are to be found."""
-    validation_qrels: tuple[Path, ...] = ()
-    teacher: tuple[Path, ...] = ()
-    """The cross-encoder's `scores`."""
-
-    def identity(self, recipe: dict[str, Any]) -> str:
-        """Name the training of these inputs by this recipe."""
-        others = [*self.tokens, *self.validation_tokens, *self.validation_qrels, *self.teacher]
-        return identity([self.plan, self.encoder, *others], recipe)
 
 
 def run_training(
@@ -81,11 +63,11 @@ def run_training(
     with _alone(out) if workers.rank == 0 else nullcontext():
         if finished(out, name):
             return
-        needs = texts.count_needs(iter_tables(inputs.plan, texts.COLUMNS))
-        encoder = Encoder.load(inputs.encoder / "model", device=device)
+        needs = texts.count_needs(iter_tables(inputs.plan[0], texts.COLUMNS))
+        encoder = Encoder.load(inputs.encoder[0] / "model", device=device)
         log = train(
             encoder,
-            plans.iter_steps(iter_tables(inputs.plan, plans.COLUMNS)),
+            plans.iter_steps(iter_tables(inputs.plan[0], plans.COLUMNS)),
             num_steps=needs.num_steps,
             queries=open_tokens(inputs.tokens, role="query", wanted=needs.queries),
             documents=open_tokens(inputs.tokens, role="document", wanted=needs.documents),

@@ -40,28 +40,23 @@ def read_scores(folders: Iterable[Path]) -> TeacherScores:
 
     Raises:
         FileNotFoundError: a folder is no whole dataset.
-        ValueError: more than one judge gave scores: theirs are not on one scale.
+        ValueError: several judges scored a query: theirs are not on one scale.
     """
     return TeacherScores.from_tables(_scores(folders))
 
 
 def _scores(folders: Iterable[Path]) -> Iterator[pa.Table]:
-    judges: set[str] = set()
+    judge_of: dict[Key, str] = {}
     for folder in folders:
         language = partition(folder)
         for table in iter_tables(folder, ["query_id", "doc_id", "judge", "raw"]):
-            judges.update(table["judge"].unique().to_pylist())
-            if len(judges) > 1:
-                raise ValueError(
-                    f"train: expected scores of one judge to learn from, got {', '.join(sorted(judges))}. Set "
-                    "train.distillation_weight to 0, or let one cross-encoder judge."
-                )
-            languages = pa.array([language] * table.num_rows, pa.string())
-            yield pa.table(
-                {
-                    "language": languages,
-                    "query_id": table["query_id"],
-                    "doc_id": table["doc_id"],
-                    "score": table["raw"],
-                }
-            )
+            pairs = table.group_by(["query_id", "judge"]).aggregate([])
+            for query_id, judge in zip(pairs["query_id"].to_pylist(), pairs["judge"].to_pylist(), strict=True):
+                other = judge_of.setdefault((language, query_id), judge)
+                if other != judge:
+                    raise ValueError(
+                        f"train: expected scores of one judge per query to learn from, got {other} and {judge} for "
+                        f"'{query_id}'. Set train.distillation_weight to 0, or let one cross-encoder judge."
+                    )
+            columns = {"query_id": table["query_id"], "doc_id": table["doc_id"], "score": table["raw"]}
+            yield pa.table({"language": pa.array([language] * table.num_rows, pa.string()), **columns})

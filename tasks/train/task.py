@@ -2,7 +2,8 @@
 
 import json
 import time
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
@@ -12,9 +13,11 @@ from tasks.train.config import TrainConfig
 
 if TYPE_CHECKING:
     from tasks.models import texts
+    from tasks.train import inputs as folders
     from tasks.train import process, progress, result, tokenizer
     from tasks.train import tokens as token_files
 else:
+    folders = deferred("tasks.train.inputs")
     process = deferred("tasks.train.process")
     progress = deferred("tasks.train.progress")
     result = deferred("tasks.train.result")
@@ -24,7 +27,14 @@ else:
 
 Role = Literal["query", "document"]
 
-_NOT_OF_A_STEP = {"max_query_tokens", "max_document_tokens", "checkpoint_steps", "gradient_cache", "num_processes"}
+_NOT_OF_A_STEP = {
+    "max_query_tokens",
+    "max_document_tokens",
+    "checkpoint_steps",
+    "gradient_cache",
+    "num_processes",
+    "result",
+}
 
 
 @stage(produces="tokens")
@@ -108,33 +118,67 @@ def train_encoder(
     teacher: dict[str, DatasetRef] | None = None,
 ) -> None:
     """Train the encoder on the batch plan, in a process of its own; the model lies beside the log."""
-    out = job.scratch / "training"
-    out.mkdir(exist_ok=True)
-    settings = {
-        "recipe": config.model_dump(mode="json", exclude=_NOT_OF_A_STEP),
-        "checkpoint_steps": config.checkpoint_steps,
-        "gradient_cache": config.gradient_cache,
-    }
-    (out / "recipe.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
-    arguments = [
-        *_option("plan", batch_plan),
-        *_option("tokens", query_tokens, document_tokens),
-        *_option("encoder", encoder),
-        *_option("validation-tokens", validation_queries, validation_documents),
-        *_option("validation-qrels", validation_qrels),
-        *_option("teacher", teacher),
-        f"--recipe={out / 'recipe.json'}",
-        f"--out={out}",
-        f"--device={job.device}",
-    ]
-    said = process.run(arguments, num_processes=config.num_processes, stderr=out / "stderr.txt")
-    progress.follow(said, job.progress, job.log, clock=time.monotonic)
+    inputs = training_inputs(
+        batch_plan=batch_plan,
+        query_tokens=query_tokens,
+        document_tokens=document_tokens,
+        encoder=encoder,
+        validation_queries=validation_queries,
+        validation_documents=validation_documents,
+        validation_qrels=validation_qrels,
+        teacher=teacher,
+    )
+    out = _brought(config, inputs) if config.result else _train(job, config, inputs)
     log = pl.read_parquet(out / result.LOG)
     job.out.write(log.with_columns(examples_per_second=pl.lit(None, dtype=pl.Float32)))
     job.out.add_folder(out / result.MODEL, "model")
 
 
-def _option(name: str, *values: DatasetRef | dict[str, DatasetRef] | None) -> list[str]:
-    """Write an option of `tasks.train.launch` with the folders of its datasets; nothing where there are none."""
-    refs = [ref for value in values for ref in (value.values() if isinstance(value, dict) else [value]) if ref]
-    return [f"--{name}", *(str(checkout(ref)) for ref in refs)] if refs else []
+def training_inputs(
+    *, batch_plan: DatasetRef, encoder: DatasetRef, **by_language: dict[str, DatasetRef] | None
+) -> "folders.Inputs":
+    """Name the local folders that a training reads; the keywords are `train_encoder`'s."""
+
+    def local(*names: str) -> tuple[Path, ...]:
+        return tuple(checkout(ref) for name in names for ref in (by_language.get(name) or {}).values())
+
+    return folders.Inputs(
+        plan=(checkout(batch_plan),),
+        tokens=local("query_tokens", "document_tokens"),
+        encoder=(checkout(encoder),),
+        validation_tokens=local("validation_queries", "validation_documents"),
+        validation_qrels=local("validation_qrels"),
+        teacher=local("teacher"),
+    )
+
+
+def launch_settings(config: TrainConfig) -> dict[str, Any]:
+    """Return what stands in the recipe's file."""
+    return {
+        "recipe": config.model_dump(mode="json", exclude=_NOT_OF_A_STEP),
+        "checkpoint_steps": config.checkpoint_steps,
+        "gradient_cache": config.gradient_cache,
+    }
+
+
+def _train(job: Job, config: TrainConfig, inputs: "folders.Inputs") -> Path:
+    out = job.scratch / "training"
+    out.mkdir(exist_ok=True)
+    recipe = out / "recipe.json"
+    recipe.write_text(json.dumps(launch_settings(config), indent=1) + "\n", encoding="utf-8")
+    arguments = [*inputs.arguments(), f"--recipe={recipe}", f"--out={out}", f"--device={job.device}"]
+    said = process.run(arguments, num_processes=config.num_processes, stderr=out / "stderr.txt")
+    progress.follow(said, job.progress, job.log, clock=time.monotonic)
+    return out
+
+
+def _brought(config: TrainConfig, inputs: "folders.Inputs") -> Path:
+    """Return the folder of a result from another machine, if it is this training's."""
+    out = Path(str(config.result)).expanduser().absolute()
+    name = inputs.identity(launch_settings(config)["recipe"])
+    if not result.finished(out, name):
+        raise ValueError(
+            f"train.result: expected the finished training {name} in {out}, got {result.training(out)}. Pack this "
+            "configuration again and train that, or leave train.result empty."
+        )
+    return out

@@ -25,7 +25,7 @@ def stages(answer, status="built"):
 def test_first_run_builds_every_stage_and_measures_three_systems(built):
     _, answer = built
     assert kinds(answer, "cached") == set()
-    assert stages(answer) == {"ingest", "retrieve", "denoise", "plan_batches", "train", "evaluate"}
+    assert stages(answer) == {"ingest", "retrieve", "denoise", "plan_batches", "train", "evaluate", "export"}
     found = {(row["system"], row["language"], row["metric"]) for row in answer["metrics"]}
     expected = {
         (system, language, metric)
@@ -65,8 +65,8 @@ def test_cached_run_is_recorded_where_a_prefect_api_is_set_up(built):
 def test_changed_plan_seed_builds_plan_training_and_evaluation_of_the_trained(built):
     loom, first = built
     answer = loom.run("tiny.yaml", "--set", "plan_batches.seed=7")
-    assert stages(answer) == {"plan_batches", "train", "evaluate"}
-    assert kinds(answer) == {"batch_plan", "training_log", "embeddings", "candidates", "run", "metrics"}
+    assert stages(answer) == {"plan_batches", "train", "evaluate", "export"}
+    assert kinds(answer) == {"batch_plan", "training_log", "embeddings", "candidates", "run", "metrics", "model"}
     assert {entry["kind"] for entry in answer["stages"] if entry["stage"] == "plan_batches"} == {"topics", "batch_plan"}
     before = {row["system"]: row["value"] for row in first["metrics"] if row["language"] == "all"}
     after = {row["system"]: row["value"] for row in answer["metrics"] if row["language"] == "all"}

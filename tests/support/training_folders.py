@@ -4,8 +4,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+from support.dataset_folders import dataset_folder
 from support.tiny_training import RECIPE, plan, tiny_encoder, tokens
 
 
@@ -27,11 +26,8 @@ def training_arguments(folder: Path, *, checkpoint_steps: int = 2, out: str = "o
         for step in plan()
         for slot, sample in enumerate(step.samples)
     ]
-    (folder / "plan").mkdir(exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(rows[:5]), folder / "plan" / "part-0.parquet")  # in the middle of a step
-    pq.write_table(pa.Table.from_pylist(rows[5:]), folder / "plan" / "part-1.parquet")
-    _manifest(folder / "plan", "batch_plan", ["part-0.parquet", "part-1.parquet"])
-    _manifest(folder / "encoder", "encoder", [])
+    dataset_folder(folder / "plan", "batch_plan", rows[:5], rows[5:])  # cut in the middle of a step
+    dataset_folder(folder / "encoder", "encoder")
     settings = {"recipe": asdict(RECIPE) | recipe, "checkpoint_steps": checkpoint_steps, "gradient_cache": "auto"}
     (folder / f"{out}.json").write_text(json.dumps(settings))
     return [
@@ -44,8 +40,3 @@ def training_arguments(folder: Path, *, checkpoint_steps: int = 2, out: str = "o
         f"--out={folder / out}",
         "--device=cpu",
     ]
-
-
-def _manifest(folder: Path, kind: str, parts: list[str]) -> None:
-    content = {"kind": kind, "partition": "all", "parts": [{"name": name, "sha256": name} for name in parts]}
-    (folder / "manifest.json").write_text(json.dumps({**content, "files": []}))

@@ -263,7 +263,14 @@ def test_tokens_do_not_depend_on_the_plan(trained):
 
 def test_settings_have_a_field_for_each_part_of_the_recipe():
     recipe = {field.name for field in dataclasses.fields(loop.Recipe)}
-    elsewhere = {"max_query_tokens", "max_document_tokens", "checkpoint_steps", "gradient_cache", "num_processes"}
+    elsewhere = {
+        "max_query_tokens",
+        "max_document_tokens",
+        "checkpoint_steps",
+        "gradient_cache",
+        "num_processes",
+        "result",
+    }
     assert set(TrainConfig.model_fields) - recipe == elsewhere
 
 

@@ -1,0 +1,90 @@
+"""Out of the store and onto other machines: the finished model, or all that its training reads."""
+
+import json
+import shutil
+from pathlib import Path
+
+from flows.configs import PipelineConfig
+from flows.weave import weave
+from storage import checkout
+from tasks.build import state
+from tasks.stage import Step
+from tasks.train.task import launch_settings, training_inputs
+
+_PACKAGE = Path(__file__).parents[1] / "tasks"
+_CODE = ("__init__.py", "train/*.py", "models/*.py")  # all that `tasks.train.launch` imports, and little more
+_SCRIPT = """#!/bin/sh
+# Trains here; needs torch, transformers, safetensors, tokenizers, numpy and pyarrow. Several GPUs: NPROC=8 sh train.sh
+cd "$(dirname "$0")"
+export PYTHONPATH=code
+start="python -m"
+[ "${NPROC:-1}" = 1 ] || start="$start torch.distributed.run --standalone --nproc-per-node=$NPROC -m"
+exec $start tasks.train.launch %s --recipe recipe.json --out out "$@"
+"""
+
+
+def export_model(config: PipelineConfig, to: Path) -> None:
+    """Copy the finished model with its card out of the store.
+
+    Raises:
+        ValueError: it is not built, or there is something at `to`.
+    """
+    step = _built(config, "model")
+    _check_new(to)
+    shutil.copytree(checkout(step.ref(config.storage.location)) / "model", to)
+
+
+def pack_training(config: PipelineConfig, to: Path) -> None:
+    """Copy all that the training reads into a folder, with the code and a script that trains there.
+
+    Raises:
+        ValueError: a dataset that it reads is not built, or there is something at `to`.
+    """
+    root = config.storage.location
+    step = _step(config, "training_log")
+    for needed in step.inputs.values():
+        _check_built(needed, root)
+    _check_new(to)
+    given = {name: value for name, value in step.resolve(root).items() if name != "config"}
+    words = []
+    for option, folders in training_inputs(**given).named().items():
+        names = [f"{option}-{number}" if len(folders) > 1 else option for number in range(len(folders))]
+        for folder, name in zip(folders, names, strict=True):
+            _copy_dataset(folder, to / name)
+        words += [f"--{option}", *names] if names else []
+    for pattern in _CODE:
+        for file in _PACKAGE.glob(pattern):
+            target = to / "code" / "tasks" / file.relative_to(_PACKAGE)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
+    (to / "recipe.json").write_text(json.dumps(launch_settings(config.train), indent=1) + "\n", encoding="utf-8")
+    (to / "train.sh").write_text(_SCRIPT % " ".join(words), encoding="utf-8")
+
+
+def _copy_dataset(folder: Path, to: Path) -> None:
+    """Copy what the manifest lists; other files in a dataset's folder are none of it."""
+    content = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    for file in ["manifest.json", *(entry["name"] for entry in [*content["parts"], *content["files"]])]:
+        (to / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / file, to / file)
+
+
+def _step(config: PipelineConfig, kind: str) -> Step:
+    return next(planned.step for planned in weave(config).planned if planned.step.stage.produces == kind)
+
+
+def _built(config: PipelineConfig, kind: str) -> Step:
+    step = _step(config, kind)
+    _check_built(step, config.storage.location)
+    return step
+
+
+def _check_built(step: Step, root: str) -> None:
+    found = state(step, root)
+    if not found.cached:
+        raise ValueError(f"{step}: expected it in the store, got: {found.reason}. Run this configuration first.")
+
+
+def _check_new(to: Path) -> None:
+    if to.exists():
+        raise ValueError(f"--to: expected a folder that is not there yet, got {to}. Name another one.")

@@ -1,0 +1,96 @@
+"""Last stage: trained encoder and its results -> the model that people use, with its card."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from storage import DatasetRef, Manifest, count, folder, inspect, load, read, scan
+from tasks.stage import Job, deferred, stage
+
+if TYPE_CHECKING:
+    from tasks.export import card
+    from tasks.models import layout
+else:
+    card = deferred("tasks.export.card")
+    layout = deferred("tasks.models.layout")
+
+_VERSIONS = ("polyloom", "torch", "transformers", "tokenizers")
+_CARD_STAGES = {"train_encoder": "train", "plan_batches": "plan_batches"}
+
+
+@stage(produces="model")
+def export_model(job: Job, *, trained: DatasetRef, metrics: dict[str, DatasetRef], name: str) -> None:
+    """Put the trained model, its sentence-transformers files and a model card into one folder."""
+    facts = _facts(trained, metrics, name)
+    columns = ("name", "base_model", "num_layers", "hidden_size", "num_parameters", "num_steps")
+    row = {column: [getattr(facts, column)] for column in columns}
+    job.out.write(pl.DataFrame(row | {"languages": [[entry["language"] for entry in facts.data]]}))
+    job.out.adopt(trained, "model")
+    written = job.scratch / "card"
+    written.mkdir(exist_ok=True)
+    (written / "README.md").write_text(card.write_card(facts), encoding="utf-8")
+    job.out.add_folder(written, "model")
+
+
+def _facts(trained: DatasetRef, metrics: dict[str, DatasetRef], name: str) -> "card.CardFacts":
+    """Collect what the card says out of the manifests of all that the model was made from."""
+    ancestors = inspect.lineage(trained)
+    known = [manifest for _, _, manifest in ancestors if manifest is not None]
+    model = folder(trained) / "model"
+    base = read(_input(trained, "encoder")).row(0, named=True)
+    return card.CardFacts(
+        name=name,
+        base_model=base["name"],
+        num_layers=base["num_layers"],
+        hidden_size=base["hidden_size"],
+        num_parameters=base["num_parameters"],
+        pooling=layout.read_pooling(model),
+        prompts=dict(layout.read_prompts(model).items()),
+        max_tokens=layout.read_max_tokens(model),
+        data=_data(trained, known),
+        num_steps=count(trained),
+        settings={
+            _CARD_STAGES[manifest.stage]: manifest.arguments["config"]
+            for manifest in known
+            if manifest.stage in _CARD_STAGES
+        },
+        metrics=[row for ref in metrics.values() for row in inspect.metrics_means(ref)],
+        lineage=[(depth, _line(entry, manifest)) for depth, entry, manifest in ancestors],
+        versions={name: version for name, version in load(trained).versions.items() if name in _VERSIONS},
+    )
+
+
+def _data(trained: DatasetRef, known: Iterable[Manifest]) -> list[dict[str, Any]]:
+    languages: dict[str, dict[str, Manifest]] = {}
+    for manifest in known:
+        if manifest.kind in ("corpus", "queries", "qrels"):
+            languages.setdefault(manifest.partition, {})[manifest.kind] = manifest
+    return [
+        {
+            "language": language,
+            "documents": found["corpus"].rows,
+            "train_queries": _num_train(_ref(trained.root, found["queries"])),
+            "judgements": found["qrels"].rows,
+            "source": "atlas, generated" if found["corpus"].stage == "generate_corpus" else "files",
+        }
+        for language, found in sorted(languages.items())
+    ]
+
+
+def _num_train(queries: DatasetRef) -> int:
+    return int(scan(queries).filter(pl.col("split") == "train").select(pl.len()).collect().item())
+
+
+def _input(ref: DatasetRef, name: str) -> DatasetRef:
+    return next(_ref(ref.root, entry) for entry in load(ref).inputs if entry.name == name)
+
+
+def _ref(root: str, entry: Any) -> DatasetRef:
+    return DatasetRef(kind=entry.kind, partition=entry.partition, fingerprint=entry.fingerprint, root=root)
+
+
+def _line(name: str, manifest: Manifest | None) -> str:
+    if manifest is None:
+        return f"{name}: gone"
+    return f"{name}: {manifest.kind}/{manifest.partition}/{manifest.fingerprint[:12]}, {manifest.rows:,} rows"

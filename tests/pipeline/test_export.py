@@ -1,0 +1,95 @@
+"""The finished model as people use it, and training on another machine."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from storage import DatasetRef, inspect
+from tasks.models.encoder import Encoder
+
+pytestmark = [pytest.mark.slow, pytest.mark.prefect, pytest.mark.timeout(400)]
+
+TEXTS = ["Where is the largest port?", "Bandari kubwa iko wapi?"]
+
+
+@pytest.fixture(scope="module")
+def exported(built, tmp_path_factory) -> Path:
+    loom, _ = built
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    assert "The model is in" in loom("export", "tiny.yaml", "--to", str(folder))
+    return folder
+
+
+def test_sentence_transformers_gives_our_vectors(exported):
+    sentence_transformers = pytest.importorskip("sentence_transformers", reason="installed with the test extra")
+    model = sentence_transformers.SentenceTransformer(str(exported), device="cpu")
+    ours = Encoder.load(exported, device="cpu")
+    for role in ("query", "document"):
+        expected = ours.embed(TEXTS, role=role, max_tokens=128, batch_tokens=512)
+        np.testing.assert_allclose(model.encode(TEXTS, prompt_name=role), expected, atol=1e-5)
+
+
+def test_transformers_gives_our_vectors(exported):
+    transformers = pytest.importorskip("transformers")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(exported)
+    network = transformers.AutoModel.from_pretrained(exported).eval()
+    inputs = tokenizer(["query: " + text for text in TEXTS], padding=True, return_tensors="pt")
+    with torch.no_grad():
+        hidden = network(**inputs).last_hidden_state
+    mask = inputs["attention_mask"][..., None]
+    mean = torch.nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1)
+    ours = Encoder.load(exported, device="cpu").embed(TEXTS, role="query", max_tokens=128, batch_tokens=512)
+    np.testing.assert_allclose(mean.numpy(), ours, atol=1e-5)
+
+
+def test_card_has_the_results_and_the_lineage(built, exported):
+    loom, answer = built
+    card = (exported / "README.md").read_text(encoding="utf-8")
+    value = {(row["system"], row["language"], row["metric"]): row["value"] for row in answer["metrics"]}
+    for language in ("en", "sw", "all"):
+        for system in ("bm25", "untrained", "trained"):
+            assert f"{value[system, language, 'nDCG@10']:.4f}" in card
+    for entry in answer["stages"]:
+        if entry["kind"] in ("corpus", "hard_negatives", "batch_plan", "tokens", "training_log"):
+            assert f"{entry['kind']}/{entry['partition']}/{entry['fingerprint'][:12]}" in card
+    assert str(loom.folder) not in card
+
+
+def test_model_shares_its_weights_with_the_training(built):
+    loom, _ = built
+    root = str(loom.folder / "data")
+    model, training = (inspect.resolve(root, kind) for kind in ("model", "training_log"))
+    assert isinstance(model, DatasetRef)
+    inodes = [Path(ref.uri, "model", "model.safetensors").stat().st_ino for ref in (model, training)]
+    assert inodes[0] == inodes[1]
+
+
+def test_says_what_is_missing(built, tmp_path):
+    loom, _ = built
+    output = loom("export", "tiny.yaml", "--set", "train.seed=5", "--to", str(tmp_path / "model"), code=1)
+    assert "export_model-all: expected it in the store, got: not built. Run this configuration first." in output
+    output = loom("export", "tiny.yaml", "--to", str(tmp_path), code=1)
+    assert "--to: expected a folder that is not there yet" in output
+
+
+def test_packed_training_runs_without_the_project_and_its_result_is_taken(built, tmp_path):
+    loom, _ = built
+    changed = ("--set", "train.learning_rate=5e-4")
+    bundle = tmp_path / "bundle"
+    assert "train.result" in loom("pack", "tiny.yaml", *changed, "--to", str(bundle))
+    environment = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(["sh", bundle / "train.sh"], cwd="/", env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    answer = loom.run("tiny.yaml", *changed, "--set", f"train.result={bundle / 'out'}", "--until", "train")
+    (training,) = [entry for entry in answer["stages"] if entry["kind"] == "training_log"]
+    assert training["status"] == "built"
+    folder = loom.folder / "data" / "training_log" / "all" / training["fingerprint"]
+    weights = (bundle / "out" / "model" / "model.safetensors").read_bytes()
+    assert (folder / "model" / "model.safetensors").read_bytes() == weights
+    output = loom("run", "tiny.yaml", "--set", "train.seed=3", "--set", f"train.result={bundle / 'out'}", code=1)
+    assert "train.result: expected the finished training" in output.replace("\n", " ")
