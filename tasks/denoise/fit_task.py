@@ -50,6 +50,7 @@ def fit_cross_encoder(
         ]
     )
     table = folds.with_folds(table, num_folds=config.num_folds, seed=config.seed)
+    encoders.forget_encoder()
     base = encoders.Encoder.load(folder(encoder) / "model", device=job.device)
     facts = []
     cosine = _cosines(job, base, table, config)
