@@ -4,6 +4,7 @@ import contextlib
 import json
 import urllib.request
 
+import httpx
 import pytest
 from prefect import flow, task
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_LEVEL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
@@ -31,17 +32,14 @@ def artifacts(api, key):
         return json.load(answer)
 
 
-def work(label, seen, notes, url):
+def work(label, seen, notes):
     @contextlib.contextmanager
     def draw(total, unit):
         yield lambda done, note="": seen.append((done, note))
 
     @task(name="work", persist_result=False)
     def steps():
-        with (
-            temporary_settings({PREFECT_API_URL: url}),
-            with_artifact(draw, label, len(notes), "steps") as advance,
-        ):
+        with with_artifact(draw, label, len(notes), "steps") as advance:
             for done, note in enumerate(notes, start=1):
                 advance(done, note)
 
@@ -55,7 +53,7 @@ def work(label, seen, notes, url):
 def test_shows_figures_and_ends_at_100(api, monkeypatch):
     monkeypatch.setattr(progress_artifact, "SECONDS", 0.0)
     seen = []
-    work("train_encoder-all", seen, ["loss 0.9", "loss 0.5"], api)
+    work("train_encoder-all", seen, ["loss 0.9", "loss 0.5"])
     (found,) = artifacts(api, "train-encoder-all")
     assert (found["type"], found["data"]) == ("progress", 100.0)
     assert found["description"] == "2 of 2 steps: loss 0.5"
@@ -64,14 +62,16 @@ def test_shows_figures_and_ends_at_100(api, monkeypatch):
 
 
 def test_short_work_has_none(api):
-    work("quick-all", [], ["", ""], api)
+    work("quick-all", [], ["", ""])
     assert artifacts(api, "quick-all") == []
 
 
 def test_work_goes_on_where_the_server_is_gone(api, monkeypatch, caplog):
     monkeypatch.setattr(progress_artifact, "SECONDS", 0.0)
     seen = []
-    work("unseen-all", seen, ["", ""], "http://127.0.0.1:1/api")
+    # a task run keeps its client, so the server of this one cannot be taken away: another that is not there
+    monkeypatch.setattr(progress_artifact, "create_progress_artifact", lambda *_, **__: httpx.get("http://127.0.0.1:1"))
+    work("unseen-all", seen, ["", ""])
     assert seen == [(1, ""), (2, "")]
     assert "its progress is no longer shown" in caplog.text
     assert artifacts(api, "unseen-all") == []
