@@ -11,7 +11,8 @@ from storage import read
 from tasks.build import Surroundings, build
 from tasks.denoise import select
 from tasks.denoise.config import CalibrateConfig, GradeConfig, ReadyConfig, ScoreConfig, SelectConfig
-from tasks.denoise.task import apply_calibration, calibrate_scores, score_candidates, select_hard_negatives
+from tasks.denoise.score_task import score_candidates
+from tasks.denoise.task import apply_calibration, calibrate_scores, select_hard_negatives
 from tasks.models import encoder, pair_classifier  # noqa: F401 - loaded before the clock starts, as the peer's are
 from tasks.retrieve.config import FuseConfig, SearchConfig
 from tasks.retrieve.task import embed_documents, embed_queries, fuse_candidates, search_dense

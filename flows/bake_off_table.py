@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 ALL = "all"
@@ -60,7 +61,7 @@ def dropped_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _table(title: str, found: Mapping[tuple[str, str], Values], columns: Mapping[str, Cell]) -> Table:
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("language")
     table.add_column("strategy")
     for heading in columns:

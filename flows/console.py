@@ -165,7 +165,7 @@ def human_seconds(number: float) -> str:
 
 def _total(numbers: Sequence[float | None], write: Callable[[float], str]) -> str:
     known = [number for number in numbers if number is not None]
-    return f"{'' if len(known) == len(numbers) else 'over '}{write(sum(known))}" if known else "?"
+    return f"{'' if len(known) == len(numbers) else '> '}{write(sum(known))}" if known else "?"
 
 
 def datasets_table(found: Iterable[tuple[DatasetRef, Manifest]]) -> Table:

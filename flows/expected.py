@@ -9,13 +9,14 @@ from typing import Any
 import polars as pl
 
 from storage import DatasetRef, find, scan
+from tasks.ingest.atlas.config import AtlasConfig
 from tasks.ingest.config import Source
 from tasks.models.locate import locate_model
 from tasks.plan_batches.config import PlanBatchesConfig
 from tasks.stage import Step
 
-# Bytes per row of raw files that are not read yet, by how they are written: MIRACL's corpus, topics and qrels.
-_BYTES_PER_ROW = {"corpus": {"gz": 300, "": 700}, "queries": {"gz": 30, "": 60}, "qrels": {"gz": 8, "": 30}}
+# Bytes per row of raw files that are not read yet: measured on quad16, but for gzipped queries and qrels (a guess).
+_BYTES_PER_ROW = {"corpus": {"gz": 300, "": 900}, "queries": {"gz": 30, "": 60}, "qrels": {"gz": 8, "": 30}}
 _JUDGED_PER_QUERY = 4  # of atlas
 
 
@@ -50,7 +51,7 @@ class Expected:
         key = self.ref(step).uri
         if key not in self._rows:
             manifest = find(self.ref(step))
-            rule = _RULES.get(step.stage.name)
+            rule = _RULES.get((step.stage.produces, step.stage.name))
             self._rows[key] = manifest.rows if manifest else rule(self, step) if rule else None
         return self._rows[key]
 
@@ -87,8 +88,8 @@ def _shares(queries: Step) -> dict[str, float]:
     """Tell which share of the queries is in which split; 1 where nothing says."""
     arguments = queries.arguments
     held_out = arguments.get("validation_share", 0.0)
-    if queries.stage.name == "generate_queries":
-        dev = arguments["config"].dev_share
+    if isinstance(atlas := arguments.get("config"), AtlasConfig):
+        dev = atlas.dev_share
         return {"dev": dev, "train": (1 - dev) * (1 - held_out), "validation": (1 - dev) * held_out}
     source = arguments.get("source")
     if not isinstance(source, Source) or not all(file.split for file in source.files):
@@ -158,24 +159,24 @@ def _planned(expected: Expected, step: Step) -> int | None:
 
 
 _Rule = Callable[[Expected, Step], int | None]
-_RULES: dict[str, _Rule] = {
-    "generate_corpus": lambda _, step: int(step.arguments["config"].documents_per_language),
-    "generate_queries": lambda _, step: int(step.arguments["config"].queries_per_language),
-    "generate_qrels": lambda _, step: int(step.arguments["config"].queries_per_language) * _JUDGED_PER_QUERY,
-    "generate_truth": lambda _, step: int(step.arguments["config"].queries_per_language) * _JUDGED_PER_QUERY,
-    "prepare_encoder": lambda *_: 1,
-    "ingest_corpus": _from_files("corpus"),
-    "ingest_queries": _from_files("queries"),
-    "ingest_qrels": _from_files("qrels"),
-    "embed_documents": _like("corpus"),
-    "embed_queries": _embedded_queries,
-    "retrieve_bm25": _per_query(lambda arguments: int(arguments["search"].depth), "corpus"),
-    "search_dense": _found_by_vectors,
-    "fuse_candidates": _per_query(lambda arguments: int(arguments["config"].top_k)),
-    "fuse_vectors": _per_query(lambda arguments: int(arguments["config"].top_k)),
-    "score_candidates": _scored,
-    "apply_calibration": _like("raw_scores"),
-    "select_hard_negatives": _like("fused"),
-    "plan_batches": _planned,
-    "make_run": _like("candidates"),
+_RULES: dict[tuple[str, str], _Rule] = {  # by kind of dataset and stage
+    ("corpus", "generate_corpus"): lambda _, step: int(step.arguments["config"].documents_per_language),
+    ("queries", "generate_queries"): lambda _, step: int(step.arguments["config"].queries_per_language),
+    ("qrels", "generate_qrels"): lambda _, step: int(step.arguments["config"].queries_per_language) * _JUDGED_PER_QUERY,
+    ("truth", "generate_truth"): lambda _, step: int(step.arguments["config"].queries_per_language) * _JUDGED_PER_QUERY,
+    ("encoder", "prepare_encoder"): lambda *_: 1,
+    ("corpus", "ingest_corpus"): _from_files("corpus"),
+    ("queries", "ingest_queries"): _from_files("queries"),
+    ("qrels", "ingest_qrels"): _from_files("qrels"),
+    ("embeddings", "embed_documents"): _like("corpus"),
+    ("embeddings", "embed_queries"): _embedded_queries,
+    ("candidates", "retrieve_bm25"): _per_query(lambda arguments: int(arguments["search"].depth), "corpus"),
+    ("candidates", "search_dense"): _found_by_vectors,
+    ("fused", "fuse_candidates"): _per_query(lambda arguments: int(arguments["config"].top_k)),
+    ("fused", "fuse_vectors"): _per_query(lambda arguments: int(arguments["config"].top_k)),
+    ("raw_scores", "score_candidates"): _scored,
+    ("scores", "apply_calibration"): _like("raw_scores"),
+    ("hard_negatives", "select_hard_negatives"): _like("fused"),
+    ("batch_plan", "plan_batches"): _planned,
+    ("run", "make_run"): _like("candidates"),
 }

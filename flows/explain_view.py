@@ -128,12 +128,18 @@ def _results(results: list[Row]) -> Table:
 
 def _table(title: str) -> Table:
     return Table(
-        title=title, title_justify="left", title_style="bold cyan", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), expand=True
+        title=title,
+        title_justify="left",
+        title_style="bold cyan",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+        expand=True,
     )
 
 
 def _note(text: str) -> Padding:
-    return Padding(Text(text, style="dim"), (0, 1, 1, 1))
+    return Padding(Text(text, style="dim"), (0, 0, 1, 0))
 
 
 def _strategy(settings: Row) -> str:
@@ -170,7 +176,7 @@ def _document(row: Row) -> str:
     text = " ".join((row.get("text") or "not in the corpus").split())
     lines.append(f"[dim]{escape(text if len(text) <= _TEXT else text[: _TEXT - 1] + '…')}[/]")
     if row.get("planted"):
-        lines.append(f"[yellow]planted false negative: {row['planted']}[/]")
+        lines.append(f"[yellow]planted false negative: {escape(row['planted'])}[/]")
     if row.get("generated_text"):
         lines.append(f"[magenta]found by the generated query {escape(row['generated_text'])}[/]")
     if row.get("verdicts"):

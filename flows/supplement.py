@@ -10,7 +10,7 @@ from tasks.denoise.supplement_task import extend_hard_negatives
 from tasks.models.chat_identity import chat_identity
 from tasks.stage import Step
 from tasks.supplement.config import SourceConfig, SupplementConfig
-from tasks.supplement.task import collect_candidates, count_shortfalls, generate_queries, promote_queries
+from tasks.supplement.task import collect_candidates, count_shortfalls, generate_from_positives, promote_queries
 from tasks.supplement.tune_task import tune_generator
 
 Steps = dict[str, Step]  # by language
@@ -51,7 +51,7 @@ def supplement(
     source = SourceConfig(model=settings.chat.model)
     adapter = _tune(settings, source, identity)
     generated = {
-        language: generate_queries(
+        language: generate_from_positives(
             language,
             language=language,
             hard_negatives=ledger,

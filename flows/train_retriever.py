@@ -18,8 +18,8 @@ def train_retriever(
 
     Args:
         config: all settings.
-        until: stop after this stage (ingest, retrieve, denoise, supplement, plan_batches, train, evaluate, export) or
-            step.
+        until: stop after this stage (ingest, retrieve, denoise, supplement, plan_batches, train, evaluate, export)
+            or step.
         refresh: stages or steps to build again, whatever is in the store.
     """
     pipeline = weave(config).until(until)

@@ -69,7 +69,7 @@ class Journal:
         with self.path.open("rb") as file:
             for line in file:
                 whole = line.endswith(b"\n")
-                key = _key(line) if whole else None
+                key = _key(line)
                 if key is not None:
                     self._places[key] = (start, len(line))
                 start += len(line)

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from tasks.plan_batches.kept import KeptPairs
 from tasks.plan_batches.lists import Lists
-from tasks.plan_batches.numbering import Finder, Numbering, hash_ids
-from tasks.plan_batches.safety import is_judged_relevant, is_unsafe, same_text
+from tasks.plan_batches.pairs import Pairs, gather_pairs
 from tasks.plan_batches.shelf import Shelf
 
 
@@ -77,54 +75,25 @@ def build_table(
     Raises:
         ValueError: a train query with a positive has no topic.
     """
-    asked = pl.concat(
-        [frame.select("query_id", text=same_text(), train=pl.col("split") == "train") for frame in queries]
-    )
-    # Queries with the same text are one group; what is unsafe for one is unsafe for all.
-    group = np.unique(asked["text"].to_numpy(), return_inverse=True)[1]
-    finder, documents = Finder(asked["query_id"]), Numbering()
-    unsafe = _Pairs()
-    train = np.append(asked["train"].to_numpy(), False)
-    positives, elsewhere = _read_positives(qrels, train, finder, documents)
-    unsafe.add(group[positives.query], positives.document)
-    has_positive = np.zeros(asked.height, dtype=bool)
-    has_positive[positives.query] = True
-    query_ids, number = _sort_queries(asked["query_id"], has_positive)
-
-    kept = KeptPairs()
-    for frame in ledger:
-        place, document = finder.find(frame["query_id"]), documents.number(frame["doc_id"])
-        rows = np.flatnonzero(frame.select(is_unsafe()).to_series().to_numpy() & (place >= 0))
-        unsafe.add(group[place[rows]], document[rows])
-        query = number[place]
-        rows = np.flatnonzero((frame["decision"] == "kept").to_numpy() & (query >= 0))
-        kept.add(query[rows], document[rows], frame["hardness"].gather(rows).fill_null(0).to_numpy())
-    for place, hashes in elsewhere:  # judgements of other splits: of their documents only candidates count
-        document = documents.find(hashes)
-        unsafe.add(group[place[document >= 0]], document[document >= 0])
-
-    document_ids, order = documents.sorted_ids()
-    num_queries, num_documents = len(query_ids), len(document_ids)
-    size = {"num_queries": num_queries, "num_documents": num_documents}
-    own = Lists.of_keys(_unique(number[positives.query], order[positives.document], num_documents), **size)
-    by_group = Lists.of_keys(
-        unsafe.unique(order, num_documents), num_queries=int(group.max(initial=-1)) + 1, num_documents=num_documents
-    )
-    group_of_query = np.empty(num_queries, dtype=np.int64)
-    group_of_query[number[:-1][has_positive]] = group[has_positive]
-    barred = _expand(by_group, group_of_query)
-    is_positive = np.zeros(num_documents, dtype=bool)
-    is_positive[own.document] = True
+    gathered = gather_pairs(queries=queries, qrels=qrels, ledger=ledger)
+    document_ids, order = gathered.documents.sorted_ids()
+    query_ids = gathered.query_ids
+    size = {"num_queries": len(query_ids), "num_documents": len(document_ids)}
+    positives = _list(gathered.positives, order, **size)
+    by_group = _list(gathered.unsafe, order, num_queries=gathered.num_groups, num_documents=len(document_ids))
+    unsafe = _expand(by_group, gathered.group)
+    is_positive = np.zeros(len(document_ids), dtype=bool)
+    is_positive[positives.document] = True
     return LanguageTable(
         language=language,
         query_ids=shelf.ids("query_ids", query_ids),
         document_ids=shelf.ids("document_ids", document_ids),
         topic=_topics(language, query_ids, topics),
-        positives=_put(shelf, "positives", own),
-        kept=_put(shelf, "kept", kept.lists(barred, order, **size)),
-        unsafe=_put(shelf, "unsafe", barred),
-        unsafe_positives=_put(shelf, "unsafe_positives", barred.only(is_positive)),
-        num_left_out=int(asked["train"].sum()) - num_queries,
+        positives=_put(shelf, "positives", positives),
+        kept=_put(shelf, "kept", gathered.kept.lists(unsafe, order, **size)),
+        unsafe=_put(shelf, "unsafe", unsafe),
+        unsafe_positives=_put(shelf, "unsafe_positives", unsafe.only(is_positive)),
+        num_left_out=gathered.num_left_out,
     )
 
 
@@ -152,57 +121,12 @@ def shortfalls(tables: Iterable[LanguageTable], *, num_negatives: int) -> list[s
     return lines
 
 
-class _Pairs:
-    """Pairs of query (or group) and document number, added by and by."""
-
-    def __init__(self) -> None:
-        self._query: list[np.ndarray] = [np.empty(0, dtype=np.int32)]
-        self._document: list[np.ndarray] = [np.empty(0, dtype=np.int32)]
-
-    def add(self, query: np.ndarray, document: np.ndarray) -> None:
-        self._query.append(query.astype(np.int32))
-        self._document.append(document)
-
-    @property
-    def query(self) -> np.ndarray:
-        return np.concatenate(self._query)
-
-    @property
-    def document(self) -> np.ndarray:
-        return np.concatenate(self._document)
-
-    def unique(self, order: np.ndarray, num_documents: int) -> np.ndarray:
-        return _unique(self.query, order[self.document], num_documents)
-
-
-def _unique(query: np.ndarray, document: np.ndarray, num_documents: int) -> np.ndarray:
-    """Return pairs as query * num_documents + document, each once, ascending."""
-    keys = np.sort(query.astype(np.int64) * num_documents + document)
-    return keys[np.concatenate([[True], keys[1:] != keys[:-1]])] if keys.size else keys
-
-
-def _read_positives(
-    qrels: Iterable[pl.DataFrame], train: np.ndarray, finder: Finder, documents: Numbering
-) -> tuple[_Pairs, list[tuple[np.ndarray, np.ndarray]]]:
-    """Read the relevant pairs: those of train queries numbered, the others as (query's place, document's hash)."""
-    positives, elsewhere = _Pairs(), []
-    for frame in qrels:
-        relevant = frame.filter(is_judged_relevant())
-        place = finder.find(relevant["query_id"])
-        is_train = train[place]  # the last entry, for unknown queries, is false
-        positives.add(place[is_train], documents.number(relevant["doc_id"].filter(pl.Series(is_train))))
-        others = (place >= 0) & ~train[place]
-        elsewhere.append((place[others], hash_ids(relevant["doc_id"].filter(pl.Series(others)))))
-    return positives, elsewhere
-
-
-def _sort_queries(ids: pl.Series, wanted: np.ndarray) -> tuple[pl.Series, np.ndarray]:
-    """Sort the wanted ids; returns them, and for each of all ids (and for place -1) its place among them or -1."""
-    places = np.flatnonzero(wanted)
-    order = ids.gather(places).arg_sort().to_numpy()
-    number = np.full(len(ids) + 1, -1, dtype=np.int32)
-    number[places[order]] = np.arange(places.size, dtype=np.int32)
-    return ids.gather(places[order]), number
+def _list(pairs: Pairs, order: np.ndarray, *, num_queries: int, num_documents: int) -> Lists:
+    """List each query's documents, each once, by number."""
+    keys = np.sort(pairs.query.astype(np.int64) * num_documents + order[pairs.document])
+    if keys.size:
+        keys = keys[np.concatenate([[True], keys[1:] != keys[:-1]])]
+    return Lists.of_keys(keys, num_queries=num_queries, num_documents=num_documents)
 
 
 def _topics(language: str, query_ids: pl.Series, topics: pl.DataFrame) -> np.ndarray:

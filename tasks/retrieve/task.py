@@ -251,9 +251,8 @@ def fuse_vectors(
     wanted = _queries(queries, splits).select("query_id")
     num_batches = math.ceil(wanted.height / QUERIES_AT_ONCE)
     missing = set(job.out.missing(num_batches))
-    of_language = moments.language_moments(
-        part.join(wanted, on="query_id", how="semi") for system in candidates for part in iter_parts(system)
-    )
+    found = (part.join(wanted, on="query_id", how="semi") for system in candidates for part in iter_parts(system))
+    of_language = moments.language_moments(found if config.standardise == "language" else ())
     num_documents = count(next(iter(documents.values())))
     with job.progress(num_documents * num_batches, "documents") as advance:
         for number in sorted(missing):

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-_NUMBERS = 4_000_000  # float64 numbers that are gathered at once for scoring
+_NUMBERS = 2**16  # float64 numbers that are gathered at once for scoring: they fit into the cache of a core
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]

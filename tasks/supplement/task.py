@@ -27,7 +27,7 @@ _DIGEST = 12  # digits of a digest that a person sees
 
 
 @stage(produces="generated", resource="model")
-def generate_queries(
+def generate_from_positives(
     job: Job,
     *,
     language: str,

@@ -8,7 +8,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tasks.models.batches import length_buckets
 from tasks.models.encoder import Encoder
 from tasks.train.losses import same_document
 from tasks.train.plan import Key, PlanStep
@@ -46,16 +45,6 @@ class Batch:
         return [len(ids) for ids in self.token_ids]
 
 
-@dataclass(frozen=True)
-class Chunks:
-    """Texts of like length together, as they go through the network. Positions in a list of texts."""
-
-    texts: list[list[int]]
-    """The texts of each chunk."""
-    sizes: list[int]
-    """The tokens of each chunk, padding included."""
-
-
 def compose_batch(
     step: PlanStep, queries: TokenTable, documents: TokenTable, *, new_id: Ids, teacher: TeacherScores | None = None
 ) -> Batch:
@@ -83,19 +72,6 @@ def compose_batch(
         ignore_BN=same_document(keys, num_docs),
         teacher_N=None if scores is None else torch.tensor(scores, dtype=torch.float32),
     )
-
-
-def compose_chunks(lengths: Sequence[int], texts: Sequence[int], *, chunk_tokens: int) -> Chunks:
-    """Put texts of like length together, so that little padding is computed.
-
-    Args:
-        lengths: tokens of every text.
-        texts: positions of those to put into chunks.
-        chunk_tokens: size of a chunk, padding included; a longer text is a chunk of its own.
-    """
-    buckets = length_buckets([lengths[text] for text in texts], batch_tokens=chunk_tokens)
-    chunks = [[texts[place] for place in bucket] for bucket in buckets]
-    return Chunks(chunks, [len(chunk) * max(lengths[text] for text in chunk) for chunk in chunks])
 
 
 def embed_chunk(encoder: Encoder, token_ids: Sequence[Ids], *, pad_id: int, dtype: torch.dtype) -> Tensor:

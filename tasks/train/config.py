@@ -49,6 +49,9 @@ class TrainConfig(Settings):
         ge=1,
         description="Tokens that go through the network at once, padding included; none: 1024 on a CPU, 16384 on CUDA.",
     )
+    packing: bool = Field(
+        False, description="No padding: texts in one row. For BERT and RoBERTa kinds, without dropout; made for GPUs."
+    )
     validation_steps: int = Field(
         0, ge=0, description="Steps between validations; the best one's weights are kept. 0: none, the last weights."
     )

@@ -49,6 +49,8 @@ class Recipe:
     """The adapters count alpha / rank times."""
     chunk_tokens: int | None = None
     """Tokens that go through the network at once, padding included; None leaves it to the device."""
+    packing: bool = False
+    """Texts go through the network in one row, without padding; see `packed`."""
     validation_steps: int = 0
     """Steps between two validations; 0 has none. The best step's weights are the result."""
     patience: int | None = None

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from tasks.models.encoder import Encoder
-from tasks.train.batch import Batch, Chunks, Ids, compose_chunks, embed_chunk
+from tasks.train.batch import Batch, Ids, embed_chunk
+from tasks.train.chunks import Chunks, compose_chunks
 from tasks.train.gradient_cache import backpropagate
 from tasks.train.objective import batch_loss
+from tasks.train.packed import embed_packed, pack_chunks, use_packed_attention, use_padded_attention
 from tasks.train.plan import PlanStep
 from tasks.train.recipe import Recipe
 from tasks.train.schedule import step_seed
@@ -20,7 +22,8 @@ from tasks.train.workers import Workers
 
 GradientCache = Literal["auto", "on", "off"]
 
-_CHUNK_TOKENS = {"cpu": 1024, "cuda": 16_384}  # small enough to save padding, large enough to be fast
+_CHUNK_TOKENS = {"cpu": 1024, "cuda": 16_384}  # small enough to stay in cache or memory, large enough to be fast
+_OVERHEAD_TOKENS = {"cpu": 32, "cuda": 1024}  # what the calls of one more chunk cost
 _GRAPH_TOKENS = {"cpu": 16_384, "cuda": 32_768}  # graphs kept by `auto`: some 10 GB for a base-sized network
 
 
@@ -48,11 +51,19 @@ class Network:
     def chunks(self, lengths: Sequence[int]) -> list[Chunks]:
         """Return each process's chunks of a list of texts."""
         chunk_tokens = self.recipe.chunk_tokens or _CHUNK_TOKENS[self.device.type]
-        return [compose_chunks(lengths, texts, chunk_tokens=chunk_tokens) for texts in self.workers.share(lengths)]
+        if self.recipe.packing:
+            return [pack_chunks(lengths, texts, chunk_tokens=chunk_tokens) for texts in self.workers.share(lengths)]
+        overhead_tokens = _OVERHEAD_TOKENS[self.device.type]
+        return [
+            compose_chunks(lengths, texts, chunk_tokens=chunk_tokens, overhead_tokens=overhead_tokens)
+            for texts in self.workers.share(lengths)
+        ]
 
     def embed(self, token_ids: Sequence[Ids]) -> Tensor:
         """Return the embeddings of a chunk, [C, D]."""
         dtype = self.recipe.dtype(self.device)
+        if self.recipe.packing:
+            return embed_packed(self.encoder, token_ids, dtype=dtype)
         return embed_chunk(self.encoder, token_ids, pad_id=self.pad_id, dtype=dtype)
 
     def embed_all(self, token_ids: Sequence[Ids]) -> Tensor:
@@ -115,8 +126,16 @@ def take_step(
 
 
 def set_training_mode(encoder: Encoder, recipe: Recipe) -> None:
-    """Switch on what training needs: dropout as the recipe has it, and gradient checkpointing."""
+    """Switch on what training needs: dropout as the recipe has it, gradient checkpointing, packed attention.
+
+    Raises:
+        ValueError: packing does not go with the network or with dropout.
+    """
     encoder.train()
+    if recipe.packing:
+        if recipe.dropout:
+            raise ValueError(f"train: expected dropout 0 with packing, got {recipe.dropout}. Set train.dropout to 0.")
+        use_packed_attention(encoder.backbone)
     for module in encoder.modules():
         if isinstance(module, nn.Dropout):
             module.p = recipe.dropout
@@ -124,6 +143,15 @@ def set_training_mode(encoder: Encoder, recipe: Recipe) -> None:
             setattr(module, "attention_dropout", recipe.dropout)  # noqa: B010 - nn.Module's types know no floats
     if recipe.gradient_checkpointing:
         encoder.backbone.activation_checkpointing_enable()
+
+
+def set_inference_mode(encoder: Encoder, recipe: Recipe) -> None:
+    """Switch off dropout and what else `set_training_mode` has changed for good."""
+    encoder.eval()
+    if recipe.packing:
+        use_padded_attention(encoder.backbone)
+    if recipe.gradient_checkpointing:
+        encoder.backbone.activation_checkpointing_disable()  # type: ignore[no-untyped-call]  # transformers gives no types
 
 
 def _remedy(network: Network) -> str:

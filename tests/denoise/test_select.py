@@ -191,3 +191,50 @@ def test_rejects_unknown_strategy_and_score():
         ledger("random")
     with pytest.raises(ValueError, match=r"denoise.score: expected one of .* got 'rank'"):
         ledger(score="rank")
+
+
+# The LLM judged b (highly relevant), d (irrelevant, whatever the cross-encoder says) and e (unreadable).
+LLM_GRADES = {"b": 2, "d": 0, "e": None}
+JUDGED_BY_LLM = pl.DataFrame(
+    [(*row[:2], "llm", *row[3:5], LLM_GRADES[row[1]]) if row[1] in LLM_GRADES else row for row in SCORES.rows()],
+    schema=SCORES.schema,
+    orient="row",
+)
+
+
+def decided(**settings):
+    table = ledger(scores=JUDGED_BY_LLM, **settings)
+    return {row["doc_id"]: (row["decision"], row["reason"]) for row in table.to_dicts()}
+
+
+def test_llm_s_grade_is_not_overruled_by_the_probability():
+    assert decided(max_probability=0.05)["d"] == ("kept", "safe")
+    assert decided(max_probability=0.05)["f"] == ("dropped", "probability_above_max")
+
+
+def test_llm_s_grade_drops_and_keeps_by_max_grade_kept():
+    assert decided()["b"] == ("dropped", "grade_above_max")
+    assert decided(max_grade_kept=2)["b"] == ("kept", "safe")
+
+
+@pytest.mark.parametrize("max_grade_kept", [0, 1, 2])
+def test_verdict_that_could_not_be_read_is_never_kept(max_grade_kept):
+    assert decided(max_grade_kept=max_grade_kept, max_probability=1.0)["e"] == ("dropped", "verdict_unparsed")
+
+
+def test_judgements_of_people_come_before_the_llm_s():
+    assert decided()["a"] == ("dropped", "judged_relevant")
+    assert decided()["c"] == ("kept", "judged_not_relevant")
+
+
+@pytest.mark.parametrize("strategy", ["threshold", "margin", "percent"])
+@pytest.mark.parametrize("score", ["probability", "raw"])
+def test_strategy_that_compares_scores_drops_a_candidate_without_one(strategy, score):
+    unscored = pl.col("doc_id") == "e"
+    scores = JUDGED_BY_LLM.with_columns(
+        raw=pl.when(~unscored).then("raw"), probability=pl.when(~unscored).then("probability")
+    )
+    table = ledger(strategy, score, scores=scores, max_score=100.0, margin=0.0, percent=100.0)
+    found = dict(table.select("doc_id", "reason").rows())
+    assert found["e"] == "verdict_unparsed"
+    assert "verdict_unparsed" not in {reason for doc_id, reason in found.items() if doc_id != "e"}

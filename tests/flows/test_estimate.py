@@ -156,7 +156,7 @@ def test_rows_of_files_follow_from_their_size(root, tmp_path):
         "qrels": "qrels-{split}.tsv",
     }
     corpus = first(planned(ingest=ingest), "ingest_corpus")
-    assert estimated(corpus, root).rows == round((tmp_path / "docs.jsonl").stat().st_size / 700)
+    assert estimated(corpus, root).rows == round((tmp_path / "docs.jsonl").stat().st_size / 900)
 
 
 def test_lines_name_what_is_not_known(root):
@@ -182,3 +182,9 @@ def test_times_are_written_for_people(number, text):
 def test_estimates_load_no_torch():
     code = "import sys, flows.cli; sys.exit(bool({'torch', 'faiss', 'prefect', 'transformers'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_steps_of_which_nothing_is_known_are_told_not_guessed(root):
+    steps = planned(supplement={"enabled": True, "chat": {"model": "some-model"}})
+    estimates = [one for one in estimate(steps, root, RESOURCES) if one.stage == "promote_queries"]
+    assert [(one.rows, one.seconds, one.basis) for one in estimates] == [(None, None, "unknown")]

@@ -59,7 +59,7 @@ def test_variants_share_all_steps_before_what_they_change(write):
         {str(p.step.ref("s")): p.stage for p in weave(cell.config).planned}
         for cell in list_cells(load_grid(path), path)
     )
-    assert {stage for ref, stage in mixed.items() if ref not in full} == {"plan_batches", "train", "evaluate"}
+    assert {stage for ref, stage in mixed.items() if ref not in full} == {"plan_batches", "train", "evaluate", "export"}
 
 
 def test_grid_of_quad16_is_valid(shared, monkeypatch):
@@ -73,7 +73,7 @@ def test_grid_of_quad16_is_valid(shared, monkeypatch):
                 planned.step.fingerprint
                 for cell in cells
                 for planned in weave(cell.config).planned
-                if planned.stage == "train"
+                if planned.step.stage.produces == "training_log"
             }
         )
         == 18

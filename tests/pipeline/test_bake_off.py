@@ -55,7 +55,7 @@ def test_tables_say_why_candidates_are_dropped(rows):
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(kept_table(rows, "probability"), dropped_table(rows))
     text = console.export_text()
-    for word in ("precision", "false negatives", "rank within", "grade", "judged", *STRATEGIES):
+    for word in ("precision", "false negatives", "within shift", "above max", "judged", *STRATEGIES):
         assert word in text
     assert max(map(len, text.splitlines())) <= 120
 

@@ -1,5 +1,8 @@
 """The supplement in the whole pipeline, its generator a scripted server: what it adds, what it never asks again."""
 
+import signal
+import time
+
 import polars as pl
 import pytest
 from support.generator_answers import back_forward, is_back
@@ -26,10 +29,10 @@ def refuses_every_fourth(user, before):
 
 @pytest.fixture(scope="module")
 def supplemented(built):
-    """The tiny pipeline, supplemented up to its batch plan, once; the server goes on."""
+    """The tiny pipeline, supplemented, once; the server goes on."""
     loom, _ = built
     with LlmServer(back_forward, refuses_every_fourth).serving() as server:
-        answer = loom.run("tiny.yaml", *settings(server), "--until", "plan_batches")
+        answer = loom.run("tiny.yaml", *settings(server), "--until", "supplement")
         yield loom, server, answer
 
 
@@ -49,10 +52,7 @@ def built_kinds(answer):
 
 def test_first_ledger_and_its_scores_are_not_built_again(supplemented):
     _, _, answer = supplemented
-    assert {entry["stage"] for entry in answer["stages"] if entry["status"] == "built"} == {
-        "supplement",
-        "plan_batches",
-    }
+    assert {entry["stage"] for entry in answer["stages"] if entry["status"] == "built"} == {"supplement"}
 
 
 def test_ledger_has_generated_rows_with_their_provenance(supplemented):
@@ -109,29 +109,45 @@ def test_generated_queries_are_those_of_their_language(supplemented):
     )
 
 
-def test_second_run_is_cached_and_asks_nothing(supplemented):
-    loom, server, _ = supplemented
+def test_second_run_asks_nothing_and_plans_batches_with_the_new_negatives(supplemented):
+    loom, server, answer = supplemented
     calls = server.calls
-    assert built_kinds(loom.run("tiny.yaml", *settings(server), "--until", "plan_batches")) == set()
+    again = loom.run("tiny.yaml", *settings(server), "--until", "plan_batches")
+    assert built_kinds(again) == {"batch_plan"}
     assert server.calls == calls
+    plan = read(loom, again, "batch_plan", "all").filter(pl.col("language") == "en").explode("negatives")
+    new = read(loom, answer, "hard_negatives", stage="supplement").filter(
+        (pl.col("origin") == "generated") & (pl.col("decision") == "kept")
+    )
+    assert plan.join(new, left_on=["query_id", "negatives"], right_on=["query_id", "doc_id"]).height > 0
 
 
-@pytest.mark.parametrize(
-    "change", ["denoise.max_probability=0.1", "denoise.num_negatives=20", "denoise.strategy=naive"]
-)
-def test_changed_threshold_or_number_asks_nothing_and_scores_no_pair_twice(supplemented, change):
+def test_killed_generation_asks_only_what_was_not_answered(supplemented):
+    loom, server, _ = supplemented
+    command = ("tiny.yaml", *settings(server, "supplement.generate.seed=50"), "--until", "supplement")
+    before = server.calls
+    process = loom.start("run", *command)
+    while process.poll() is None and server.calls < before + 20:
+        time.sleep(0.001)
+    assert process.poll() is None, process.communicate()[0]
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    killed = server.calls
+    answer = loom.run(*command)
+    asked = {key: count for key, count in server.asked.items() if key[1] > 50}
+    twice = [key for key, count in asked.items() if count > 1]
+    assert server.calls > killed
+    assert len(twice) <= 8  # those under way when it was killed
+    assert "generated" in built_kinds(answer)
+
+
+def test_changed_threshold_and_number_ask_nothing_and_score_no_pair_twice(supplemented):
     loom, server, _ = supplemented
     journals = sorted((loom.folder / "data" / "journals").glob("*.jsonl"))
+    assert {path.name.partition("-")[0] for path in journals} == {"replies", "raw_scores"}
     calls, sizes = server.calls, [path.stat().st_size for path in journals]
-    answer = loom.run("tiny.yaml", *settings(server, change), "--until", "supplement")
+    changes = ("denoise.max_probability=0.1", "denoise.num_negatives=20")
+    answer = loom.run("tiny.yaml", *settings(server, *changes), "--until", "supplement")
     assert "generated" in built_kinds(answer)
     assert server.calls == calls
     assert [path.stat().st_size for path in journals] == sizes
-    assert {path.name.partition("-")[0] for path in journals} == {"replies", "raw_scores"}
-
-
-def test_switched_off_the_pipeline_has_no_supplement(supplemented, built):
-    loom, _, _ = supplemented
-    answer = loom.run("tiny.yaml", "--until", "plan_batches")
-    assert built_kinds(answer) == set()
-    assert "supplement" not in {entry["stage"] for entry in answer["stages"]}

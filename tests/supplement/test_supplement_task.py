@@ -56,7 +56,7 @@ def write_ledger(job: Job, *, kept: tuple[int, ...]) -> None:
 
 def generating(server: LlmServer, *, kept=(0, 1, 2, 3, 4, 0), num_negatives=3, chat=None, **config) -> Step:
     settings = {"base_url": server.url, "max_retries": 0, "timeout_seconds": 20.0, **(chat or {})}
-    return task.generate_queries(
+    return task.generate_from_positives(
         "en",
         language="en",
         hard_negatives=write_ledger("en", kept=kept),
@@ -161,8 +161,8 @@ def test_exhausted_budget_is_an_error_and_a_larger_one_goes_on(server: LlmServer
 
 def test_endpoint_and_place_of_the_model_are_not_in_the_fingerprint(server: LlmServer):
     first, second = generating(server), generating(server, chat={"base_url": "http://elsewhere/v1", "max_calls": 9})
-    moved = task.generate_queries("en", **{**first.arguments, "source": SourceConfig(model="elsewhere")})
-    other = task.generate_queries("en", **{**first.arguments, "identity": "other"})
+    moved = task.generate_from_positives("en", **{**first.arguments, "source": SourceConfig(model="elsewhere")})
+    other = task.generate_from_positives("en", **{**first.arguments, "identity": "other"})
     assert first.fingerprint == second.fingerprint == moved.fingerprint != other.fingerprint
 
 

@@ -1,12 +1,14 @@
 """LoRA on a tiny network: the loss falls, the base stays, the seed decides."""
 
+import importlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from support.tiny_generator import write_tiny_generator
+from support.tiny_llm import write_tiny_llm
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tasks.supplement import lora
@@ -36,7 +38,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_generator(tmp_path_factory.mktemp("generator"))
+    return write_tiny_llm(tmp_path_factory.mktemp("generator"), positions=512, deviation=0.3)
 
 
 def network(base: Path):
@@ -54,7 +56,12 @@ def tuned(base: Path, **changed):
 def test_answer_alone_is_learned(base: Path):
     tokenizer = AutoTokenizer.from_pretrained(base)
     tokens, before = examples(base)[0]
-    assert tokenizer.decode(tokens[:before], skip_special_tokens=True).split() == ["user:", "Say", "abc.", "assistant:"]
+    assert tokenizer.decode(tokens[:before], skip_special_tokens=True).split() == [
+        "<user>",
+        "Say",
+        "abc.",
+        "<assistant>",
+    ]
     assert tokenizer.decode(tokens[before:], skip_special_tokens=True).strip() == "abcabcabc"
 
 
@@ -153,3 +160,11 @@ def test_diverged_loss_is_an_error(base: Path):
         broken.lm_head.weight.fill_(float("inf"))
     with pytest.raises(RuntimeError, match="expected a finite loss, got nan at step 0"):
         lora.tune(broken, examples(base), progress=lambda done: None, **SETTINGS)
+
+
+def test_import_names_the_extra_when_peft_is_missing(monkeypatch: pytest.MonkeyPatch):
+    name = "tasks.supplement.lora"
+    monkeypatch.setitem(sys.modules, "peft", None)
+    monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(ModuleNotFoundError, match=r"expected the package peft .* Install polyloom\[llm\]"):
+        importlib.import_module(name)

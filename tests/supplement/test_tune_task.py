@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from support.loom import SURROUNDINGS
-from support.tiny_generator import write_tiny_generator
+from support.tiny_llm import write_tiny_llm
 
 import storage
 from tasks.build import build
@@ -36,7 +36,7 @@ def one_thread() -> Iterator[None]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model and a file of instructions."""
     folder = tmp_path_factory.mktemp("tuning")
-    write_tiny_generator(folder / "model")
+    write_tiny_llm(folder / "model", positions=512, deviation=0.3)
     (folder / "instructions.jsonl").write_text("\n".join(json.dumps(line) for line in LINES), encoding="utf-8")
     return folder
 
@@ -68,13 +68,13 @@ def test_tuning_writes_a_row_per_step_and_the_adapter(folder: Path, store: str):
 
 
 def test_same_bytes_in_another_place_are_the_same_step(folder: Path, tmp_path: Path):
-    write_tiny_generator(tmp_path / "model")
+    write_tiny_llm(tmp_path / "model", positions=512, deviation=0.3)
     (tmp_path / "instructions.jsonl").write_bytes((folder / "instructions.jsonl").read_bytes())
     assert step(tmp_path).fingerprint == step(folder).fingerprint
 
 
 def test_other_model_instructions_and_settings_are_other_steps(folder: Path, tmp_path: Path):
-    write_tiny_generator(tmp_path / "model", seed=1)
+    write_tiny_llm(tmp_path / "model", positions=512, deviation=0.3, seed=1)
     (tmp_path / "instructions.jsonl").write_bytes((folder / "instructions.jsonl").read_bytes())
     names = {step(folder).fingerprint, step(tmp_path).fingerprint, step(folder, rank=8).fingerprint}
     (tmp_path / "instructions.jsonl").write_text(json.dumps(LINES[0]), encoding="utf-8")

@@ -57,7 +57,7 @@ def table_of(
     ledger: pl.DataFrame,
     topics: pl.DataFrame,
     *,
-    rows: int = 7,
+    rows: int = 100,
     folder: Path | None = None,
 ) -> LanguageTable:
     """Build a table from whole frames, given to it a few rows at a time."""
@@ -71,7 +71,7 @@ def table_of(
     )
 
 
-def known_of(queries: pl.DataFrame, qrels: pl.DataFrame, ledger: pl.DataFrame, *, rows: int = 7) -> Known:
+def known_of(queries: pl.DataFrame, qrels: pl.DataFrame, ledger: pl.DataFrame, *, rows: int = 100) -> Known:
     """Gather what the check knows from whole frames, given to it a few rows at a time."""
     frames = {"queries": queries, "qrels": qrels, "ledger": ledger}
     return gather_known(**{name: frame.iter_slices(rows) for name, frame in frames.items()}, shelf=Shelf(None))

@@ -1,0 +1,129 @@
+"""Train on rows.jsonl with this project's trainer, and say how long each step took.
+
+train_ours.py FOLDER BATCH MAX_QUERY_TOKENS MAX_DOCUMENT_TOKENS CHUNK_TOKENS plain|cached|packed
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import torch
+from train_inputs import read_rows
+
+from tasks.models.batches import length_buckets
+from tasks.models.encoder import Encoder
+from tasks.train.batch import compose_batch
+from tasks.train.loop import Report, train
+from tasks.train.plan import PlanStep, Sample
+from tasks.train.recipe import Recipe
+from tasks.train.tokens import write_tokens
+
+
+def main(
+    folder: Path, batch: int, query_tokens: int, document_tokens: int, chunk_tokens: int, mode: str, device: str
+) -> None:
+    """Train, and print one line of JSON."""
+    rows = read_rows(folder)
+    encoder = Encoder.load(folder / "encoder", device=device)
+    began = time.perf_counter()
+    texts = {
+        ("x", f"d{n}.{k}"): t for n, row in enumerate(rows) for k, t in enumerate([row["positive"], *row["negatives"]])
+    }
+    asked = {("x", f"q{n}"): row["query"] for n, row in enumerate(rows)}
+    name = f"{mode}-{time.time_ns()}"
+    queries = write_tokens(
+        folder / name / "queries",
+        asked.items(),
+        wanted=set(asked),
+        tokenize=lambda some: encoder.tokenize(some, role="query", max_tokens=query_tokens),
+        what="queries",
+    )
+    documents = write_tokens(
+        folder / name / "documents",
+        texts.items(),
+        wanted=set(texts),
+        tokenize=lambda some: encoder.tokenize(some, role="document", max_tokens=document_tokens),
+        what="documents",
+    )
+    tokenize_seconds = time.perf_counter() - began
+
+    def sample(n: int) -> Sample:
+        return Sample("x", f"q{n}", f"d{n}.0", tuple(f"d{n}.{k + 1}" for k in range(len(rows[n]["negatives"]))), 1.0)
+
+    steps = [
+        PlanStep(0, step, tuple(map(sample, range(step * batch, (step + 1) * batch))))
+        for step in range(len(rows) // batch)
+    ]
+    times = [(time.perf_counter(), time.process_time())]
+    slots, peaks = [], []
+
+    def report(done: Report) -> None:
+        times.append((time.perf_counter(), time.process_time()))
+        slots.append((done.num_tokens, done.num_slots))
+        peaks.append(done.peak_bytes)
+
+    recipe = Recipe(
+        learning_rate=2e-5,
+        warmup_share=0.1,
+        schedule="linear",
+        weight_decay=0.01,
+        temperature=0.05,
+        weighting="none",
+        max_gradient_norm=1.0,
+        precision="auto",
+        dropout=0.0,
+        gradient_checkpointing=False,
+        seed=0,
+        chunk_tokens=chunk_tokens or None,
+        packing=mode == "packed",
+    )
+    log = train(
+        encoder,
+        steps,
+        num_steps=len(steps),
+        queries=queries,
+        documents=documents,
+        recipe=recipe,
+        checkpoint_folder=folder / name / "checkpoints",
+        checkpoint_steps=10**9,
+        report=report,
+        warn=lambda text: None,
+        gradient_cache={"plain": "off", "cached": "on", "packed": "auto"}[mode],
+    )
+    new_id = torch.arange(encoder.tokenizer.get_vocab_size()).numpy()
+    lengths = [compose_batch(step, queries, documents, new_id=new_id).lengths for step in steps]
+    tokens = sum(map(sum, lengths))
+    result = {
+        "times": times,
+        "losses": [row.loss for row in log],
+        "tokenize_seconds": tokenize_seconds,
+        "padding": {
+            "chunks by length": 1 - tokens / sum(padded for _, padded in slots),
+            "chunks in plan order": 1 - tokens / sum(_in_order(some, chunk_tokens or 1024) for some in lengths),
+            "one batch per column": 1 - tokens / sum(_columns(some, batch) for some in lengths),
+            "one batch of all": 1 - tokens / sum(len(some) * max(some) for some in lengths),
+        },
+        "tokens_per_step": tokens / len(steps),
+        "peak_mb": peaks[-1] / 1e6,
+    }
+    sys.stdout.write(json.dumps(result) + "\n")
+
+
+def _in_order(lengths: list[int], chunk_tokens: int) -> int:
+    """Tokens with padding of chunks of as many texts as ours have on average, in the plan's order."""
+    size = max(1, round(len(lengths) / len(length_buckets(lengths, batch_tokens=chunk_tokens))))
+    chunks = [lengths[start : start + size] for start in range(0, len(lengths), size)]
+    return sum(len(chunk) * max(chunk) for chunk in chunks)
+
+
+def _columns(lengths: list[int], batch: int) -> int:
+    """As sentence-transformers pads: the queries, the positives, then each column of negatives."""
+    queries, documents = lengths[:batch], lengths[batch:]
+    width = len(documents) // batch
+    columns = [queries, *(documents[k::width] for k in range(width))]
+    return sum(len(column) * max(column) for column in columns)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:6]), *sys.argv[6:8])
