@@ -26,6 +26,7 @@ _TEXT = 3_000  # bytes of a document in memory, its tokens included
 _FOUND = 150  # bytes of a candidate in memory, while it is sorted
 
 _JAVA = 30_000  # documents: what Java could search while it starts
+_INDEXED = 5_000  # queries that could be searched exactly while IVF-PQ takes the documents in (docs/experiments.md)
 _TRAINED = 3  # times the forward pass: backward costs two more
 
 
@@ -78,7 +79,9 @@ def _search_work(step: Step, expected: Expected) -> tuple[float, str] | None:
     size = expected.encoder(step)
     if documents is None or queries is None or size is None:
         return None
-    return float(documents) * queries * size.hidden, "products"
+    index = _index(step, documents)
+    searched = _INDEXED + index.sampled_queries if index else queries
+    return float(documents) * searched * size.hidden, "products"
 
 
 def _concatenation_work(step: Step, expected: Expected) -> tuple[float, str] | None:
@@ -113,8 +116,8 @@ def _search_memory(step: Step, expected: Expected, _: int) -> float | None:
     shard: int = min(documents, step.inputs["documents"].arguments.get("shard_size", documents))
     batch = min(queries, QUERIES_AT_ONCE)
     held: float = 10.0 * size.hidden * shard + batch * (8 * size.hidden + search.depth * _FOUND)
-    index: IvfPqConfig | None = step.arguments.get("ivf_pq")
-    if index and documents > step.arguments["approximate_above"]:
+    index = _index(step, documents)
+    if index:
         sample = min(documents, 64 * (index.num_lists or documents**0.5))
         held += documents * (index.code_bytes + 16) + sample * size.hidden * 8 + batch * index.num_candidates * 64
     return held
@@ -132,6 +135,12 @@ def _concatenation_memory(step: Step, expected: Expected, _: int) -> float | Non
         one.arguments["search"].depth for one in step.arguments["candidates"] if "search" in one.arguments
     )
     return 14.0 * numbers * shard + min(asked, QUERIES_AT_ONCE) * (8 * numbers + depths * _FOUND)
+
+
+def _index(step: Step, documents: int) -> IvfPqConfig | None:
+    """Return the settings of IVF-PQ if the search will be approximate."""
+    index: IvfPqConfig | None = step.arguments.get("ivf_pq")
+    return index if index and documents > step.arguments["approximate_above"] else None
 
 
 def _encoders(step: Step) -> list[Step]:

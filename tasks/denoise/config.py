@@ -122,7 +122,7 @@ class LlmConfig(Settings):
     max_document_characters: int = Field(
         default=2000, ge=1, description="Documents and references are cut to this many characters."
     )
-    shard_queries: int = Field(default=64, ge=1, description="Queries whose questions are held in memory at a time.")
+    shard_queries: int = Field(default=128, ge=1, description="Queries whose questions are held in memory at a time.")
     vote: Literal["majority", "highest"] = Field(
         default="majority",
         description="majority: the grade most samples give, a tie to the higher; highest: the highest that any gives.",

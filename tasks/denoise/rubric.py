@@ -10,8 +10,6 @@ import json
 import re
 from typing import Any
 
-from tasks.models.chat import Request
-
 NAMES = ("accuracy", "completeness")
 HIGHEST = 2
 
@@ -39,21 +37,20 @@ _TAG = re.compile(r"</?(?:query|reference|passage)>")
 _FENCE = re.compile(r"```(?:json)?\n(?P<inner>.*)\n```", re.DOTALL)
 
 
-def question(query: str, document: str, reference: str | None, *, max_characters: int, seed: int) -> Request:
-    """Ask for the marks of one document.
+def question(query: str, document: str, reference: str | None, *, max_characters: int) -> str:
+    """Return the question about one document, which follows on `SYSTEM`.
 
     Args:
         query: its text.
         document: its text.
         reference: the text of a document that is known to be relevant; None: there is no other one.
         max_characters: document and reference are cut to this many.
-        seed: of the sample.
     """
     parts = [_tagged("query", query)]
     if reference is not None:
         parts.append(_tagged("reference", reference[:max_characters]))
     parts.append(_tagged("passage", document[:max_characters]))
-    return Request(system=SYSTEM, user="\n\n".join(parts), seed=seed)
+    return "\n\n".join(parts)
 
 
 def read_marks(reply: str) -> tuple[int, int] | None:

@@ -6,7 +6,7 @@ import polars as pl
 
 from tasks.denoise import pairs as pair_texts
 from tasks.denoise.pairs import PAIR
-from tasks.denoise.rubric import question, read_marks
+from tasks.denoise.rubric import SYSTEM, question, read_marks
 from tasks.models.chat import Reply, Request
 
 PARSED, UNPARSED = "parsed", "unparsed"
@@ -81,11 +81,9 @@ def questions(pairs: pl.DataFrame, *, num_samples: int, seed: int, max_character
     Returns:
         The questions, pair by pair, sample by sample.
     """
-    return [
-        question(query, document, reference, max_characters=max_characters, seed=seed + sample)
-        for query, document, reference in pairs.select("query", "document", "reference_text").iter_rows()
-        for sample in range(num_samples)
-    ]
+    texts = pairs.select("query", "document", "reference_text").iter_rows()
+    asked = (question(*text, max_characters=max_characters) for text in texts)
+    return [Request(SYSTEM, user, seed + sample) for user in asked for sample in range(num_samples)]
 
 
 def verdict_table(pairs: pl.DataFrame, replies: Sequence[Reply], *, num_samples: int) -> pl.DataFrame:

@@ -32,8 +32,14 @@ class ChatConfig(Settings):
         default=6, ge=0, exclude=True, description="Tries after the first, on 429, 5xx, time-outs and cut connections."
     )
     max_calls: int | None = Field(
-        default=None, ge=1, exclude=True, description="Budget of calls for one build; empty: none."
+        default=None,
+        ge=1,
+        exclude=True,
+        description="Budget of calls for one build, that is one language; empty: none.",
     )
     max_tokens: int | None = Field(
-        default=None, ge=1, exclude=True, description="Budget of tokens, prompts included, for one build; empty: none."
+        default=None,
+        ge=1,
+        exclude=True,
+        description="Budget of tokens, prompts included, for one build (a language); empty: none.",
     )

@@ -26,6 +26,10 @@ def faiss_products(threads: int) -> TopProducts:
 def _top_products(
     threads: int, query_PD: Floats, document_ND: Floats, wanted: int
 ) -> tuple[NDArray[np.float32], Positions]:
-    faiss.omp_set_num_threads(threads)  # of this thread alone
-    product_PC, position_PC = faiss.knn(query_PD, document_ND, wanted, metric=faiss.METRIC_INNER_PRODUCT)
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(threads)  # of this thread alone, where a network may compute next
+    try:
+        product_PC, position_PC = faiss.knn(query_PD, document_ND, wanted, metric=faiss.METRIC_INNER_PRODUCT)
+    finally:
+        faiss.omp_set_num_threads(before)
     return product_PC, position_PC

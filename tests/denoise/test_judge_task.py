@@ -72,25 +72,22 @@ def test_wider_band_asks_only_about_what_it_adds(server, tmp_path):
 
 
 def test_more_samples_ask_only_for_the_new_ones(server, tmp_path):
-    make(verdicts(settings(server.url)), str(tmp_path))
-    table = make(verdicts(settings(server.url, num_samples=5)), str(tmp_path))
-    assert len(table) == server.calls == NUM_PAIRS * 5
+    make(verdicts(settings(server.url, num_samples=1)), str(tmp_path))
+    table = make(verdicts(settings(server.url, num_samples=2)), str(tmp_path))
+    assert len(table) == server.calls == NUM_PAIRS * 2
     assert set(server.asked.values()) == {1}
 
 
-@pytest.mark.parametrize(
-    "changed", [{"max_document_characters": 9}, {"chat": {"temperature": 0.9}}, {"chat": {"max_new_tokens": 9}}]
-)
-def test_changed_question_is_asked_again(server, tmp_path, changed):
-    make(verdicts(settings(server.url)), str(tmp_path))
-    make(verdicts(settings(server.url, **changed)), str(tmp_path))
-    assert server.calls == 2 * NUM_PAIRS * 3
+def test_changed_question_is_asked_again(server, tmp_path):
+    make(verdicts(settings(server.url, num_samples=1)), str(tmp_path))
+    make(verdicts(settings(server.url, num_samples=1, max_document_characters=9)), str(tmp_path))
+    assert server.calls == 2 * NUM_PAIRS
 
 
 def test_another_model_is_asked_anew(server, tmp_path):
-    make(verdicts(settings(server.url)), str(tmp_path))
-    make(verdicts(settings(server.url), identity="another"), str(tmp_path))
-    assert server.calls == 2 * NUM_PAIRS * 3
+    make(verdicts(settings(server.url, num_samples=1)), str(tmp_path))
+    make(verdicts(settings(server.url, num_samples=1), identity="another"), str(tmp_path))
+    assert server.calls == 2 * NUM_PAIRS
 
 
 def test_where_and_at_what_cost_it_runs_is_not_in_the_fingerprint():
@@ -116,7 +113,7 @@ def test_dataset_does_not_depend_on_the_order_of_replies(tmp_path):
         contents = [
             storage.load(step.ref(root)).content
             for server, root in ((even, str(tmp_path / "even")), (uneven, str(tmp_path / "uneven")))
-            if len(make(step := verdicts(settings(server.url)), root))
+            if len(make(step := verdicts(settings(server.url, num_samples=1)), root))
         ]
     assert contents[0] == contents[1]
 
@@ -191,6 +188,7 @@ def test_endpoint_that_fails_for_good_keeps_what_arrived(tmp_path):
     assert all("question q3" in user for user in again)
 
 
+@pytest.mark.slow
 def test_killed_judge_asks_exactly_the_missing_questions(tmp_path):
     root = tmp_path / "store"
     environment = {**os.environ, "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'tests'}"}

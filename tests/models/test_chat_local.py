@@ -1,9 +1,8 @@
 """Generation on this machine: seeded samples, batches, adapters, and for real SmolLM2 out of its package."""
 
-import json
-
 import pytest
 import torch
+from support.llm_server import LlmServer
 from support.tiny_llm import NO_SYSTEM, write_tiny_llm
 from transformers import AutoModelForCausalLM
 
@@ -123,17 +122,23 @@ def test_adapter_changes_the_replies(folder, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_smollm2_answers_out_of_its_package():
+def test_smollm2_answers_here_and_behind_an_endpoint():
     pytest.importorskip("gguf")
-    settings = ChatConfig(
-        client="local", model="bundled:smollm2-135m-instruct", max_new_tokens=8, temperature=0.0, max_calls=2
-    )
+    settings = ChatConfig(client="local", model="bundled:smollm2-135m-instruct", max_new_tokens=8, temperature=0.0)
     assert chat_digest(settings.model).startswith("b179c9523d0e6a0f")
+    here = open_chat(settings, device="cpu", batch_tokens=1024)
     requests = [
         Request("You are a helpful assistant.", "What is the capital of France?", 0),
         Request("You are a helpful assistant.", "What is the capital of Italy? Answer in one word.", 0),
     ]
-    replies = dict(open_chat(settings, device="cpu", batch_tokens=1024).complete(requests))
+    replies = dict(here.complete(requests))
     assert "Paris" in replies[0].text
     assert "Rome" in replies[1].text
-    assert json.dumps(replies[0].text)
+
+    def answer(system: str, user: str, seed: int) -> str:
+        return next(here.complete([Request(system, user, seed)]))[1].text
+
+    with LlmServer(answer).serving() as server:
+        behind = ChatConfig(model="smollm2", base_url=server.url, max_concurrency=1)
+        served = dict(open_chat(behind, device="cpu", batch_tokens=1024).complete(requests))
+    assert {n: reply.text for n, reply in served.items()} == {n: reply.text for n, reply in replies.items()}

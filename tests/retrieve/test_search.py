@@ -1,5 +1,6 @@
 """Dense search equals a plain search over everything, whatever the shards."""
 
+import faiss
 import numpy as np
 import polars as pl
 import pytest
@@ -165,3 +166,11 @@ def test_progress_counts_documents():
 def test_vectors_of_different_encoders_are_an_error():
     with pytest.raises(ValueError, match="got vectors of 2 and 3 numbers"):
         search(embeddings(["d"], [[1, 0]]), embeddings(["q"], [[1, 0, 0]]), depth=1, shard_size=1)
+
+
+def test_search_leaves_the_callers_threads_as_they_were():
+    """A network that computes in the same thread afterwards would add its numbers up in another order."""
+    before = faiss.omp_get_max_threads()
+    vectors = np.eye(4, dtype=np.float32)
+    faiss_products(before + 1)(vectors, vectors, 2)
+    assert faiss.omp_get_max_threads() == before
