@@ -1,6 +1,5 @@
 """Stage 5: texts -> tokens; batch plan, tokens and base encoder -> trained encoder, with its training log."""
 
-import gc
 import json
 import sys
 import time
@@ -183,8 +182,7 @@ def _train(job: Job, config: TrainConfig, inputs: "folders.Inputs") -> Path:
 def _release_memory() -> None:
     """Let go of the models that earlier stages left in this process: the training's process wants the memory."""
     if "torch" in sys.modules:
-        encoders.shared_encoder.cache_clear()
-        gc.collect()
+        encoders.forget_encoder()
         torch.cuda.empty_cache()
 
 
