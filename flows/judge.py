@@ -7,7 +7,7 @@ from tasks.denoise.fit_task import fit_cross_encoder
 from tasks.denoise.judge_task import apply_verdicts, judge_pairs, score_verdicts
 from tasks.denoise.score_task import score_candidates
 from tasks.denoise.supplement_task import score_new_candidates
-from tasks.denoise.task import apply_calibration, calibrate_scores
+from tasks.denoise.task import apply_calibration, calibrate_scores, relabel_candidates
 from tasks.encoder.task import prepare_encoder
 from tasks.models.chat_identity import chat_identity
 from tasks.models.digest import model_digest
@@ -40,6 +40,7 @@ def judge_new(
                 new_candidates=rows,
                 known=known[language],
                 queries=queries[language],
+                qrels=qrels[language],
                 corpus=corpus[language],
                 text=config.retrieve.embed.text,
                 config=config.denoise.rerank,
@@ -81,6 +82,16 @@ def _count(config: PipelineConfig, verdicts: Steps) -> Steps:
     return {
         language: score_verdicts(language, verdicts=found, config=config.denoise.llm.votes)
         for language, found in verdicts.items()
+    }
+
+
+def relabel(config: PipelineConfig, qrels: Steps, hard_negatives: Steps) -> Steps:
+    """Promise the judgements to train on: the given ones, or with what the judge finds highly relevant."""
+    if not config.denoise.relabel:
+        return qrels
+    return {
+        language: relabel_candidates(language, qrels=found, hard_negatives=hard_negatives[language])
+        for language, found in qrels.items()
     }
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from flows.configs import PipelineConfig
-from flows.judge import judge, judge_new
+from flows.judge import judge, judge_new, relabel
 from flows.pipeline import Pipeline
 from flows.retrieval import (
     MEASURED,
@@ -80,19 +80,20 @@ def weave(config: PipelineConfig) -> Pipeline:
         config, Given(corpus, queries, qrels, scores, first_ledger), find=find, score=score
     )
 
+    judged = relabel(config, qrels, hard_negatives)
     topics = find_topics(
         embeddings=embeddings,
         corpus=corpus,
         queries=queries,
-        qrels=qrels,
+        qrels=judged,
         config=config.plan_batches.topics,
         models=tuple(checksum(Path(path)) for path in config.plan_batches.topics.model_files),
     )
     batch_plan = plan_batches(
-        hard_negatives=hard_negatives, queries=queries, qrels=qrels, topics=topics, config=config.plan_batches
+        hard_negatives=hard_negatives, queries=queries, qrels=judged, topics=topics, config=config.plan_batches
     )
     # What a batch plan can name: tokenized once, so that another threshold or seed tokenizes nothing.
-    named = {language: [fused[language], qrels[language]] for language in corpus}
+    named = {language: [fused[language], judged[language]] for language in corpus}
     if supplemented:
         named = {language: [*steps, hard_negatives[language]] for language, steps in named.items()}
     trained_encoder = train_encoder(

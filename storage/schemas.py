@@ -48,6 +48,9 @@ SCHEMAS: dict[str, pa.Schema] = {
         num_negative=_I32,
         observed=_F32,
         probability=_F32,
+        uncalibrated=_F32,
+        error=_F32,
+        uncalibrated_error=_F32,
     ),
     "scores": _schema(query_id=_S, doc_id=_S, judge=_S, raw=_F32, probability=_F32, grade=_I32),
     "hard_negatives": _schema(

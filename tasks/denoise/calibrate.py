@@ -115,43 +115,21 @@ def fit_curves(
     return curves
 
 
-def reliability_table(judged: pl.DataFrame, curves: dict[str, Curve], *, prior: float, num_bins: int) -> pl.DataFrame:
-    """Compare the curves with what people judged, in bins of equal numbers of judged pairs.
+def comparable_pairs(judged: pl.DataFrame, *, min_positive: int) -> pl.DataFrame:
+    """Keep the judged pairs that were scored as candidates are: with another relevant document as the reference.
+
+    The relevant document of a query that has no other is judged without one, and a score without a reference compares
+    less well. Where all languages together have fewer than `min_positive` relevant pairs with a reference, all stay.
 
     Args:
-        judged: as for `fit_curves`.
-        curves: language -> Curve.
-        prior: as for `fit_curves`; observed shares are weighed with it too, or they would not compare.
-        num_bins: per language, at most.
+        judged: relevance, alone (scored without a reference, by a judge that uses them), and others.
+        min_positive: as for `fit_curves`.
 
     Returns:
-        language, raw_low, raw_high, num_positive, num_negative, observed (share of relevant pairs; null where the
-        language lacks a class), probability (the curve's mean over the bin's pairs), sorted by language and raw_low.
+        Some or all rows, in the given order.
     """
-    rows = []
-    for language, curve in sorted(curves.items()):
-        own = judged.filter(pl.col("language") == language).sort("raw")
-        raw = own["raw"].cast(pl.Float64).to_numpy()
-        relevant = (own["relevance"] > 0).to_numpy()
-        bins = [part for part in np.array_split(np.arange(len(raw)), num_bins) if len(part)]
-        for part in bins:
-            positive, negative = int(relevant[part].sum()), int((~relevant[part]).sum())
-            observed = _weighed_share(positive, negative, int(relevant.sum()), int((~relevant).sum()), prior)
-            mean = float(probability(raw[part], slope=curve.slope, intercept=curve.intercept).mean())
-            rows.append((language, raw[part[0]], raw[part[-1]], positive, negative, observed, mean))
-    return pl.DataFrame(
-        rows,
-        schema={
-            "language": pl.String,
-            "raw_low": pl.Float32,
-            "raw_high": pl.Float32,
-            "num_positive": pl.Int32,
-            "num_negative": pl.Int32,
-            "observed": pl.Float32,
-            "probability": pl.Float32,
-        },
-        orient="row",
-    )
+    kept = judged.filter(~pl.col("alone"))
+    return kept if (kept["relevance"] > 0).sum() >= min_positive else judged
 
 
 def apply_curve(raw_scores: pl.DataFrame, curve: Curve, *, grade_cuts: tuple[float, float]) -> pl.DataFrame:
@@ -198,10 +176,3 @@ def _newton(
         if float(np.abs(step_2).max()) < 1e-10:
             break
     return float(theta_2[0]), float(theta_2[1])
-
-
-def _weighed_share(positive: int, negative: int, all_positive: int, all_negative: int, prior: float) -> float | None:
-    if not all_positive or not all_negative:
-        return None
-    relevant = prior * positive / all_positive
-    return relevant / (relevant + (1.0 - prior) * negative / all_negative)

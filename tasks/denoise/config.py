@@ -13,18 +13,21 @@ Judge = Literal["cross_encoder", "llm", "cascade"]
 
 
 class FitConfig(Settings):
-    """How the default cross-encoder is trained on the train judgements, where none is configured."""
+    """How the default judge is trained on the train judgements, where no ready cross-encoder is configured."""
 
-    num_folds: int = Field(default=2, ge=2, description="Models; each scores only queries that it was not trained on.")
-    num_layers: int = Field(
-        default=6,
-        ge=1,
-        description="Layers that read query and document together, at most: the encoder's first. Fewer are faster.",
+    num_folds: int = Field(default=5, ge=2, description="Models; each scores only queries that it was not trained on.")
+    strength: float = Field(
+        default=0.03,
+        gt=0,
+        description="Inverse ridge of the features of query and document: more trusts the data more.",
     )
-    num_epochs: float = Field(default=1.0, gt=0, description="Passes over the queries of a fold's model.")
-    batch_queries: int = Field(default=8, ge=1, description="Queries per step, drawn uniformly over the languages.")
-    learning_rate: float = Field(default=1e-4, gt=0, description="Peak learning rate of the layers.")
-    head_learning_rate: float = Field(default=1e-3, gt=0, description="Peak learning rate of the head.")
+    reference_strength: float = Field(
+        default=0.01, gt=0, description="The same of the features that compare with a relevant document."
+    )
+    relation_ridge: float = Field(
+        default=0.001, gt=0, description="Ridge of what is learnt about questions and the sentences that answer them."
+    )
+    num_steps: int = Field(default=80, ge=1, description="Steps in which it is learnt.")
     max_queries: int = Field(
         default=400,
         ge=1,
@@ -39,7 +42,7 @@ class FitConfig(Settings):
     num_easy: int = Field(default=1, ge=0, description="Positives of other queries per query, as easy negatives.")
     max_query_tokens: int = Field(default=48, ge=4, description="Queries are cut to this many tokens.")
     max_document_tokens: int = Field(default=160, ge=4, description="Documents are cut to this many tokens.")
-    seed: int = Field(default=0, ge=0, description="Of folds, sampled negatives, batches and the fresh head.")
+    seed: int = Field(default=0, ge=0, description="Of folds and sampled negatives.")
 
     @model_validator(mode="after")
     def _check_ranks(self) -> "FitConfig":
@@ -165,6 +168,7 @@ class SelectConfig(Settings):
     max_grade_kept: int
     max_probability: float
     num_negatives: int
+    relabel: bool
 
 
 class ReadyConfig(Settings):
@@ -191,6 +195,10 @@ class DenoiseConfig(Settings):
     margin: float = Field(default=0.15, ge=0, description="margin: how far below the positive's score is safe.")
     percent: float = Field(default=90.0, ge=0, le=100, description="percent: how much of the positive's score is safe.")
     num_negatives: int = Field(default=30, ge=1, description="Negatives kept per query, at most.")
+    relabel: bool = Field(
+        default=False,
+        description="Unjudged candidates of grade 2 become positives to train on; never used to measure or calibrate.",
+    )
     judge: Judge = Field(
         default="cross_encoder",
         description="cross_encoder; llm: an LLM marks every pair; cascade: the LLM marks what lies in the band.",

@@ -1,10 +1,9 @@
-"""Third stage, the default judge: train judgements and fused candidates -> a cross-encoder per fold of the queries."""
+"""Third stage, the default judge: train judgements and fused candidates -> a judge per fold of the queries."""
 
-import json
-import shutil
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from storage import DatasetRef, fingerprint, folder, load, read, scan
@@ -12,14 +11,14 @@ from tasks.denoise.config import FitConfig
 from tasks.stage import Job, deferred, stage
 
 if TYPE_CHECKING:
-    from tasks.denoise import fit, folds, inputs, pairs
-    from tasks.models import cross_encoder as cross_encoders
+    from tasks.denoise import evidence, fit, folds, gather, inputs, pairs
     from tasks.models import encoder as encoders
 else:
-    cross_encoders = deferred("tasks.models.cross_encoder")
     encoders = deferred("tasks.models.encoder")
+    evidence = deferred("tasks.denoise.evidence")
     fit = deferred("tasks.denoise.fit")
     folds = deferred("tasks.denoise.folds")
+    gather = deferred("tasks.denoise.gather")
     inputs = deferred("tasks.denoise.inputs")
     pairs = deferred("tasks.denoise.pairs")
 
@@ -38,34 +37,48 @@ def fit_cross_encoder(
     text: str,
     config: FitConfig,
 ) -> None:
-    """Train one cross-encoder per fold of the queries, without the fold; a killed run goes on with the next fold."""
+    """Fit one judge per fold of the queries, without the fold; a killed run goes on with the next language."""
     data = [encoder, *fused.values(), *queries.values(), *qrels.values(), *corpus.values()]
     scratch = job.scratch / fingerprint([load(ref).content for ref in data])
-    table = pl.concat(
-        [
-            _training_pairs(fused[language], queries[language], qrels[language], corpus[language], text, config).select(
-                pl.lit(language).alias("language"), pl.all()
-            )
-            for language in sorted(fused)
-        ]
-    )
-    table = folds.with_folds(table, num_folds=config.num_folds, seed=config.seed)
-    encoders.forget_encoder()
-    base = encoders.Encoder.load(folder(encoder) / "model", device=job.device)
-    facts = []
-    cosine = _cosines(job, base, table, config)
-    for fold in range(config.num_folds):
-        target = scratch / f"fold-{fold}"
+    scratch.mkdir(exist_ok=True)
+    found, tables = [], []
+    for language in sorted(fused):
+        table = _weighed(fused[language], queries[language], qrels[language], corpus[language], text, config)
+        target = scratch / f"{language}.npz"
         if not target.exists():
-            _fit_fold(job, base, table.with_columns(cosine).filter(pl.col("fold") != fold), target, config)
-        facts.append({"fold": fold, **json.loads((target / "fit.json").read_text())})
-        job.out.add_folder(target, f"fold-{fold}")
-    job.out.write(pl.DataFrame(facts, schema=_FACTS))
+            unfinished = target.with_suffix(".part.npz")
+            np.savez(unfinished, **vars(_gather(job, encoder, table, config)))
+            unfinished.rename(target)
+        with np.load(target) as arrays:
+            found.append(evidence.Evidence(**arrays))
+        tables.append(table.select("query_id", "label", language=pl.lit(language)))
+    table = folds.with_folds(pl.concat(tables), num_folds=config.num_folds, seed=config.seed)
+    everything = evidence.join_evidence(found)
+    facts = []
+    with job.progress(config.num_folds * config.num_steps, "steps") as advance:
+        for fold in range(config.num_folds):
+            trained = (pl.col("fold") != fold) & pl.col("label").is_not_null()
+            rows = np.flatnonzero(table.select(trained).to_series().to_numpy())
+            own = table[rows]
+            model, loss = fit.fit_evidence_model(
+                everything.take(rows),
+                own["label"].to_numpy(),
+                strength=config.strength,
+                reference_strength=config.reference_strength,
+                relation_ridge=config.relation_ridge,
+                num_steps=config.num_steps,
+                progress=_after(fold * config.num_steps, advance),
+            )
+            model.save(scratch / f"fold-{fold}")
+            job.out.add_folder(scratch / f"fold-{fold}", f"fold-{fold}")
+            facts.append((fold, len(own), own.select("language", "query_id").n_unique(), loss))
+    job.out.write(pl.DataFrame(facts, schema=_FACTS, orient="row"))
 
 
-def _training_pairs(
+def _weighed(
     fused: DatasetRef, queries: DatasetRef, qrels: DatasetRef, corpus: DatasetRef, text: str, config: FitConfig
 ) -> pl.DataFrame:
+    """One language's training pairs and the pools of their queries, with texts."""
     wanted = inputs.train_queries(scan(queries))
     names = ("max_queries", "max_judged_negatives", "num_presumed", "presumed_from_rank", "presumed_to_rank")
     chosen = pairs.pairs_to_train(
@@ -76,38 +89,30 @@ def _training_pairs(
         seed=config.seed,
         **{name: getattr(config, name) for name in names},
     )
-    return pairs.with_texts(chosen, wanted, inputs.documents(scan(corpus), chosen, text=text))
+    table = pairs.pairs_to_weigh(read(fused), read(qrels), chosen)
+    return pairs.with_texts(table, wanted, inputs.documents(scan(corpus), table, text=text))
 
 
-def _cosines(job: Job, base: "encoders.Encoder", table: pl.DataFrame, config: FitConfig) -> pl.Series:
-    found = cross_encoders.find_cosines(
-        base,
-        table.select("query", "document").rows(),
-        max_query_tokens=config.max_query_tokens,
-        max_document_tokens=config.max_document_tokens,
-        batch_tokens=job.batch_tokens,
-    )
-    return pl.Series("cosine", found, dtype=pl.Float32)
+def _gather(job: Job, encoder: DatasetRef, table: pl.DataFrame, config: FitConfig) -> "evidence.Evidence":
+    base = encoders.shared_encoder(folder(encoder) / "model", job.device)
+    done = 0
+    with job.progress(len(table), "pairs") as advance:
 
+        def add(number: int) -> None:
+            nonlocal done
+            done += number
+            advance(done)
 
-def _fit_fold(job: Job, base: "encoders.Encoder", table: pl.DataFrame, target: Path, config: FitConfig) -> None:
-    """Train one fold's model; the folder appears only when it is whole."""
-    num_layers = min(config.num_layers, cross_encoders.count_layers(base))
-    network = cross_encoders.CrossEncoder(base, num_layers=num_layers, seed=config.seed)
-    steps = fit.count_steps(table, num_epochs=config.num_epochs, batch_queries=config.batch_queries)
-    with job.progress(steps, "steps") as advance:
-        names = ("learning_rate", "head_learning_rate", "num_epochs", "batch_queries", "seed")
-        limits = ("max_query_tokens", "max_document_tokens")
-        loss = fit.train_cross_encoder(
-            network,
+        return gather.gather_evidence(
             table,
-            table["cosine"].to_numpy(writable=True),
-            progress=advance,
-            **{name: getattr(config, name) for name in (*names, *limits)},
+            base,
+            max_query_tokens=config.max_query_tokens,
+            max_document_tokens=config.max_document_tokens,
+            batch_tokens=job.batch_tokens,
+            progress=add,
         )
-    unfinished = target.with_suffix(".part")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    network.save(unfinished)
-    facts = {"num_pairs": len(table), "num_queries": table.select("language", "query_id").n_unique(), "loss": loss}
-    (unfinished / "fit.json").write_text(json.dumps(facts, sort_keys=True) + "\n")
-    unfinished.rename(target)
+
+
+def _after(before: int, advance: Callable[[int], None]) -> Callable[[int], None]:
+    """Count on from the steps of earlier folds."""
+    return lambda done: advance(before + done)

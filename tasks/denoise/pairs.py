@@ -6,6 +6,9 @@ import polars as pl
 
 PAIR = ("query_id", "doc_id")
 
+ALONE = "-alone"
+"""Ends the judge's name where a pair had no reference though the judge uses references."""
+
 
 def pairs_to_train(
     candidates: pl.DataFrame,
@@ -64,6 +67,33 @@ def pairs_to_score(candidates: pl.DataFrame, qrels: pl.DataFrame, query_ids: pl.
     """Return every candidate and every judged document of the queries: query_id, doc_id, each once, sorted."""
     both = pl.concat([candidates.select(PAIR), qrels.select(PAIR)])
     return both.filter(pl.col("query_id").is_in(query_ids.implode())).unique().sort(PAIR)
+
+
+def with_relevance(pairs: pl.DataFrame, qrels: pl.DataFrame) -> pl.DataFrame:
+    """Add what people judged, null where nobody did: the judge takes other relevant documents as its reference."""
+    return pairs.join(qrels.select(*PAIR, "relevance"), on=PAIR, how="left", maintain_order="left")
+
+
+def pairs_to_weigh(candidates: pl.DataFrame, qrels: pl.DataFrame, trained: pl.DataFrame) -> pl.DataFrame:
+    """Return the training pairs among everything that their evidence depends on: the pools of their queries.
+
+    Args:
+        candidates: query_id, doc_id and others.
+        qrels: query_id, doc_id, relevance.
+        trained: as `pairs_to_train` returns them.
+
+    Returns:
+        query_id, doc_id, label (null where the pair is not trained on), relevance (null = not judged), in_pool (of a
+        candidate or a judged document), sorted by query_id and doc_id; a pair occurs once.
+    """
+    pool = pairs_to_score(candidates, qrels, trained["query_id"].unique()).with_columns(in_pool=pl.lit(True))
+    table = pool.join(trained.select(*PAIR, "label"), on=PAIR, how="full", coalesce=True)
+    return (
+        table.with_columns(pl.col("in_pool").fill_null(False))
+        .join(qrels.select(*PAIR, "relevance"), on=PAIR, how="left")
+        .select(*PAIR, "label", "relevance", "in_pool")
+        .sort(PAIR)
+    )
 
 
 def with_texts(pairs: pl.DataFrame, queries: pl.DataFrame, documents: pl.DataFrame) -> pl.DataFrame:

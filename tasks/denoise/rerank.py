@@ -7,13 +7,17 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tasks.models.cross_encoder import CrossEncoder, find_cosines
+from tasks.denoise.fit import to_tensors
+from tasks.denoise.gather import gather_evidence
+from tasks.denoise.pairs import ALONE
+from tasks.models.encoder import Encoder
+from tasks.models.evidence_model import EvidenceModel
 
 _DECIMALS = 3  # finer differences depend on the batch size and the machine
 
 
 class Judge(Protocol):
-    """What scores pairs of texts: `CrossEncoder`, `PairClassifier`."""
+    """What scores pairs of texts without training: `PairClassifier`."""
 
     def score_pairs(
         self,
@@ -29,7 +33,8 @@ class Judge(Protocol):
 
 def score_with_folds(
     pairs: pl.DataFrame,
-    judges: Mapping[int, CrossEncoder],
+    models: Mapping[int, EvidenceModel],
+    encoder: Encoder,
     *,
     max_query_tokens: int,
     max_document_tokens: int,
@@ -39,8 +44,12 @@ def score_with_folds(
     """Score each pair with the model of its query's fold, which was trained without the fold.
 
     Args:
-        pairs: query_id, doc_id, query, document, fold.
-        judges: fold -> model; all of them started from one encoder.
+        pairs: query_id, doc_id, query, document, fold, and relevance (null = not judged): a pair is compared with the
+            other relevant documents of its query, and with the rest of its query's pairs, so give these together.
+            Without the column `relevance` every pair is judged without a reference; with `in_pool`, only pairs where it
+            is true are what others are compared with.
+        models: fold -> model.
+        encoder: that the models were fitted with.
         max_query_tokens: queries are cut to this.
         max_document_tokens: documents are cut to this.
         batch_tokens: tokens per batch, padding included.
@@ -52,25 +61,55 @@ def score_with_folds(
     Raises:
         ValueError: a fold has no model.
     """
-    lost = sorted(set(pairs["fold"]) - set(judges))
+    lost = sorted(set(pairs["fold"]) - set(models))
     if lost:
         raise ValueError(
-            f"denoise: expected a model for every fold, got none for {lost} of {sorted(judges)}. "
+            f"denoise: expected a model for every fold, got none for {lost} of {sorted(models)}. "
             "Score with the num_folds that the models were fitted with."
         )
-    limits = {"max_query_tokens": max_query_tokens, "max_document_tokens": max_document_tokens}
-    texts = list(pairs.select("query", "document").iter_rows())
-    raw_N = np.empty(len(texts), dtype=np.float32)
-    folds = pairs["fold"].to_numpy()
-    encoder = next(iter(judges.values())).encoder
-    cosine_N = find_cosines(encoder, texts, batch_tokens=batch_tokens, **limits)
-    for fold, judge in sorted(judges.items()):
-        own = np.flatnonzero(folds == fold)
-        raw_N[own] = judge.score_pairs(
-            [texts[row] for row in own], batch_tokens=batch_tokens, cosines=cosine_N[own], progress=progress, **limits
-        )
-    names = pl.format("fold-{}", "fold")
-    return _scores(pairs.with_columns(judge=names), raw_N)
+    if pairs.is_empty():
+        return _scores(pairs.with_columns(judge=pl.lit("")), np.empty(0, dtype=np.float32))
+    if "relevance" not in pairs.columns:
+        pairs = pairs.with_columns(relevance=pl.lit(None, dtype=pl.Int32))
+    if "in_pool" not in pairs.columns:
+        pairs = pairs.with_columns(in_pool=pl.lit(True))
+    evidence = gather_evidence(
+        pairs,
+        encoder,
+        max_query_tokens=max_query_tokens,
+        max_document_tokens=max_document_tokens,
+        batch_tokens=batch_tokens,
+        progress=progress,
+    )
+    folds_N = pairs["fold"].to_numpy()
+    raw_N = np.empty(len(pairs), dtype=np.float32)
+    alone_N = np.zeros(len(pairs), dtype=bool)
+    for fold, model in sorted(models.items()):
+        own = np.flatnonzero(folds_N == fold)
+        raw_N[own] = model.score(**to_tensors(evidence.take(own))).numpy()
+        alone_N[own] = ~evidence.has_reference_N[own] & (model.reference is not None)
+    ending = pl.when(pl.Series(alone_N)).then(pl.lit(ALONE)).otherwise(pl.lit(""))
+    return _scores(pairs.with_columns(judge=pl.format("fold-{}{}", "fold", ending)), raw_N)
+
+
+def score_beside(
+    pairs: pl.DataFrame, pool: pl.DataFrame | None, score: Callable[[pl.DataFrame], pl.DataFrame]
+) -> pl.DataFrame:
+    """Score pairs among the known pairs of their queries, which they do not change.
+
+    Args:
+        pairs: query_id, doc_id, query, document.
+        pool: the same and relevance, of these and other queries; none for a judge that reads each pair by itself.
+        score: rows -> query_id, doc_id, judge, raw.
+
+    Returns:
+        The scores of `pairs` alone.
+    """
+    if pool is None:
+        return score(pairs)
+    own = pool.join(pairs.select("query_id").unique(), on="query_id", how="semi").with_columns(in_pool=pl.lit(True))
+    new = pairs.with_columns(relevance=pl.lit(None, dtype=pl.Int32), in_pool=pl.lit(False)).select(own.columns)
+    return score(pl.concat([own, new])).join(pairs, on=["query_id", "doc_id"], how="semi")
 
 
 def score_with_judge(

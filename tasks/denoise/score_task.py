@@ -1,4 +1,4 @@
-"""Third stage, scoring: fused candidates and judged documents -> one raw score each, by the cross-encoder."""
+"""Third stage, scoring: fused candidates and judged documents -> one raw score each."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -13,13 +13,13 @@ from tasks.stage import Job, deferred, stage
 
 if TYPE_CHECKING:
     from tasks.denoise import folds, inputs, pairs, rerank
-    from tasks.models import cross_encoder as cross_encoders
     from tasks.models import encoder as encoders
+    from tasks.models import evidence_model as evidence_models
     from tasks.models import pair_classifier as classifiers
 else:
     classifiers = deferred("tasks.models.pair_classifier")
-    cross_encoders = deferred("tasks.models.cross_encoder")
     encoders = deferred("tasks.models.encoder")
+    evidence_models = deferred("tasks.models.evidence_model")
     folds = deferred("tasks.denoise.folds")
     inputs = deferred("tasks.denoise.inputs")
     pairs = deferred("tasks.denoise.pairs")
@@ -47,7 +47,8 @@ def score_candidates(
     Give either `encoder`, `cross_encoder` and `fit_config`, or `ready` and its `digest`.
     """
     wanted = inputs.train_queries(scan(queries))
-    table = pairs.pairs_to_score(read(fused), read(qrels), wanted["query_id"])
+    judged = read(qrels)
+    table = pairs.with_relevance(pairs.pairs_to_score(read(fused), judged, wanted["query_id"]), judged)
     shards = math.ceil(len(wanted) / config.shard_queries)
     missing = job.out.missing(shards)
     if not missing:
@@ -72,7 +73,7 @@ def open_judge(
     fit_config: FitConfig | None,
     ready: ReadyConfig | None,
 ) -> Callable[[pl.DataFrame, Callable[[int], None]], pl.DataFrame]:
-    """Load what scores: the ready cross-encoder, or one model per fold."""
+    """Load what scores: the ready cross-encoder, or one model per fold; see `rerank` for the rows it takes."""
     limits: dict[str, Any] = {
         "max_query_tokens": config.max_query_tokens,
         "max_document_tokens": config.max_document_tokens,
@@ -89,12 +90,12 @@ def open_judge(
         )
     base = encoders.shared_encoder(folder(encoder) / "model", job.device)
     models = {
-        fold: cross_encoders.CrossEncoder.load(folder(cross_encoder) / f"fold-{fold}", encoder=base)
+        fold: evidence_models.EvidenceModel.load(folder(cross_encoder) / f"fold-{fold}")
         for fold in range(fit_config.num_folds)
     }
     num_folds, seed = fit_config.num_folds, fit_config.seed
     return lambda rows, advance: rerank.score_with_folds(
-        folds.with_folds(rows, num_folds=num_folds, seed=seed), models, progress=advance, **limits
+        folds.with_folds(rows, num_folds=num_folds, seed=seed), models, base, progress=advance, **limits
     )
 
 

@@ -7,6 +7,7 @@ Reasons, stable, one per row of the ledger:
 | `safe` | kept | the strategy found nothing against it |
 | `judged_not_relevant` | kept | a person judged it not relevant; no strategy overrules that |
 | `judged_relevant` | dropped | a person judged it relevant |
+| `relabelled` | dropped | not judged by people, of grade 2, and grade 2 becomes positive: `relabel_candidates` |
 | `rank_within_shift` | dropped | `shifted`: among the first `shift` ranks |
 | `score_above_max` | dropped | `threshold`: scores above `max_score` |
 | `score_near_positive` | dropped | `margin`, `percent`: scores above what the positive's score allows |
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+RELABELLED, HIGHLY_RELEVANT = "relabelled", 2
 SCORES = ("probability", "raw", "fused")
 
 
@@ -35,6 +37,7 @@ class Limits:
     percent: float = 90.0
     max_grade_kept: int = 0
     max_probability: float = 0.2
+    relabel: bool = False
 
 
 Strategy = Callable[[Limits], pl.Expr]
@@ -149,7 +152,7 @@ def select_hard_negatives(
     table = (
         table.join(positives, on="query_id", how="left")
         .with_columns(score=pl.col(compared))
-        .with_columns(unsafe=STRATEGIES[strategy](limits))
+        .with_columns(unsafe=pl.coalesce(_relabelled(limits), STRATEGIES[strategy](limits)))
     )
     return _decide(table, num_negatives).select(
         "query_id",
@@ -166,6 +169,10 @@ def select_hard_negatives(
         "reason",
         "hardness",
     )
+
+
+def _relabelled(limits: Limits) -> pl.Expr:
+    return pl.when(pl.lit(limits.relabel) & (pl.col("grade") == HIGHLY_RELEVANT)).then(pl.lit(RELABELLED))
 
 
 def _against_positive(allowed: pl.Expr) -> pl.Expr:

@@ -10,12 +10,13 @@ from tasks.denoise.config import FitConfig, ReadyConfig, ScoreConfig, SelectConf
 from tasks.stage import Job, deferred, stage
 
 if TYPE_CHECKING:
-    from tasks.denoise import extend, inputs, pairs, remembered, score_task, select
+    from tasks.denoise import extend, inputs, pairs, remembered, rerank, score_task, select
 else:
     extend = deferred("tasks.denoise.extend")
     inputs = deferred("tasks.denoise.inputs")
     pairs = deferred("tasks.denoise.pairs")
     remembered = deferred("tasks.denoise.remembered")
+    rerank = deferred("tasks.denoise.rerank")
     score_task = deferred("tasks.denoise.score_task")
     select = deferred("tasks.denoise.select")
 
@@ -27,6 +28,7 @@ def score_new_candidates(
     new_candidates: DatasetRef,
     known: DatasetRef,
     queries: DatasetRef,
+    qrels: DatasetRef,
     corpus: DatasetRef,
     text: str,
     config: ScoreConfig,
@@ -36,13 +38,18 @@ def score_new_candidates(
     ready: ReadyConfig | None = None,
     digest: str | None = None,
 ) -> None:
-    """Score the new candidates that have no score in `known`, nor in the store's journal; arguments as elsewhere."""
+    """Score the new candidates that have no score in `known`, nor in the store's journal; arguments as elsewhere.
+
+    The default judge sees them beside the known pairs of their query, as it saw those, and with the same references.
+    """
     scored = scan(known).select(pairs.PAIR).collect()
     table = read(new_candidates).select(pairs.PAIR).join(scored, on=pairs.PAIR, how="anti")
     filled = pairs.with_texts(
         table, inputs.train_queries(scan(queries)), inputs.documents(scan(corpus), table, text=text)
     )
     models = [ref if ref is None else load(ref).content for ref in (encoder, cross_encoder)]
+    pool = _pool(table, known, queries, qrels, corpus, text) if cross_encoder else None
+    seen = [load(ref).content for ref in (known, qrels)] if cross_encoder else []
     settings = [None if one is None else one.model_dump(mode="json") for one in (config, fit_config)]
     open_judge = functools.cache(
         functools.partial(score_task.open_judge, job, config, encoder, cross_encoder, fit_config, ready)
@@ -55,8 +62,8 @@ def score_new_candidates(
             remembered.score_remembered(
                 filled,
                 journal,
-                identity=fingerprint([*models, *settings, digest]),
-                score=lambda rows: open_judge()(rows, advance),
+                identity=fingerprint([*models, *settings, digest, *seen]),
+                score=lambda rows: rerank.score_beside(rows, pool, lambda both: open_judge()(both, advance)),
                 batch_queries=config.shard_queries,
             )
         )
@@ -84,3 +91,14 @@ def extend_hard_negatives(
         num_negatives=config.num_negatives,
     )
     job.out.write(extend.extend_ledger(read(hard_negatives), decided, found, num_negatives=config.num_negatives))
+
+
+def _pool(
+    table: pl.DataFrame, known: DatasetRef, queries: DatasetRef, qrels: DatasetRef, corpus: DatasetRef, text: str
+) -> pl.DataFrame:
+    """The known pairs of the queries that have new candidates, with texts and what people judged."""
+    own = scan(known).select(pairs.PAIR).join(table.select("query_id").unique().lazy(), on="query_id", how="semi")
+    found = pairs.with_relevance(own.collect(), read(qrels))
+    return pairs.with_texts(
+        found, inputs.train_queries(scan(queries)), inputs.documents(scan(corpus), found, text=text)
+    )

@@ -10,12 +10,14 @@ from tasks.denoise.config import CalibrateConfig, GradeConfig, SelectConfig
 from tasks.stage import Job, deferred, stage
 
 if TYPE_CHECKING:
-    from tasks.denoise import calibrate, extend, inputs, pairs, select
+    from tasks.denoise import calibrate, extend, inputs, pairs, relabel, reliability, select
 else:
     calibrate = deferred("tasks.denoise.calibrate")
     extend = deferred("tasks.denoise.extend")
     inputs = deferred("tasks.denoise.inputs")
     pairs = deferred("tasks.denoise.pairs")
+    relabel = deferred("tasks.denoise.relabel")
+    reliability = deferred("tasks.denoise.reliability")
     select = deferred("tasks.denoise.select")
 
 
@@ -31,13 +33,15 @@ def calibrate_scores(
     """Fit the curves from raw score to probability on judged pairs."""
     judged, presumed = [], []
     for language in sorted(raw_scores):
-        scores = scan(raw_scores[language]).select(*pairs.PAIR, "raw", language=pl.lit(language))
+        alone = pl.col("judge").str.ends_with(pairs.ALONE)
+        scores = scan(raw_scores[language]).select(*pairs.PAIR, "raw", language=pl.lit(language), alone=alone)
         labels = scan(qrels[language])
-        judged.append(scores.join(labels, on=pairs.PAIR).select("language", "raw", "relevance").collect())
+        judged.append(scores.join(labels, on=pairs.PAIR).select("language", "raw", "relevance", "alone").collect())
         low = scan(fused[language]).filter(pl.col("rank") >= config.presumed_from_rank)
         unjudged = scores.join(low, on=pairs.PAIR, how="semi").join(labels, on=pairs.PAIR, how="anti")
         presumed.append(unjudged.select("language", "raw").collect())
-    pool = pl.concat(judged).sort("language", "raw", "relevance")
+    pool = calibrate.comparable_pairs(pl.concat(judged), min_positive=config.min_positive)
+    pool = pool.sort("language", "raw", "relevance")
     curves = calibrate.fit_curves(
         pool,
         pl.concat(presumed).sort("language", "raw"),
@@ -48,7 +52,7 @@ def calibrate_scores(
     for language, curve in curves.items():
         if curve.fitted_on != calibrate.JUDGED:
             job.log.warning("%s: too few judged pairs, calibrated on %s ones", language, curve.fitted_on)
-    job.out.write(calibrate.reliability_table(pool, curves, prior=config.prior, num_bins=config.num_bins))
+    job.out.write(reliability.reliability_table(pool, curves, prior=config.prior, num_bins=config.num_bins))
     target = job.scratch / "curves"
     target.mkdir(exist_ok=True)
     content = {language: curve.to_dict() for language, curve in curves.items()}
@@ -82,3 +86,9 @@ def select_hard_negatives(
         num_negatives=config.num_negatives,
     )
     job.out.write(extend.as_given(ledger))
+
+
+@stage(produces="qrels")
+def relabel_candidates(job: Job, *, qrels: DatasetRef, hard_negatives: DatasetRef) -> None:
+    """Add what the ledger relabelled to the judgements: to train on, never to measure or calibrate."""
+    job.out.write(relabel.relabel(read(qrels), read(hard_negatives)))

@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.denoise.calibrate import Curve, apply_curve, fit_curve, fit_curves, probability, reliability_table
+from tasks.denoise.calibrate import Curve, apply_curve, comparable_pairs, fit_curve, fit_curves, probability
+from tasks.denoise.reliability import reliability_table
 
 
 def normal_pairs(number: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -117,7 +118,34 @@ def test_reliability_observes_nothing_where_a_class_is_missing():
     pairs = pl.concat([judged("sw", [3.0] * 30, [-3.0] * 30), judged("te", [3.0], [])])
     curves = fit_curves(pairs, NO_PRESUMED, prior=0.2, min_positive=20, min_negative=20)
     table = reliability_table(pairs, curves, prior=0.2, num_bins=5)
-    assert table.filter(pl.col("language") == "te")["observed"].to_list() == [None]
+    assert table.filter(pl.col("language") == "te").select("observed", "error", "uncalibrated_error").rows() == [
+        (None, None, None)
+    ]
+
+
+def test_calibration_error_is_the_distance_of_promise_and_observation():
+    pairs = judged("sw", [2.0, 2.0, -2.0], [2.0, -2.0, -2.0])
+    curve = Curve(0.0, 0.0, "judged", 3, 3)  # promises .5 to everything
+    table = reliability_table(pairs, {"sw": curve}, prior=0.5, num_bins=2)
+    assert table["observed"].to_list() == pytest.approx([1 / 3, 2 / 3])
+    assert table["probability"].to_list() == pytest.approx([0.5, 0.5])
+    assert table["error"].to_list() == pytest.approx([1 / 6] * 2)
+    high = 1 / (1 + np.exp(-2.0))
+    assert table["uncalibrated_error"].to_list() == pytest.approx([high - 2 / 3] * 2)
+
+
+def test_calibrating_lowers_the_error():
+    raw, relevant = normal_pairs(20_000)
+    pairs = judged("sw", raw[relevant].tolist(), raw[~relevant].tolist())
+    curves = fit_curves(pairs, NO_PRESUMED, prior=0.2, min_positive=20, min_negative=20)
+    first = reliability_table(pairs, curves, prior=0.2, num_bins=5).row(0, named=True)
+    assert first["error"] < 0.02 < first["uncalibrated_error"]
+
+
+def test_calibrates_on_pairs_that_had_a_reference_where_there_are_enough():
+    table = pl.DataFrame({"relevance": [1, 1, 1, 0], "alone": [True, False, False, False]})
+    assert len(comparable_pairs(table, min_positive=2)) == 3
+    assert len(comparable_pairs(table, min_positive=3)) == 4
 
 
 def test_grades_begin_at_their_cuts():

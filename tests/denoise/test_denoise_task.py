@@ -12,10 +12,11 @@ from support.tiny_model import write_tiny_encoder
 
 import storage
 from tasks.build import build, state
-from tasks.denoise import fit, fit_task, score_task, task
+from tasks.denoise import fit_task, gather, score_task, task
 from tasks.denoise.config import CalibrateConfig, DenoiseConfig, FitConfig, GradeConfig, ReadyConfig
 from tasks.denoise.folds import fold_of
-from tasks.models.cross_encoder import CrossEncoder
+from tasks.denoise.pairs import ALONE
+from tasks.models.evidence_model import WEIGHTS_FILE
 from tasks.stage import Job, Step, stage
 
 pytestmark = pytest.mark.slow  # whole stages and training runs: not of the quick round
@@ -24,7 +25,7 @@ NUM_QUERIES, NUM_DOCUMENTS = 12, 9
 WORDS = ["apple", "river", "stone", "cloud", "horse", "piano", "bread", "glass", "wheel", "torch", "lemon", "chair"]
 CONFIG = DenoiseConfig(
     fit=FitConfig(
-        num_folds=3, num_epochs=1, presumed_from_rank=3, presumed_to_rank=9, max_query_tokens=16, max_document_tokens=32
+        num_folds=3, num_steps=5, presumed_from_rank=3, presumed_to_rank=9, max_query_tokens=16, max_document_tokens=32
     ),
     rerank={"max_query_tokens": 16, "max_document_tokens": 32, "shard_queries": 5},
     calibrate=CalibrateConfig(min_positive=3, min_negative=3),
@@ -51,10 +52,10 @@ def write_queries(job: Job, *, language: str) -> None:
 
 
 @stage(produces="qrels")
-def write_qrels(job: Job, *, language: str) -> None:
-    """Judge two documents of each query."""
+def write_qrels(job: Job, *, language: str, swapped: str | None = None) -> None:
+    """Judge two documents of each query; of one query the wrong way round."""
     rows = [
-        (f"{language}-q{n}", f"d{(n + shift) % NUM_DOCUMENTS}", relevance)
+        (f"{language}-q{n}", f"d{(n + shift) % NUM_DOCUMENTS}", relevance ^ (f"{language}-q{n}" == swapped))
         for n in range(NUM_QUERIES)
         for shift, relevance in ((0, 1), (1, 0))
     ]
@@ -87,7 +88,7 @@ def write_encoder(job: Job) -> None:
     job.out.add_folder(write_tiny_encoder(job.scratch / "model", texts=WORDS), "model")
 
 
-def woven(config: DenoiseConfig = CONFIG) -> dict[str, Step]:
+def woven(config: DenoiseConfig = CONFIG, swapped: str | None = None) -> dict[str, Step]:
     """Weave the stages as flows do, for two languages; named by stage and language."""
     languages = ("sw", "te")
     data = {
@@ -95,10 +96,10 @@ def woven(config: DenoiseConfig = CONFIG) -> dict[str, Step]:
         for name, maker in (
             ("corpus", write_corpus),
             ("queries", write_queries),
-            ("qrels", write_qrels),
             ("fused", write_fused),
         )
     }
+    data["qrels"] = {language: write_qrels(language, language=language, swapped=swapped) for language in languages}
     encoder = write_encoder()
     fitted = fit_task.fit_cross_encoder(encoder=encoder, text="title_and_text", config=config.fit, **data)
     raw = {
@@ -150,25 +151,11 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def trained_on() -> list[set[str]]:
-    """Filled by `store`: the queries that each fold's model was trained on."""
-    return []
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory, trained_on: list[set[str]]) -> str:
-    """A store with everything built, and a note of what each model saw."""
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A store with everything built."""
     root = str(tmp_path_factory.mktemp("store"))
-    original = fit.train_cross_encoder
-
-    def noting(network: CrossEncoder, table: pl.DataFrame, cosines: Any, **settings: Any) -> float:
-        trained_on.append(set(table["query_id"]))
-        return original(network, table, cosines, **settings)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit, "train_cross_encoder", noting)
-        for step in woven().values():
-            make(step, root)
+    for step in woven().values():
+        make(step, root)
     return root
 
 
@@ -176,18 +163,30 @@ def read(name: str, root: str) -> pl.DataFrame:
     return storage.read(woven()[name].ref(root))
 
 
-def test_no_query_is_scored_by_a_model_that_saw_it(store: str, trained_on: list[set[str]]):
-    assert len(trained_on) == 3
+def weights(fold: int, step: Step, root: str) -> bytes:
+    return (storage.folder(step.ref(root)) / f"fold-{fold}" / WEIGHTS_FILE).read_bytes()
+
+
+def test_judgements_of_a_query_reach_every_model_but_its_own(tmp_path: Path):
+    # without easy negatives: those are other queries' positives
+    config = CONFIG.model_copy(update={"fit": CONFIG.fit.model_copy(update={"num_easy": 0})})
+    root, given, swapped = str(tmp_path), woven(config)["fit"], woven(config, swapped="sw-q0")["fit"]
+    for step in (given, swapped):
+        make(step, root)
+    unchanged = [weights(n, given, root) == weights(n, swapped, root) for n in range(3)]
+    assert unchanged == [n == fold_of("sw-q0", num_folds=3, seed=0) for n in range(3)]
+
+
+def test_each_query_is_scored_by_the_model_of_its_fold(store: str):
     for language in ("sw", "te"):
         for query_id, judge in read(f"raw.{language}", store).select("query_id", "judge").unique().rows():
-            assert query_id not in trained_on[int(judge.removeprefix("fold-"))]
+            assert judge.removesuffix(ALONE) == f"fold-{fold_of(query_id, num_folds=3, seed=0)}"
 
 
-def test_each_model_sees_every_train_query_of_the_other_folds(store: str, trained_on: list[set[str]]):
-    every = {f"{language}-q{n}" for language in ("sw", "te") for n in range(NUM_QUERIES - 1)}
-    assert set().union(*trained_on) == every
-    for fold, seen in enumerate(trained_on):
-        assert seen == {query_id for query_id in every if fold_of(query_id, num_folds=3, seed=0) != fold}
+def test_each_model_sees_every_train_query_of_the_other_folds(store: str):
+    every = [f"{language}-q{n}" for language in ("sw", "te") for n in range(NUM_QUERIES - 1)]
+    outside = [sum(fold_of(query_id, num_folds=3, seed=0) != fold for query_id in every) for fold in range(3)]
+    assert read("fit", store)["num_queries"].to_list() == outside
 
 
 def test_scores_cover_candidates_and_judged_of_train_queries(store: str):
@@ -195,14 +194,6 @@ def test_scores_cover_candidates_and_judged_of_train_queries(store: str):
     assert len(raw) == (NUM_QUERIES - 1) * NUM_DOCUMENTS  # 8 candidates and the positive, which is none
     assert raw.select(*IDS).is_unique().all()
     assert "sw-q11" not in raw["query_id"]  # of the dev split
-
-
-def test_fit_writes_a_row_and_a_folder_per_fold(store: str, trained_on: list[set[str]]):
-    facts = read("fit", store)
-    assert facts["fold"].to_list() == [0, 1, 2]
-    assert facts["num_queries"].to_list() == [len(seen) for seen in trained_on]
-    folder = storage.folder(woven()["fit"].ref(store))
-    assert all((folder / f"fold-{fold}" / "cross_encoder.safetensors").is_file() for fold in range(3))
 
 
 def test_ledger_has_every_candidate_of_the_train_queries(store: str):
@@ -218,21 +209,31 @@ def test_fitting_twice_gives_the_same_content(store: str, tmp_path: Path):
     assert storage.load(step.ref(str(tmp_path))).content == storage.load(step.ref(store)).content
 
 
-def test_killed_fit_goes_on_with_the_next_fold(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    step, calls, original = woven()["fit"], [0], fit.train_cross_encoder
+def test_killed_fit_goes_on_with_the_next_language(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    step, calls, original = woven()["fit"], [0], gather.gather_evidence
 
-    def fails_once(network: CrossEncoder, table: pl.DataFrame, cosines: Any, **settings: Any) -> float:
+    def fails_once(*arguments: Any, **settings: Any) -> Any:
         calls[0] += 1
         if calls[0] == 2:
             raise KeyboardInterrupt("stop")
-        return original(network, table, cosines, **settings)
+        return original(*arguments, **settings)
 
-    monkeypatch.setattr(fit, "train_cross_encoder", fails_once)
+    monkeypatch.setattr(gather, "gather_evidence", fails_once)
     with pytest.raises(KeyboardInterrupt, match="stop"):
         make(step, str(tmp_path))
     make(step, str(tmp_path))
-    assert calls[0] == 4  # one fold before, one that failed, two after
+    assert calls[0] == 3  # a language before, one that failed, that one again
     assert storage.load(step.ref(str(tmp_path))).content == storage.load(step.ref(store)).content
+
+
+def test_relabelling_adds_what_the_ledger_relabelled(store: str):
+    config = DenoiseConfig(**CONFIG.model_dump() | {"relabel": True, "grade": {"partly": 0.0, "highly": 0.0}})
+    steps = woven(config)
+    ledger = make(steps["ledger.sw"], store)
+    qrels = write_qrels("sw", language="sw")
+    judged = make(task.relabel_candidates("sw", qrels=qrels, hard_negatives=steps["ledger.sw"]), store)
+    assert set(ledger.filter(pl.col("relevance").is_null())["reason"]) == {"relabelled"}
+    assert len(judged) == len(make(qrels, store)) + ledger["relevance"].null_count()
 
 
 @pytest.mark.parametrize(

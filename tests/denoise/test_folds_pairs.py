@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.denoise.folds import fold_of, with_folds
-from tasks.denoise.pairs import pairs_to_score, pairs_to_train, with_texts
+from tasks.denoise.folds import fold_of, parallel_id, with_folds
+from tasks.denoise.pairs import pairs_to_score, pairs_to_train, pairs_to_weigh, with_relevance, with_texts
 
 IDS = {"query_id": pl.String, "doc_id": pl.String}
 NUM_QUERIES = 12
@@ -47,6 +47,14 @@ def test_fold_depends_on_the_id_alone(query_ids: list[str], num_folds: int, seed
 def test_folds_are_of_like_size():
     folds = [fold_of(str(number), num_folds=3, seed=0) for number in range(3000)]
     assert all(900 < folds.count(fold) < 1100 for fold in range(3))
+
+
+def test_parallel_questions_are_in_one_fold():
+    assert parallel_id("atlas-sw-q0012") == parallel_id("atlas-fi-q0012") == "atlas--q0012"
+    assert parallel_id("tydi-000507") == "tydi-000507"
+    assert parallel_id("abc#de#1") != parallel_id("abc#de#2")
+    folds = {fold_of(f"atlas-{language}-q0012", num_folds=97, seed=0) for language in ("en", "fi", "sw")}
+    assert len(folds) == 1
 
 
 def test_rejects_a_single_fold():
@@ -103,6 +111,21 @@ def test_scores_candidates_and_judged_documents_once_each():
     table = pairs_to_score(CANDIDATES, extra, QUERY_IDS)
     assert len(table) == NUM_QUERIES * 30 + 1
     assert ("q0", "far") in table.rows()
+
+
+def test_weighed_pairs_are_the_pools_and_the_training_pairs():
+    trained = chosen(max_queries=2)
+    table = pairs_to_weigh(CANDIDATES, QRELS, trained)
+    assert table.filter(pl.col("label").is_not_null()).select(*IDS, "label").equals(trained.select(*IDS, "label"))
+    easy = trained.filter(pl.col("kind") == "easy").select(*IDS)
+    assert table.filter(~pl.col("in_pool")).select(*IDS).equals(easy)
+    assert len(table) == 2 * 30 + len(easy)
+    assert table.filter(pl.col("relevance") == 1)["label"].to_list() == [1, 1]
+
+
+def test_relevance_comes_beside_judged_pairs_alone():
+    pairs = pl.DataFrame([("q1", "d1-1"), ("q1", "d1-2"), ("q0", "d0-12")], schema=IDS, orient="row")
+    assert with_relevance(pairs, QRELS)["relevance"].to_list() == [1, None, 0]
 
 
 def test_texts_come_beside_their_pairs():

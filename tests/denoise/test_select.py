@@ -3,6 +3,7 @@
 import polars as pl
 import pytest
 
+from tasks.denoise.relabel import relabel
 from tasks.denoise.select import STRATEGIES, Limits, select_hard_negatives
 
 SYSTEMS = pl.List(pl.Struct({"system": pl.String, "rank": pl.Int32, "score": pl.Float32}))
@@ -238,3 +239,21 @@ def test_strategy_that_compares_scores_drops_a_candidate_without_one(strategy, s
     found = dict(table.select("doc_id", "reason").rows())
     assert found["e"] == "verdict_unparsed"
     assert "verdict_unparsed" not in {reason for doc_id, reason in found.items() if doc_id != "e"}
+
+
+def test_highly_relevant_unjudged_candidates_are_relabelled_whatever_the_strategy():
+    for strategy in ("naive", "grade"):
+        table = ledger(strategy, max_grade_kept=2, max_probability=1.0, relabel=True)
+        assert table.filter(pl.col("reason") == "relabelled")["doc_id"].to_list() == ["b"]
+    assert "relabelled" not in ledger("grade")["reason"]
+
+
+def test_relabelled_candidates_join_the_judgements():
+    judged = relabel(QRELS, ledger("naive", relabel=True))
+    assert judged.rows() == [("q", "a", 1), ("q", "b", 1), ("q", "c", 0)]
+    assert relabel(QRELS, ledger("naive")).equals(QRELS)
+
+
+def test_relabelling_overrules_no_person():
+    table = ledger("naive", relabel=True).with_columns(reason=pl.lit("relabelled"))
+    assert relabel(QRELS, table).filter(pl.col("doc_id") == "c")["relevance"].to_list() == [0]

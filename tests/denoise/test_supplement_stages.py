@@ -123,6 +123,7 @@ def score(*doc_ids: str, **changed: Any) -> Step:
         new_candidates=write_new("en", doc_ids=doc_ids),
         known=write_raw("en"),
         queries=write_queries("en"),
+        qrels=write_qrels("en"),
         corpus=write_corpus("en"),
         text="text",
         **arguments | changed,

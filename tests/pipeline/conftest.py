@@ -25,7 +25,7 @@ SETTINGS: dict[str, Any] = {
         "fuse": {"top_k": 12},
     },
     "denoise": {
-        "fit": {"num_layers": 1, "max_query_tokens": 24, "max_document_tokens": 48, "presumed_from_rank": 6},
+        "fit": {"max_query_tokens": 24, "max_document_tokens": 48, "presumed_from_rank": 6},
         "rerank": {"max_query_tokens": 24, "max_document_tokens": 48, "shard_queries": 8},
     },
     "plan_batches": {"batch_size": 4, "num_negatives": 2, "num_epochs": 3, "topics": {"num_topics": 4}},
