@@ -23,6 +23,7 @@ from flows.weave import weave
 from storage import folder, read
 from tasks.build import Surroundings, build, state
 from tasks.denoise.calibrate import apply_curve, fit_curves
+from tasks.denoise.config import GradeConfig
 from tasks.denoise.select import STRATEGIES, Limits, select_hard_negatives
 from tasks.models.encoder import shared_encoder
 from tasks.stage import Step
@@ -101,7 +102,8 @@ def calibrated(built: Built, raw_scores: dict[str, pl.DataFrame]) -> dict[str, p
     ]
     nothing = pl.DataFrame(schema={"language": pl.String, "raw": pl.Float32})
     curves = fit_curves(pl.concat(judged), nothing, prior=0.2, min_positive=20, min_negative=20)
-    return {language: apply_curve(raw, curves[language], grade_cuts=(0.3, 0.6)) for language, raw in raw_scores.items()}
+    cuts = (GradeConfig().partly, GradeConfig().highly)
+    return {language: apply_curve(raw, curves[language], grade_cuts=cuts) for language, raw in raw_scores.items()}
 
 
 def detection(built: Built, scores: dict[str, pl.DataFrame], strategy: str) -> list[tuple[str, str]]:

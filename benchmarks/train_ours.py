@@ -14,10 +14,11 @@ from train_inputs import read_rows
 from tasks.models.batches import length_buckets
 from tasks.models.encoder import Encoder
 from tasks.train.batch import compose_batch
+from tasks.train.events import memory_bytes
 from tasks.train.loop import Report, train
 from tasks.train.plan import PlanStep, Sample
 from tasks.train.recipe import Recipe
-from tasks.train.tokens import write_tokens
+from tasks.train.tokens import TokenTable
 
 
 def main(
@@ -31,21 +32,10 @@ def main(
         ("x", f"d{n}.{k}"): t for n, row in enumerate(rows) for k, t in enumerate([row["positive"], *row["negatives"]])
     }
     asked = {("x", f"q{n}"): row["query"] for n, row in enumerate(rows)}
-    name = f"{mode}-{time.time_ns()}"
-    queries = write_tokens(
-        folder / name / "queries",
-        asked.items(),
-        wanted=set(asked),
-        tokenize=lambda some: encoder.tokenize(some, role="query", max_tokens=query_tokens),
-        what="queries",
-    )
-    documents = write_tokens(
-        folder / name / "documents",
-        texts.items(),
-        wanted=set(texts),
-        tokenize=lambda some: encoder.tokenize(some, role="document", max_tokens=document_tokens),
-        what="documents",
-    )
+    questions = encoder.tokenize(list(asked.values()), role="query", max_tokens=query_tokens)
+    passages = encoder.tokenize(list(texts.values()), role="document", max_tokens=document_tokens)
+    queries = TokenTable.of(dict(zip(asked, questions, strict=True)))
+    documents = TokenTable.of(dict(zip(texts, passages, strict=True)))
     tokenize_seconds = time.perf_counter() - began
 
     def sample(n: int) -> Sample:
@@ -56,12 +46,11 @@ def main(
         for step in range(len(rows) // batch)
     ]
     times = [(time.perf_counter(), time.process_time())]
-    slots, peaks = [], []
+    slots = []
 
     def report(done: Report) -> None:
         times.append((time.perf_counter(), time.process_time()))
         slots.append((done.num_tokens, done.num_slots))
-        peaks.append(done.peak_bytes)
 
     recipe = Recipe(
         learning_rate=2e-5,
@@ -85,7 +74,7 @@ def main(
         queries=queries,
         documents=documents,
         recipe=recipe,
-        checkpoint_folder=folder / name / "checkpoints",
+        checkpoint_folder=folder / "checkpoints",
         checkpoint_steps=10**9,
         report=report,
         warn=lambda text: None,
@@ -105,7 +94,7 @@ def main(
             "one batch of all": 1 - tokens / sum(len(some) * max(some) for some in lengths),
         },
         "tokens_per_step": tokens / len(steps),
-        "peak_mb": peaks[-1] / 1e6,
+        "peak_mb": memory_bytes() / 1e6,
     }
     sys.stdout.write(json.dumps(result) + "\n")
 

@@ -144,7 +144,9 @@ def _note(text: str) -> Padding:
 
 def _strategy(settings: Row) -> str:
     names = _READ_BY_STRATEGY.get(settings.get("strategy", ""), ())
-    limits = ", ".join(f"{name} {settings[name]}" for name in (*names, "num_negatives") if name in settings)
+    limits = ", ".join(
+        f"{name} {settings[name]}" for name in (*names, "num_negatives") if settings.get(name) is not None
+    )
     return f"strategy {settings.get('strategy', 'unknown')} ({limits})"
 
 

@@ -135,7 +135,7 @@ def build(step: Step, root: str, surroundings: Surroundings, *, refresh: bool = 
             versions=_versions(),
             created_at=created.isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - started, 3),
-            peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            peak_memory_bytes=_peak_memory_bytes(),
         )
 
 
@@ -148,6 +148,11 @@ def _input(name: str, step: Step, root: str) -> Input:
         fingerprint=manifest.fingerprint,
         content=manifest.content,
     )
+
+
+def _peak_memory_bytes() -> int:
+    """Return the most memory that this process, or one that it started, has had so far."""
+    return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) * 1024
 
 
 def _versions() -> dict[str, str]:

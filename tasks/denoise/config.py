@@ -85,7 +85,7 @@ class CalibrateConfig(Settings):
 class GradeConfig(Settings):
     """How probabilities become grades."""
 
-    partly: float = Field(default=0.3, ge=0, le=1, description="Grade 1, partly relevant, begins at this probability.")
+    partly: float = Field(default=0.2, ge=0, le=1, description="Grade 1, partly relevant, begins at this probability.")
     highly: float = Field(default=0.6, ge=0, le=1, description="Grade 2, highly relevant, begins at this probability.")
 
     @model_validator(mode="after")
@@ -166,7 +166,7 @@ class SelectConfig(Settings):
     margin: float
     percent: float
     max_grade_kept: int
-    max_probability: float
+    max_probability: float | None
     num_negatives: int
     relabel: bool
 
@@ -187,8 +187,11 @@ class DenoiseConfig(Settings):
     max_grade_kept: int = Field(
         default=0, ge=0, le=2, description="grade: higher grades are dropped. The paper: 0, or 1."
     )
-    max_probability: float = Field(
-        default=0.2, ge=0, le=1, description="grade: more probably relevant ones are dropped."
+    max_probability: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="grade: more probably relevant ones are dropped, whatever their grade. Empty: the grade decides.",
     )
     shift: int = Field(default=10, ge=0, description="shifted: the first ranks, which are dropped.")
     max_score: float = Field(default=0.6, description="threshold: higher scores are dropped.")

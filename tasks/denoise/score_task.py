@@ -80,6 +80,7 @@ def open_judge(
         "batch_tokens": job.batch_tokens,
     }
     if ready is not None and ready.cross_encoder is not None:
+        encoders.forget_encoder()
         model = classifiers.PairClassifier.load(ready.cross_encoder, device=job.device)
         return lambda rows, advance: rerank.score_with_judge(rows, model, progress=advance, **limits)
     if encoder is None or cross_encoder is None or fit_config is None:

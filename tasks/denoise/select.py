@@ -36,7 +36,7 @@ class Limits:
     margin: float = 0.15
     percent: float = 90.0
     max_grade_kept: int = 0
-    max_probability: float = 0.2
+    max_probability: float | None = None
     relabel: bool = False
 
 
@@ -83,12 +83,13 @@ def percent(limits: Limits) -> pl.Expr:
 
 def grade(limits: Limits) -> pl.Expr:
     """Distrust grades above `max_grade_kept`, and probabilities above `max_probability` where no LLM gave the grade."""
+    most = 1.0 if limits.max_probability is None else limits.max_probability
     return (
         pl.when(pl.col("grade").is_null())
         .then(pl.lit("verdict_unparsed"))
         .when(pl.col("grade") > limits.max_grade_kept)
         .then(pl.lit("grade_above_max"))
-        .when((pl.col("probability") > limits.max_probability) & (pl.col("judge") != "llm"))
+        .when((pl.col("probability") > most) & (pl.col("judge") != "llm"))
         .then(pl.lit("probability_above_max"))
     )
 

@@ -1,6 +1,6 @@
 """The dense encoder: texts to unit vectors. Shapes: N texts, B texts in a batch, T tokens, D vector size."""
 
-import functools
+import gc
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -151,10 +151,22 @@ class Encoder(nn.Module):
         return vector_ND
 
 
-@functools.lru_cache(maxsize=1)
 def shared_encoder(folder: Path, device: str, dtype: str = "float32") -> Encoder:
-    """Load an encoder for inference only; the last one stays loaded, since languages follow one another.
+    """Load an encoder for inference only; it stays loaded, since languages follow one another, until another is wanted.
 
     Args and errors as `Encoder.load`; dtype is `float32`, `float16` or `bfloat16`. Do not train or save it.
     """
-    return Encoder.load(folder, device=device, dtype=_DTYPES[dtype])
+    key = (folder, device, dtype)
+    if key not in _SHARED:
+        forget_encoder()
+        _SHARED[key] = Encoder.load(folder, device=device, dtype=_DTYPES[dtype])
+    return _SHARED[key]
+
+
+def forget_encoder() -> None:
+    """Let go of what `shared_encoder` keeps, before another network is loaded: one at a time is in memory."""
+    _SHARED.clear()
+    gc.collect()  # a network's modules refer to each other
+
+
+_SHARED: dict[tuple[Path, str, str], Encoder] = {}

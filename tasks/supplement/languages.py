@@ -34,6 +34,19 @@ _SMALL_WORDS: dict[str, frozenset[str]] = {
         "sw": "ya wa na ni kwa katika la cha za nini nani lini wapi gani ipi vipi je ambayo ambaye kuwa mwaka huu hii",
     }.items()
 }
+_QUESTION_WORDS: dict[str, frozenset[str]] = {  # they tell more than other small words, and count twice
+    language: frozenset(words.split())
+    for language, words in {
+        "ar": "ما ماذا هل متى أين كيف كم من",
+        "en": "what which who why when where how did does can",
+        "es": "qué cuál cuáles quién quiénes cómo cuándo dónde cuánto cuántos cuántas",
+        "fa": "چه چیست کجا کدام چگونه چند کی آیا چرا",
+        "fi": "mikä mitä mitkä kuka ketkä missä milloin kuinka miten mistä mihin minkä miksi montako onko oliko voiko",
+        "fr": "quel quelle quels quelles comment quand où combien pourquoi",
+        "id": "apa apakah siapa siapakah kapan kapankah dimana dimanakah berapa berapakah manakah bagaimana mana",
+        "sw": "nini nani lini wapi gani ipi vipi je ngapi mingapi wangapi mangapi unaitwaje upi",
+    }.items()
+}
 _OWN_LETTERS = {
     "ar": "ةىيك",
     "es": "ñáíóú",
@@ -41,18 +54,17 @@ _OWN_LETTERS = {
     "fi": "äö",
     "fr": "çèêàùœ",
 }  # of languages with small words
-_SIGNS = {language: (small, frozenset(_OWN_LETTERS.get(language, ""))) for language, small in _SMALL_WORDS.items()}
 _MIN_SHARE = 0.5  # names and terms may stand in another script
-_MIN_WORDS = 2  # one word says too little
-_MIN_KANA_TEXT = 16  # a Japanese text of so many letters has kana
+_MIN_WEIGHT = 2  # one small word says too little
+_MIN_KANA_TEXT = 6  # a Japanese text of so many letters has kana
 
 
 def in_language(text: str, language: str) -> bool:
     """Say whether a text may be in a language.
 
-    At least half of its letters are of the language's script; no other language of the script claims more of its words,
-    and at least two, as a small word of its own or for a letter of its own; Chinese has no kana, Japanese that is not
-    short has some. A text without a letter is in no language.
+    At least half of its letters are of the language's script. No other language of the script has more signs in it, and
+    at least two: its small words and words with its own letters are one each, its question words two. Chinese has no
+    kana, Japanese that is not short has some. A text without a letter is in no language.
 
     Raises:
         ValueError: the language is none of ours.
@@ -74,9 +86,15 @@ def in_language(text: str, language: str) -> bool:
 def _sounds_foreign(text: str, language: str) -> bool:
     words = re.findall(r"[^\W\d_]+", text.lower())
     counts = {
-        other: sum(word in small or not letters.isdisjoint(word) for word in words)
-        for other, (small, letters) in _SIGNS.items()
+        other: sum(_weight(word, other) for word in words)
+        for other in _SMALL_WORDS
         if _SCRIPTS[other] == _SCRIPTS[language]
     }
     own = counts.pop(language)
-    return max(counts.values()) >= max(_MIN_WORDS, own + 1)
+    return max(counts.values()) >= max(_MIN_WEIGHT, own + 1)
+
+
+def _weight(word: str, language: str) -> int:
+    if word in _QUESTION_WORDS[language]:
+        return 2
+    return int(word in _SMALL_WORDS[language] or not set(_OWN_LETTERS.get(language, "")).isdisjoint(word))

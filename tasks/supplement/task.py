@@ -69,13 +69,13 @@ def generate_from_positives(
             adapter=None if adapter is None else folder(adapter) / "adapter",
         )
         job.log.info(
-            "%s: %d queries are short of %d negatives; %d questions, or more where answers are bad, less what is known "
-            "(%d answers so far); budget: %s",
+            "%s: %d queries are short of %d negatives: %d questions if every answer is good, %d at most, less those "
+            "that were answered before; budget: %s",
             language,
             len(wanted),
             num_negatives,
             2 * attempts,
-            len(journal),
+            2 * config.max_generated * sum(bool(one.positives) for one in wanted),
             budgets.Budget(max_calls=chat.max_calls, max_tokens=chat.max_tokens),
         )
         job.out.write(

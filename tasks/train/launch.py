@@ -51,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _train(given: argparse.Namespace, events: int) -> None:
     settings = json.loads(given.recipe.read_text(encoding="utf-8"))
-    workers = join_workers()
+    device = given.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    workers = join_workers(device)
     say = partial(emit, events) if workers.rank == 0 else _say_nothing
     run_training(
         Inputs(
@@ -67,7 +68,7 @@ def _train(given: argparse.Namespace, events: int) -> None:
         checkpoints=given.checkpoints or given.out / "checkpoints",
         checkpoint_steps=settings["checkpoint_steps"],
         gradient_cache=settings["gradient_cache"],
-        device=given.device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        device=device,
         workers=workers,
         begin=lambda num_steps: _reporter(say, num_steps),
         warn=lambda text: say("warning", text=shorten(text)),

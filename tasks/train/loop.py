@@ -3,12 +3,10 @@
 Needs torch, transformers, safetensors, numpy and pyarrow alone, so that it runs on a bare GPU box.
 """
 
-import resource
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from tasks.models.encoder import Encoder
@@ -55,8 +53,6 @@ class Report:
     """Tokens of the step's texts, each text once."""
     num_slots: int = 0
     """The same with padding: what went through the network, not counting a second time for the gradient cache."""
-    peak_bytes: int = 0
-    """Most memory so far: of the GPU where there is one, else of the process."""
 
 
 def train(
@@ -141,9 +137,7 @@ def train(
             state.add_validation(workers.agree(pool_ndcg(embed, pool)))
         rows.append(_log_row(state, number, step, recipe, num_steps))
         num_slots = sum(sum(share.sizes) for share in chunks)
-        report(
-            Report(number + 1, rows[-1], batch.num_queries, sum(batch.lengths), num_slots, _peak_bytes(network.device))
-        )
+        report(Report(number + 1, rows[-1], batch.num_queries, sum(batch.lengths), num_slots))
         if state.num_done % checkpoint_steps == 0 and workers.rank == 0:
             save_checkpoint(checkpoint_folder, state.checkpoint(), settings)
     if len(rows) != num_steps and not _patience_has_ended(state, recipe):
@@ -153,12 +147,6 @@ def train(
     widen_vocabulary(encoder.backbone, used_ids, full_weight)
     set_inference_mode(encoder, recipe)
     return rows
-
-
-def _peak_bytes(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _pool(recipe: Recipe, validation: ValidationPool | None) -> ValidationPool | None:

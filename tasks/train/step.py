@@ -12,6 +12,7 @@ from tasks.models.encoder import Encoder
 from tasks.train.batch import Batch, Ids, embed_chunk
 from tasks.train.chunks import Chunks, compose_chunks
 from tasks.train.gradient_cache import backpropagate
+from tasks.train.memory import ran_out
 from tasks.train.objective import batch_loss
 from tasks.train.packed import embed_packed, pack_chunks, use_packed_attention, use_padded_attention
 from tasks.train.plan import PlanStep
@@ -92,7 +93,7 @@ def take_step(
 
     Raises:
         RuntimeError: the loss or a gradient is not finite (but for an overflow that a lower loss scale may cure), or
-            the GPU's memory does not suffice.
+            memory does not suffice.
     """
     where, recipe, device = f"train: epoch {step.epoch} step {step.step}", network.recipe, network.device
     seed = step_seed(recipe.seed, state.num_done, rank=network.workers.rank)
@@ -111,9 +112,11 @@ def take_step(
                 device=device,
                 workers=network.workers,
             )
-        except torch.OutOfMemoryError as error:
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out(error):
+                raise
             raise RuntimeError(
-                f"{where}: expected chunks of up to {max(chunks.sizes, default=0)} tokens to fit the GPU's memory, "
+                f"{where}: expected chunks of up to {max(chunks.sizes, default=0)} tokens to fit into memory, "
                 f"got '{error}'. {_remedy(network)}"
             ) from error
     norm = state.take_step(

@@ -1,6 +1,7 @@
 """Stage 5: texts -> tokens; batch plan, tokens and base encoder -> trained encoder, with its training log."""
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,16 +13,21 @@ from tasks.stage import Job, deferred, stage
 from tasks.train.config import TrainConfig
 
 if TYPE_CHECKING:
+    import torch
+
+    from tasks.models import encoder as encoders
     from tasks.models import texts
     from tasks.train import inputs as folders
     from tasks.train import process, progress, result, tokenizer
     from tasks.train import tokens as token_files
 else:
+    encoders = deferred("tasks.models.encoder")
     folders = deferred("tasks.train.inputs")
     process = deferred("tasks.train.process")
     progress = deferred("tasks.train.progress")
     result = deferred("tasks.train.result")
     texts = deferred("tasks.models.texts")
+    torch = deferred("torch")
     tokenizer = deferred("tasks.train.tokenizer")
     token_files = deferred("tasks.train.tokens")
 
@@ -167,9 +173,17 @@ def _train(job: Job, config: TrainConfig, inputs: "folders.Inputs") -> Path:
     recipe = out / "recipe.json"
     recipe.write_text(json.dumps(launch_settings(config), indent=1) + "\n", encoding="utf-8")
     arguments = [*inputs.arguments(), f"--recipe={recipe}", f"--out={out}", f"--device={job.device}"]
+    _release_memory()
     said = process.run(arguments, num_processes=config.num_processes, stderr=out / "stderr.txt")
     progress.follow(said, job.progress, job.log, clock=time.monotonic)
     return out
+
+
+def _release_memory() -> None:
+    """Let go of the models that earlier stages left in this process: the training's process wants the memory."""
+    if "torch" in sys.modules:
+        encoders.forget_encoder()
+        torch.cuda.empty_cache()
 
 
 def _brought(config: TrainConfig, inputs: "folders.Inputs") -> Path:

@@ -92,14 +92,15 @@ class Workers:
 ALONE = Workers(rank=0, size=1)
 
 
-def join_workers() -> Workers:
+def join_workers(device: str) -> Workers:
     """Meet the other processes that torchrun started; alone where it did not start this one.
 
-    On a GPU each process takes the one of its local rank, over NCCL; on a CPU they meet over Gloo.
+    Args:
+        device: `cuda`: each process takes the GPU of its local rank, and they meet over NCCL; `cpu`: over Gloo.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return ALONE
-    if torch.cuda.is_available():
+    if device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         dist.init_process_group("nccl")
     else:

@@ -134,7 +134,8 @@ def test_grade_drops_higher_grades_then_higher_probabilities():
 
 
 def test_grade_keeps_partly_relevant_when_told_so():
-    assert kept("grade", max_grade_kept=1, max_probability=0.7) == "cdef"
+    """The setting alone does it: no other default stands in its way."""
+    assert kept("grade", max_grade_kept=1) == "cdef"
 
 
 def test_hardness_follows_fused_rank_and_stops_at_num_negatives():

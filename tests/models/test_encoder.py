@@ -1,5 +1,7 @@
 """The encoder on a tiny real network: vectors, order, tokens, saving."""
 
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from support.tiny_model import write_tiny_encoder
 from torch.nn import functional as F
 from transformers import AutoModel, AutoTokenizer
 
-from tasks.models.encoder import Encoder
+from tasks.models.encoder import Encoder, forget_encoder, shared_encoder
 
 TEXTS = [
     "the capital of France is Paris",
@@ -152,6 +154,18 @@ def test_load_names_a_missing_file(folder, tmp_path):
     (tmp_path / "model" / "1_Pooling" / "config.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"1_Pooling/config.json: expected a file"):
         Encoder.load(tmp_path / "model", device="cpu")
+
+
+def test_shared_encoder_stays_until_another_is_wanted_or_it_is_forgotten(folder, tmp_path):
+    first = shared_encoder(folder, "cpu")
+    assert shared_encoder(folder, "cpu") is first
+    gone = weakref.ref(first)
+    del first
+    other = write_tiny_encoder(tmp_path / "other", seed=1)
+    second = weakref.ref(shared_encoder(other, "cpu"))
+    assert gone() is None
+    forget_encoder()
+    assert second() is None
 
 
 @pytest.mark.gpu

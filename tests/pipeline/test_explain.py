@@ -148,7 +148,7 @@ def test_layout_fits_the_terminal_and_names_every_stage(ask, planned_query, widt
     ):
         assert word in text
     assert "Batches: batch_plan/all/" in text
-    assert "strategy grade (max_grade_kept 0, max_probability 0.2, num_negatives 30)" in " ".join(text.split())
+    assert "strategy grade (max_grade_kept 0, num_negatives 30)" in " ".join(text.split())
 
 
 def test_layout_says_what_is_not_there(ask, dataset):

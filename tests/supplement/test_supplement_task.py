@@ -1,5 +1,6 @@
 """The stages on a store, the generator a real HTTP server: what is asked, when, and what is never asked again."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,14 +9,17 @@ import pytest
 from support.generator_answers import back_forward
 from support.llm_server import LlmServer
 from support.loom import SURROUNDINGS
+from support.tiny_llm import write_tiny_llm
 
 import storage
 from tasks.build import build, state
 from tasks.models.chat import BudgetExhausted, ChatUnavailable
+from tasks.models.chat_identity import chat_digest
 from tasks.models.config import ChatConfig
 from tasks.stage import Job, Step, stage
 from tasks.supplement import task
-from tasks.supplement.config import GenerateConfig, SourceConfig
+from tasks.supplement.config import GenerateConfig, SourceConfig, TuneConfig
+from tasks.supplement.tune_task import tune_generator
 
 PLACES = ["Turku", "Nairobi", "Lima", "Kyoto", "Cairo", "Quito"]
 STRING = pl.String
@@ -164,6 +168,33 @@ def test_endpoint_and_place_of_the_model_are_not_in_the_fingerprint(server: LlmS
     moved = task.generate_from_positives("en", **{**first.arguments, "source": SourceConfig(model="elsewhere")})
     other = task.generate_from_positives("en", **{**first.arguments, "identity": "other"})
     assert first.fingerprint == second.fingerprint == moved.fingerprint != other.fingerprint
+
+
+def test_tuned_local_generator_answers_with_its_adapter(server: LlmServer, tmp_path: Path):
+    model = write_tiny_llm(tmp_path / "model", positions=512, deviation=0.3)
+    (tmp_path / "say.jsonl").write_text(json.dumps({"instruction": "Summarise.", "output": "one two three"}))
+    digest = chat_digest(str(model))
+    tuned = tune_generator(
+        source=SourceConfig(model=str(model)),
+        identity=digest,
+        instructions=storage.checksum(tmp_path / "say.jsonl"),
+        config=TuneConfig(instructions=str(tmp_path / "say.jsonl"), learning_rate=0.05, num_epochs=8),
+    )
+    local = {
+        "chat": ChatConfig(client="local", temperature=0.0, max_new_tokens=8),
+        "source": SourceConfig(model=str(model)),
+        "identity": digest,
+        "config": GenerateConfig(max_generated=1),
+    }
+    arguments = {**generating(server).arguments, **local}
+    plain = make(task.generate_from_positives("en", **arguments), tmp_path / "store")
+    adapted = make(task.generate_from_positives("en", **arguments, adapter=tuned), tmp_path / "store")
+    content = storage.load(tuned.ref(str(tmp_path / "store"))).content
+    assert plain["model"].unique().to_list() == [f"local:{digest[:12]}"]
+    assert adapted["model"].unique().to_list() == [f"local:{digest[:12]}+{content[:12]}"]
+    assert plain["summary_reply"].to_list() != adapted["summary_reply"].to_list()
+    assert adapted.filter(pl.col("status") == "bad")["reason"].is_not_null().all()
+    assert server.calls == 0
 
 
 def test_stages_after_it_take_good_queries_and_count_the_short_ones(server: LlmServer, tmp_path: Path):

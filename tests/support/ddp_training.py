@@ -28,7 +28,7 @@ SETTINGS = {
 def main(folder: Path, dropout: float, killed_after: int, names: list[str]) -> None:
     """Train with checkpoints in the folder `name`; write weights to `name`.0 and so on, and the log to `name`.json."""
     torch.set_num_threads(1)
-    workers = join_workers()
+    workers = join_workers("cpu")
 
     def report(done: Report) -> None:
         if done.num_done == killed_after:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from support.command import REPOSITORY
+from support.dataset_folders import dataset_folder
 from support.tiny_training import NUM_STEPS, run_training
 from support.training_folders import training_arguments
 
@@ -125,6 +126,38 @@ def test_orphan_that_is_just_starting_trains_nothing(tmp_path):
     done = launch(["-m", "tasks.train.launch", "--tied", *arguments], stdin=subprocess.DEVNULL)
     assert done.returncode == -signal.SIGKILL
     assert not (tmp_path / "out").exists()
+
+
+def test_two_processes_train_as_one(tmp_path):
+    arguments = training_arguments(tmp_path, dropout=0.0)
+    said = list(run(arguments, num_processes=2, stderr=tmp_path / "err"))
+    assert [event["event"] for event in said] == ["begin", *["step"] * NUM_STEPS, "end"]
+    alone = training_arguments(tmp_path, out="alone", dropout=0.0)
+    assert list(run(alone, num_processes=1, stderr=tmp_path / "err"))
+    found, expected = (load_file(tmp_path / out / "model" / "model.safetensors") for out in ("out", "alone"))
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, atol=2e-4, rtol=0, msg=name)
+
+
+def test_validates_on_a_pool_and_learns_from_a_teacher(tmp_path):
+    pairs = [(f"q{n}", f"d{m}") for n in range(6) for m in range(6)]
+    scores = [{"query_id": q, "doc_id": d, "judge": "fold-0", "raw": float(q[1] == d[1])} for q, d in pairs]
+    qrels = [{"query_id": q, "doc_id": d, "relevance": int(q[1] == d[1])} for q, d in pairs]
+    arguments = [
+        *training_arguments(tmp_path, validation_steps=4, distillation_weight=0.5),
+        "--validation-tokens",
+        str(tmp_path / "tokens" / "query"),
+        str(tmp_path / "tokens" / "document"),
+        f"--validation-qrels={dataset_folder(tmp_path / 'qrels', 'qrels', qrels, partition='en')}",
+        f"--teacher={dataset_folder(tmp_path / 'scores', 'scores', scores, partition='en')}",
+    ]
+    said = list(run(arguments, num_processes=1, stderr=tmp_path / "err"))
+    validations = {event["num_done"]: event["validation_ndcg"] for event in said if event["event"] == "step"}
+    assert [done for done, value in validations.items() if value is not None] == [4, 8]
+    log = pq.read_table(tmp_path / "out" / "log.parquet").to_pylist()
+    assert [row["validation_ndcg"] for row in log] == list(validations.values())
+    with pytest.raises(TrainingFailed, match=r"expected validation queries for validation_steps 4, got none"):
+        list(run(training_arguments(tmp_path, validation_steps=4), num_processes=1, stderr=tmp_path / "err"))
 
 
 def test_error_of_the_training_reaches_the_parent(tmp_path):

@@ -189,10 +189,28 @@ def test_rejects_loss_or_gradient_that_is_not_finite(tmp_path, monkeypatch, wher
         run_training(tmp_path)
 
 
-def test_names_the_settings_when_memory_runs_out(tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError()])
+@pytest.mark.parametrize(
+    ("changes", "advice"),
+    [
+        ({}, r"Set train\.gradient_cache to on"),
+        ({"gradient_cache": "on"}, r"Lower train\.chunk_tokens, or set train\.gradient_checkpointing"),
+        ({"gradient_cache": "on", "gradient_checkpointing": True}, r"plan_batches\.batch_size or train\.max_document"),
+    ],
+)
+def test_names_the_settings_when_memory_runs_out(tmp_path, monkeypatch, changes, advice, error):
     def full(*_args, **_rest):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise error
 
     monkeypatch.setattr("tasks.train.objective.info_nce", full)
-    with pytest.raises(RuntimeError, match=r"step 0: .*Set train\.gradient_cache to on"):
+    with pytest.raises(RuntimeError, match=f"step 0: expected chunks .* fit into memory.*{advice}"):
+        run_training(tmp_path, **changes)
+
+
+def test_passes_on_errors_that_have_nothing_to_do_with_memory(tmp_path, monkeypatch):
+    def broken(*_args, **_rest):
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr("tasks.train.objective.info_nce", broken)
+    with pytest.raises(RuntimeError, match="^shapes differ$"):
         run_training(tmp_path)

@@ -1,6 +1,7 @@
 import math
 from dataclasses import replace
 
+import pyarrow as pa
 import pytest
 import torch
 from support.tiny_training import RECIPE, run_training, tiny_encoder
@@ -142,3 +143,11 @@ def test_learned_temperature_moves_by_adam_against_its_gradient(tmp_path):
     _, log = run_training(tmp_path, temperature_learning_rate=0.02, learning_rate=1e-9, max_gradient_norm=None)
     first, second = log[0].temperature, log[1].temperature
     assert abs(math.log(second / first)) == pytest.approx(0.01, rel=1e-3)  # half the peak in the warm-up's first step
+
+
+def test_teacher_reads_tables_and_passes_over_rows_without_a_score():
+    columns = {"language": ["en", "en"], "query_id": ["q0", "q0"], "doc_id": ["d0", "d1"], "score": [1.5, None]}
+    teacher = TeacherScores.from_tables([pa.table(columns), pa.table(columns).slice(0, 0)])
+    first, second = teacher.scores_of(Sample("en", "q0", "d0", ("d1",), 1.0))
+    assert first == 1.5
+    assert math.isnan(second)

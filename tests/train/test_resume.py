@@ -75,13 +75,16 @@ def test_resumed_run_equals_undisturbed_with_every_part_of_the_state(tmp_path, c
     assert_same_as_undisturbed(tmp_path, first_step=after - (after - 1) % 2, **changes)
 
 
-@pytest.mark.parametrize("after", [3, 5, 7])
+@pytest.mark.parametrize("after", [3, 6])
 def test_resumed_run_takes_its_validations_and_best_weights_along(tmp_path, after):
-    changes = {"validation": pool(tmp_path), "validation_steps": 1, "learning_rate": 0.05}
+    changes = {"validation": pool(tmp_path), "validation_steps": 1, "learning_rate": 1e-6}  # too small to rank anew
     interrupt(tmp_path, after=after, **changes)
-    log = assert_same_as_undisturbed(tmp_path, first_step=after, **changes)
-    values = [row.validation_ndcg for row in log]
-    assert values.index(max(values)) < after - 1, "the test wants the best before the interruption"
+    log = assert_same_as_undisturbed(tmp_path, first_step=after - (after - 1) % 2, **changes)
+    assert len({row.validation_ndcg for row in log}) == 1  # so that the first one's weights are the result
+    best, _ = run_training(tmp_path, checkpoints="best", **changes)
+    last, _ = run_training(tmp_path, checkpoints="last", learning_rate=1e-6)
+    pairs = zip(best.parameters(), last.parameters(), strict=True)
+    assert any(not torch.equal(ours, other) for ours, other in pairs)
 
 
 def test_resumed_run_keeps_its_patience(tmp_path):

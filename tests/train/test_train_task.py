@@ -13,7 +13,9 @@ from support.tiny_training import DOCUMENTS, NUM_STEPS, QUERIES, plan, tiny_enco
 from transformers import AutoModel, AutoTokenizer
 
 import storage
+from storage.fingerprints import reached_modules
 from tasks.build import build, state
+from tasks.code import body_code
 from tasks.models.encoder import Encoder
 from tasks.stage import Job, Step, stage
 from tasks.train import loop
@@ -259,6 +261,13 @@ def test_tokens_do_not_depend_on_the_plan(trained):
     assert names == {"query_tokens.en", "document_tokens.en"}
     for name in names:
         assert not {"batch_plan", "config"} & set(step.inputs[name].settings)
+
+
+def test_fingerprint_covers_the_code_that_runs_in_the_other_process():
+    _, modules = body_code(train_encoder.body)
+    assert {"tasks.train.launch", "tasks.train.loop", "tasks.train.tokens"} <= reached_modules(modules)
+    _, modules = body_code(tokenize_queries.body)
+    assert "tasks.train.loop" not in reached_modules(modules)
 
 
 def test_settings_have_a_field_for_each_part_of_the_recipe():

@@ -53,7 +53,7 @@ def test_gather_puts_embeddings_into_the_order_of_the_texts():
 
 def test_process_without_torchrun_is_alone(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert join_workers() == ALONE
+    assert join_workers("cpu") == ALONE
 
 
 @pytest.mark.slow
