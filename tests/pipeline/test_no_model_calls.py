@@ -25,6 +25,7 @@ CHANGES = {
     "max_grade_kept": ("max_grade_kept=2",),
     "max_probability": ("max_probability=0.9",),
     "num_negatives": ("num_negatives=3",),
+    "relabel": ("relabel=true",),
     "partly": ("grade.partly=0.25",),
     "highly": ("grade.highly=0.7",),
     "prior": ("calibrate.prior=0.4",),
@@ -47,12 +48,10 @@ def test_changed_decision_runs_no_network_before_training(woven, change):
     assert calls == []
     assert built, "expected the change to reach something"
     assert {planned.step.stage.resource for planned in built} == {"cpu"}
-    assert {planned.step.stage.produces for planned in built} <= {
-        "calibration",
-        "scores",
-        "hard_negatives",
-        "batch_plan",
-    }
+    decisions = {"calibration", "scores", "hard_negatives", "batch_plan"}
+    if change == "relabel":  # more positives: also to find topics by
+        decisions |= {"qrels", "topics"}
+    assert {planned.step.stage.produces for planned in built} <= decisions
 
 
 def test_every_setting_of_the_decision_is_changed_above():
