@@ -8,7 +8,7 @@ from support.in_process import counted_calls
 from flows.weave import weave
 from tasks.denoise.config import CalibrateConfig, DenoiseConfig, GradeConfig, SelectConfig, Strategy
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 CHANGES = {
     "naive": ("strategy=naive",),
