@@ -28,10 +28,10 @@ check: .venv/installed-test
 	$(BIN)/lint-imports
 
 unit: .venv/installed-test
-	$(BIN)/pytest -q -m "not slow and not prefect"
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow and not prefect"
 
 test: .venv/installed-test
-	$(BIN)/pytest -q --durations=15
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --durations=15
 
 # Exact versions for every install. torch pins its CUDA packages itself, so they stay out of the lock:
 # a machine without a GPU build need not name them.
