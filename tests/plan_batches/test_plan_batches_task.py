@@ -75,6 +75,9 @@ def give_ledger(job: Job, *, language: str) -> None:
             decision="decision",
             reason="reason",
             hardness="hardness",
+            origin=pl.lit("given"),
+            generated_id=pl.lit(None, pl.String),
+            generated_text=pl.lit(None, pl.String),
         )
     )
 
