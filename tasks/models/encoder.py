@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
-from tasks.models.backbone import load_backbone, save_backbone
+from tasks.models.backbone import load_backbone, load_backbone_for_inference, save_backbone
 from tasks.models.batches import length_buckets, pad
 from tasks.models.layout import LAYOUT_FILES, Role, read_json, read_max_tokens, read_pooling, read_prompts
 from tasks.models.pooling import pool
@@ -60,6 +60,16 @@ class Encoder(nn.Module):
             ValueError: the weights do not fit the configuration.
         """
         return cls(folder, load_backbone(folder, dtype=dtype)).to(device).eval()
+
+    @classmethod
+    def load_for_inference(cls, folder: Path, *, device: str, dtype: torch.dtype = torch.float32) -> Self:
+        """Return the encoder, not to be trained or saved: on a CPU the word embeddings stay in the file.
+
+        Args and errors as `load`.
+        """
+        if device != "cpu":
+            return cls.load(folder, device=device, dtype=dtype)
+        return cls(folder, load_backbone_for_inference(folder, dtype=dtype)).eval()
 
     def save(self, folder: Path) -> None:
         """Write the encoder into `folder`, another than it was loaded from; made if missing.
@@ -159,7 +169,7 @@ def shared_encoder(folder: Path, device: str, dtype: str = "float32") -> Encoder
     key = (folder, device, dtype)
     if key not in _SHARED:
         forget_encoder()
-        _SHARED[key] = Encoder.load(folder, device=device, dtype=_DTYPES[dtype])
+        _SHARED[key] = Encoder.load_for_inference(folder, device=device, dtype=_DTYPES[dtype])
     return _SHARED[key]
 
 
