@@ -1,5 +1,6 @@
 """The dense encoder: texts to unit vectors. Shapes: N texts, B texts in a batch, T tokens, D vector size."""
 
+import ctypes
 import gc
 import shutil
 from collections.abc import Callable, Sequence
@@ -177,6 +178,9 @@ def forget_encoder() -> None:
     """Let go of what `shared_encoder` keeps, before another network is loaded: one at a time is in memory."""
     _SHARED.clear()
     gc.collect()  # a network's modules refer to each other
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc keeps what was freed; others have no such function
+    if trim is not None:
+        trim(0)
 
 
 _SHARED: dict[tuple[Path, str, str], Encoder] = {}
