@@ -68,8 +68,9 @@ class PairClassifier:
 
         Long documents are cut, queries are not: both together have `max_query_tokens` + `max_document_tokens`.
         """
-        encoded = [
-            self.tokenizer(query, document, truncation="only_second", max_length=max_query_tokens + max_document_tokens)
+        max_length = max_query_tokens + max_document_tokens
+        encoded = [  # the lists alone: what else an encoding holds is many times the ids
+            self.tokenizer(query, document, truncation="only_second", max_length=max_length).data
             for query, document in pairs
         ]
         raw_N = np.empty(len(pairs), dtype=np.float32)
