@@ -1,6 +1,5 @@
 """The dense encoder: texts to unit vectors. Shapes: N texts, B texts in a batch, T tokens, D vector size."""
 
-import ctypes
 import gc
 import shutil
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from transformers import PreTrainedModel
 
 from tasks.models.backbone import load_backbone, load_backbone_for_inference, save_backbone
 from tasks.models.batches import length_buckets, pad
+from tasks.models.freed import return_freed_memory
 from tasks.models.layout import LAYOUT_FILES, Role, read_json, read_max_tokens, read_pooling, read_prompts
 from tasks.models.pooling import pool
 
@@ -156,6 +156,8 @@ class Encoder(nn.Module):
             for positions in length_buckets([len(ids) for ids in token_ids], batch_tokens=batch_tokens):
                 batch, attention = pad([token_ids[position] for position in positions], pad_id=self.pad_id)
                 vector_ND[positions] = self(batch.to(device), attention.to(device)).cpu().numpy()
+                if device.type == "cpu":
+                    return_freed_memory()
                 if progress is not None:
                     progress(len(positions))
         self.train(was_training)
@@ -178,9 +180,7 @@ def forget_encoder() -> None:
     """Let go of what `shared_encoder` keeps, before another network is loaded: one at a time is in memory."""
     _SHARED.clear()
     gc.collect()  # a network's modules refer to each other
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc keeps what was freed; others have no such function
-    if trim is not None:
-        trim(0)
+    return_freed_memory()
 
 
 _SHARED: dict[tuple[Path, str, str], Encoder] = {}

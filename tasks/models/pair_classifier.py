@@ -16,6 +16,7 @@ from transformers import (
 )
 
 from tasks.models.batches import length_buckets
+from tasks.models.freed import return_freed_memory
 from tasks.models.lean import load_lean
 from tasks.models.locate import locate_model
 
@@ -79,6 +80,8 @@ class PairClassifier:
             batch = self.tokenizer.pad([encoded[position] for position in positions], return_tensors="pt").to(device)
             with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
                 raw_N[positions] = self.network(**batch).logits[:, 0].float().cpu().numpy()
+            if device.type == "cpu":
+                return_freed_memory()
             if progress is not None:
                 progress(len(positions))
         return raw_N
