@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from logging import ERROR
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import logging
+
+from tasks.models.lean import load_lean
 
 
 def load_backbone(
@@ -46,7 +48,22 @@ def load_backbone(
             local_files_only=True,
             output_loading_info=True,
         )
-    missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
+    return _whole(backbone, report["missing_keys"], folder)
+
+
+def load_backbone_for_inference(folder: Path, *, dtype: torch.dtype) -> PreTrainedModel:
+    """Return the same network for inference on a CPU: its word embeddings stay in the file where they can.
+
+    Args and errors as `load_backbone`. It gives the same vectors; it cannot be trained or saved.
+    """
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    with _quiet():
+        lean = load_lean(AutoModel, folder, config, dtype=dtype)
+    return load_backbone(folder, dtype=dtype) if lean is None else _whole(*lean, folder)
+
+
+def _whole(backbone: Any, missing_names: set[str], folder: Path) -> PreTrainedModel:
+    missing = sorted(name for name in missing_names if not name.startswith("pooler."))
     if missing:
         raise ValueError(
             f"{folder}: expected weights for every part of {type(backbone).__name__}, got none for {missing[:5]}. "

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
-from tasks.models.backbone import load_backbone, save_backbone
+from tasks.models.backbone import load_backbone, load_backbone_for_inference, save_backbone
 from tasks.models.batches import length_buckets, pad
+from tasks.models.freed import return_freed_memory
 from tasks.models.layout import LAYOUT_FILES, Role, read_json, read_max_tokens, read_pooling, read_prompts
 from tasks.models.pooling import pool
 
@@ -60,6 +61,16 @@ class Encoder(nn.Module):
             ValueError: the weights do not fit the configuration.
         """
         return cls(folder, load_backbone(folder, dtype=dtype)).to(device).eval()
+
+    @classmethod
+    def load_for_inference(cls, folder: Path, *, device: str, dtype: torch.dtype = torch.float32) -> Self:
+        """Return the encoder, not to be trained or saved: on a CPU the word embeddings stay in the file.
+
+        Args and errors as `load`.
+        """
+        if device != "cpu":
+            return cls.load(folder, device=device, dtype=dtype)
+        return cls(folder, load_backbone_for_inference(folder, dtype=dtype)).eval()
 
     def save(self, folder: Path) -> None:
         """Write the encoder into `folder`, another than it was loaded from; made if missing.
@@ -145,6 +156,8 @@ class Encoder(nn.Module):
             for positions in length_buckets([len(ids) for ids in token_ids], batch_tokens=batch_tokens):
                 batch, attention = pad([token_ids[position] for position in positions], pad_id=self.pad_id)
                 vector_ND[positions] = self(batch.to(device), attention.to(device)).cpu().numpy()
+                if device.type == "cpu":
+                    return_freed_memory()
                 if progress is not None:
                     progress(len(positions))
         self.train(was_training)
@@ -159,7 +172,7 @@ def shared_encoder(folder: Path, device: str, dtype: str = "float32") -> Encoder
     key = (folder, device, dtype)
     if key not in _SHARED:
         forget_encoder()
-        _SHARED[key] = Encoder.load(folder, device=device, dtype=_DTYPES[dtype])
+        _SHARED[key] = Encoder.load_for_inference(folder, device=device, dtype=_DTYPES[dtype])
     return _SHARED[key]
 
 
@@ -167,6 +180,7 @@ def forget_encoder() -> None:
     """Let go of what `shared_encoder` keeps, before another network is loaded: one at a time is in memory."""
     _SHARED.clear()
     gc.collect()  # a network's modules refer to each other
+    return_freed_memory()
 
 
 _SHARED: dict[tuple[Path, str, str], Encoder] = {}

@@ -1,14 +1,23 @@
 """A ready cross-encoder from a folder or the hub: (query, document) -> raw score. Shapes: B pairs, T tokens."""
 
 from collections.abc import Callable, Sequence
-from typing import Self
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from tasks.models.batches import length_buckets
+from tasks.models.freed import return_freed_memory
+from tasks.models.lean import load_lean
 from tasks.models.locate import locate_model
 
 
@@ -38,13 +47,11 @@ class PairClassifier:
                 f"cross-encoder {source!r}: expected a folder or a hub id, got a bundled encoder. "
                 "Leave denoise.cross_encoder empty: one is trained from the encoder."
             )
-        network, report = AutoModelForSequenceClassification.from_pretrained(
-            place, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **options
-        )
-        if network.config.num_labels != 1 or report["missing_keys"]:
+        network, missing = _load(place, device, options)
+        if network.config.num_labels != 1 or missing:
             raise ValueError(
                 f"cross-encoder {source!r}: expected a sequence classifier with 1 output and all its weights, got "
-                f"{network.config.num_labels} outputs and no weights for {sorted(report['missing_keys'])[:3]}. "
+                f"{network.config.num_labels} outputs and no weights for {sorted(missing)[:3]}. "
                 "Choose a cross-encoder, not an encoder."
             )
         return cls(network.to(device).eval(), AutoTokenizer.from_pretrained(place, **options))
@@ -62,8 +69,9 @@ class PairClassifier:
 
         Long documents are cut, queries are not: both together have `max_query_tokens` + `max_document_tokens`.
         """
-        encoded = [
-            self.tokenizer(query, document, truncation="only_second", max_length=max_query_tokens + max_document_tokens)
+        max_length = max_query_tokens + max_document_tokens
+        encoded = [  # the lists alone: what else an encoding holds is many times the ids
+            self.tokenizer(query, document, truncation="only_second", max_length=max_length).data
             for query, document in pairs
         ]
         raw_N = np.empty(len(pairs), dtype=np.float32)
@@ -72,6 +80,22 @@ class PairClassifier:
             batch = self.tokenizer.pad([encoded[position] for position in positions], return_tensors="pt").to(device)
             with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
                 raw_N[positions] = self.network(**batch).logits[:, 0].float().cpu().numpy()
+            if device.type == "cpu":
+                return_freed_memory()
             if progress is not None:
                 progress(len(positions))
         return raw_N
+
+
+def _load(place: Path, device: str, options: dict[str, bool]) -> tuple[Any, set[str]]:
+    """Load the network, on a CPU with its word embeddings left in the file where they can; and what the file lacks."""
+    auto = AutoModelForSequenceClassification
+    if device == "cpu":
+        config = AutoConfig.from_pretrained(place, **options)
+        lean = load_lean(auto, place, config, dtype=torch.float32)
+        if lean is not None:
+            return lean
+    network, report = auto.from_pretrained(
+        place, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **options
+    )
+    return network, set(report["missing_keys"])
