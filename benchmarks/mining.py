@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--judged", action="store_true", help="with a cross-encoder")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--batch-tokens", type=int, default=2048, help="resources.batch_tokens of our side")
     arguments = parser.parse_args()
     part = {
         "quad16": arguments.quad16,
@@ -41,6 +42,7 @@ def main() -> None:
         "num_layers": arguments.layers,
         "top_k": arguments.top_k,
         "threads": arguments.threads,
+        "batch_tokens": arguments.batch_tokens,
     }
     found: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
     with tempfile.TemporaryDirectory() as root:

@@ -35,6 +35,8 @@ class Part(Settings):
     """In a pair; both sides cut pairs at this and `max_tokens` together."""
     top_k: int
     threads: int
+    batch_tokens: int
+    """Of our batches, padding included; the peer's have 32 texts."""
 
 
 @dataclass(frozen=True)

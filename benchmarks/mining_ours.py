@@ -21,14 +21,14 @@ from tasks.stage import Step
 Pairs = list[tuple[str, str]]
 
 
-def surroundings(threads: int) -> Surroundings:
+def surroundings(threads: int, batch_tokens: int = 2048) -> Surroundings:
     """Return the command line's defaults, without bars."""
 
     @contextmanager
     def silent(_total: int, _unit: str) -> Any:
         yield lambda _done: None
 
-    return Surroundings("cpu", batch_tokens=2048, threads=threads, progress=silent)
+    return Surroundings("cpu", batch_tokens=batch_tokens, threads=threads, progress=silent)
 
 
 def prepare(part: dict[str, Any], root: str) -> None:
@@ -83,7 +83,7 @@ def _mine(part: Part, root: str, *, judged: bool) -> Pairs:
     steps = [documents, queries, found, fused]
     steps += _judge(part, root, given, fused) if judged else []
     for step in steps:
-        build(step, root, surroundings(part.threads))
+        build(step, root, surroundings(part.threads, part.batch_tokens))
     num_negatives = part.top_k - 1
     ledger = read(steps[-1].ref(root) if judged else fused.ref(root))
     ledger = ledger if judged else _naive(ledger, read(given.qrels.ref(root)), num_negatives)
