@@ -28,7 +28,7 @@ check: .venv/installed-test
 	$(BIN)/lint-imports
 
 unit: .venv/installed-test
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow and not prefect"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile -m "not slow and not prefect"
 
 test: .venv/installed-test
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --durations=15
