@@ -12,6 +12,8 @@ from flows.pipeline import Pipeline
 from storage import inspect, load, scan
 from tasks.plan_batches.shares import plan_shares, topics_per_batch
 
+_WIDTH = 36  # characters of a name in a table of the UI
+
 
 def publish(outcomes: Sequence[Outcome], pipeline: Pipeline, root: str) -> None:
     """Publish what a flow run made; called in the flow's body, since a cached task's body never runs."""
@@ -60,10 +62,14 @@ def batch_shares(pipeline: Pipeline, root: str) -> list[dict[str, Any]]:
         "topics_per_batch", "topics_possible", name="language", by=pl.lit("language")
     )
     shares = plan_shares(scan(refs["topics"]), plan).join(spread, on=["by", "name"], how="left", maintain_order="left")
-    return [
-        {name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}
-        for row in shares.to_dicts()
-    ]
+    return [{name: _shown(value) for name, value in row.items()} for row in shares.to_dicts()]
+
+
+def _shown(value: Any) -> Any:
+    """Round figures, and cut topics' long labels, which would push the figures out of the table."""
+    if isinstance(value, str) and len(value) > _WIDTH:
+        return f"{value[: _WIDTH - 1]}…"
+    return round(value, 4) if isinstance(value, float) else value
 
 
 def _by_language(means: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
