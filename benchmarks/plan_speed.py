@@ -1,6 +1,6 @@
 """Measure the planning of large batch plans: slots per second and peak memory, in a process of its own.
 
-    python benchmarks/plan_speed.py --queries 1000000 --epochs 2 [--folder /tmp/plan_speed] [--json FILE] [--lock FILE]
+    python benchmarks/plan_speed.py --queries 1000000 --epochs 2 [--folder /tmp/plan_speed] [--json FILE]
 
 Sixteen languages whose sizes stand to each other as MIRACL's train sets do; 40 candidates per query as `denoise`
 leaves them: 30 kept, 8 dropped for their grade, 2 beyond the number of negatives; 5 documents per query in the corpus;
@@ -11,7 +11,6 @@ planning, checking and writing of each epoch. Parts are written as the stage wri
 
 import argparse
 import contextlib
-import fcntl
 import json
 import platform
 import resource
@@ -137,33 +136,10 @@ def clock(into: Measured, name: str) -> Iterator[None]:
         setattr(into, field, getattr(into, field) + seconds)
 
 
-class Turn:
-    """A turn on a machine shared with others: a file's lock, given back every few minutes between pieces of work."""
-
-    def __init__(self, lock: Path | None, seconds: float = 420) -> None:
-        """Wait for the lock, where there is one."""
-        self._file = lock.open("a") if lock else None
-        self._seconds = seconds
-        self._wait()
-
-    def breathe(self) -> None:
-        """Let others in if the turn has lasted long enough."""
-        if self._file and time.monotonic() - self._since > self._seconds:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
-            time.sleep(2)
-            self._wait()
-
-    def _wait(self) -> None:
-        if self._file:
-            fcntl.flock(self._file, fcntl.LOCK_EX)
-        self._since = time.monotonic()
-
-
-def measure(folder: Path, sizes: dict[str, int], measured: Measured, turn: Turn) -> None:
+def measure(folder: Path, sizes: dict[str, int], measured: Measured) -> None:
     """Build tables and facts, then plan, check and write."""
     built, facts = [], {}
     for number, language in enumerate(sizes):
-        turn.breathe()
         with clock(measured, "tables"):
             ids = frames(folder, language)
             topics = pl.concat([frame.select("query_id") for frame in ids["queries"]])
@@ -194,7 +170,6 @@ def measure(folder: Path, sizes: dict[str, int], measured: Measured, turn: Turn)
                 break
             writer.write(part)
         measured.slots += part.height
-        turn.breathe()
         shutil.rmtree(folder / "store")
 
 
@@ -231,7 +206,6 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--folder", type=Path, default=Path("/tmp/plan_speed"), help="some 10 GB at 10 million queries")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--lock", type=Path, help="a file whose lock is held meanwhile, seven minutes at a time")
     parser.add_argument("--only-make", action="store_true", help="write the ledgers and stop")
     arguments = parser.parse_args()
     total = sum(TRAIN_QUERIES.values())
@@ -240,9 +214,7 @@ def main() -> None:
     measured = Measured(
         sum(sizes.values()), arguments.epochs, f"{platform.processor() or platform.machine()}, 1 process"
     )
-    turn = Turn(arguments.lock)
     for number, (language, num_queries) in enumerate(sizes.items()):
-        turn.breathe()
         if not (folder / language / "qrels-0.parquet").exists():
             shutil.rmtree(folder / language, ignore_errors=True)
             make_language(folder, language, number, num_queries)
@@ -253,7 +225,7 @@ def main() -> None:
     watcher = threading.Thread(target=watch, args=(measured, done))
     watcher.start()
     try:
-        measure(folder, sizes, measured, turn)
+        measure(folder, sizes, measured)
     finally:
         done.set()
         watcher.join()
