@@ -3,6 +3,7 @@
 from typing import Any
 
 from flows.configs import PipelineConfig
+from flows.pipeline import Steps
 from tasks.denoise.fit_task import fit_cross_encoder
 from tasks.denoise.judge_task import apply_verdicts, judge_pairs, score_verdicts
 from tasks.denoise.score_task import score_candidates
@@ -12,8 +13,6 @@ from tasks.encoder.task import prepare_encoder
 from tasks.models.chat_identity import chat_identity
 from tasks.models.digest import model_digest
 from tasks.stage import Step
-
-Steps = dict[str, Step]  # by language
 
 
 def judge(config: PipelineConfig, corpus: Steps, queries: Steps, qrels: Steps, fused: Steps) -> Steps:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from tasks.stage import Step
 
 STAGES = ("ingest", "retrieve", "denoise", "supplement", "plan_batches", "train", "evaluate", "export")
+Steps = dict[str, Step]  # by language
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flows.configs import PipelineConfig
+from flows.pipeline import Steps
 from tasks.encoder.config import EncoderConfig
 from tasks.encoder.task import prepare_encoder
 from tasks.models.digest import model_digest
@@ -17,8 +18,6 @@ from tasks.retrieve.task import (
     search_dense,
 )
 from tasks.stage import Step
-
-Steps = dict[str, Step]  # by language
 
 MINED = ("train",)
 MEASURED = ("dev",)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.configs import PipelineConfig
+from flows.pipeline import Steps
 from storage import checksum
 from tasks.denoise.supplement_task import extend_hard_negatives
 from tasks.models.chat_identity import chat_identity
@@ -12,8 +13,6 @@ from tasks.stage import Step
 from tasks.supplement.config import SourceConfig, SupplementConfig
 from tasks.supplement.task import collect_candidates, count_shortfalls, generate_from_positives, promote_queries
 from tasks.supplement.tune_task import tune_generator
-
-Steps = dict[str, Step]  # by language
 
 
 @dataclass(frozen=True)

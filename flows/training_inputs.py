@@ -3,11 +3,10 @@
 from typing import Any
 
 from flows.configs import PipelineConfig
+from flows.pipeline import Steps
 from tasks.retrieve.task import fuse_candidates
 from tasks.stage import Step
 from tasks.train.task import tokenize_documents, tokenize_queries
-
-Steps = dict[str, Step]  # by language
 
 TRAINED = ("train",)
 VALIDATED = ("validation",)

@@ -4,11 +4,10 @@ from pathlib import Path
 
 from flows.configs import PipelineConfig
 from flows.judge import judge, judge_new, relabel
-from flows.pipeline import Pipeline
+from flows.pipeline import Pipeline, Steps
 from flows.retrieval import (
     MEASURED,
     MINED,
-    Steps,
     embed_corpora,
     fuse,
     rank_by_ensemble,
