@@ -80,7 +80,7 @@ def main(
         warn=lambda text: None,
         gradient_cache={"plain": "off", "cached": "on", "packed": "auto"}[mode],
     )
-    new_id = torch.arange(encoder.tokenizer.get_vocab_size()).numpy()
+    new_id = torch.arange(encoder.backbone.config.vocab_size).numpy()
     lengths = [compose_batch(step, queries, documents, new_id=new_id).lengths for step in steps]
     tokens = sum(map(sum, lengths))
     result = {

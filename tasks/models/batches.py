@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -35,7 +37,7 @@ def length_buckets(lengths: Sequence[int], *, batch_tokens: int) -> list[list[in
     return batches
 
 
-def pad(token_ids: Sequence[Sequence[int]], *, pad_id: int) -> tuple[Tensor, Tensor]:
+def pad(token_ids: Sequence[Sequence[int] | NDArray[np.int32]], *, pad_id: int) -> tuple[Tensor, Tensor]:
     """Put texts of different lengths into one tensor, padding on the right.
 
     Returns:

@@ -9,7 +9,6 @@ from typing import Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
@@ -17,11 +16,11 @@ from transformers import PreTrainedModel
 from tasks.models.backbone import load_backbone, load_backbone_for_inference, save_backbone
 from tasks.models.batches import length_buckets, pad
 from tasks.models.freed import return_freed_memory
-from tasks.models.layout import LAYOUT_FILES, Role, read_json, read_max_tokens, read_pooling, read_prompts
+from tasks.models.layout import LAYOUT_FILES, Role, read_pooling
 from tasks.models.pooling import pool
+from tasks.models.tokenizer import TextTokenizer
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-_TEXTS_AT_ONCE = 2048  # for the tokenizer, whose intermediate results are many times the ids
 
 
 class Encoder(nn.Module):
@@ -32,19 +31,9 @@ class Encoder(nn.Module):
         super().__init__()
         self.folder = folder
         self.backbone = backbone
-        self.tokenizer: Tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self.tokenizer.no_padding()
-        pad_token = read_json(folder / "tokenizer_config.json")["pad_token"]
-        pad_id = self.tokenizer.token_to_id(pad_token)
-        if pad_id is None:
-            raise ValueError(
-                f"{folder}: expected the padding token {pad_token!r} in tokenizer.json, got none. "
-                "Make the folder with write_encoder."
-            )
-        self.pad_id: int = pad_id
+        self.tokenizer = TextTokenizer(folder)
+        self.pad_id = self.tokenizer.pad_id
         self.pooling = read_pooling(folder)
-        self.prompts = read_prompts(folder)
-        self.max_tokens = read_max_tokens(folder)
         self.hidden_size: int = backbone.config.hidden_size
 
     @classmethod
@@ -90,28 +79,8 @@ class Encoder(nn.Module):
             shutil.copyfile(self.folder / name, folder / name)
 
     def tokenize(self, texts: Sequence[str], *, role: Role, max_tokens: int) -> list[list[int]]:
-        """Return each text's token ids: the role's prompt before it, special tokens included, cut at the end.
-
-        Args:
-            texts: any strings; one that the tokenizer reduces to nothing still has a token.
-            role: whose prompt is put before the texts.
-            max_tokens: longest result, special tokens included.
-
-        Raises:
-            ValueError: `max_tokens` is beyond what the network takes.
-        """
-        if not 1 <= max_tokens <= self.max_tokens:
-            raise ValueError(
-                f"max_tokens: expected 1..{self.max_tokens} for the encoder in {self.folder}, got {max_tokens}. "
-                "Correct the setting."
-            )
-        self.tokenizer.enable_truncation(max_tokens)
-        prompt = self.prompts[role]
-        token_ids: list[list[int]] = []
-        for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            prompted = [prompt + text for text in texts[start : start + _TEXTS_AT_ONCE]]
-            token_ids += [encoding.ids or [self.pad_id] for encoding in self.tokenizer.encode_batch_fast(prompted)]
-        return token_ids
+        """Return each text's token ids; arguments and errors as `TextTokenizer`'s."""
+        return list(self.tokenizer(texts, role=role, max_tokens=max_tokens))
 
     def forward(self, token_ids_BT: Tensor, attention_BT: Tensor) -> Tensor:
         """Return unit vectors, shape [B, D], float32.
@@ -146,10 +115,13 @@ class Encoder(nn.Module):
         Returns:
             [N, D], float32.
         """
-        token_ids = self.tokenize(texts, role=role, max_tokens=max_tokens)
+        tokenized = self.tokenizer(texts, role=role, max_tokens=max_tokens)
+        token_ids = [np.array(ids, dtype=np.int32) for ids in tokenized]  # a tenth of the lists' memory
         vector_ND = np.empty((len(texts), self.hidden_size), dtype=np.float32)
         device = self.backbone.device
         halved = device.type == "cuda" and self.backbone.dtype == torch.float32
+        if device.type == "cpu":
+            return_freed_memory()  # the tokenizer's
         was_training = self.training
         self.eval()
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=halved):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tasks.models import encoder as encoders
     from tasks.models import texts
     from tasks.train import inputs as folders
-    from tasks.train import process, progress, result, tokenizer
+    from tasks.train import process, progress, result
     from tasks.train import tokens as token_files
 else:
     encoders = deferred("tasks.models.encoder")
@@ -28,7 +28,7 @@ else:
     result = deferred("tasks.train.result")
     texts = deferred("tasks.models.texts")
     torch = deferred("torch")
-    tokenizer = deferred("tasks.train.tokenizer")
+    tokenizer = deferred("tasks.models.tokenizer")
     token_files = deferred("tasks.train.tokens")
 
 Role = Literal["query", "document"]

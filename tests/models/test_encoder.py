@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 from support.tiny_model import write_tiny_encoder
+from tokenizers import Tokenizer
 from torch.nn import functional as F
 from transformers import AutoModel, AutoTokenizer
 
 from tasks.models.encoder import Encoder, forget_encoder, shared_encoder
+from tasks.models.layout import read_json, write_json
 
 TEXTS = [
     "the capital of France is Paris",
@@ -85,11 +87,12 @@ def test_embed_keeps_training_mode_and_gradients_off(encoder):
     assert all(weight.grad is None for weight in encoder.parameters())
 
 
-def test_tokenize_adds_prompt_and_special_tokens_and_cuts(encoder):
+def test_tokenize_adds_prompt_and_special_tokens_and_cuts(encoder, folder):
     begin, end = 0, 2
     whole = encoder.tokenize([TEXTS[0]], role="query", max_tokens=32)[0]
     cut = encoder.tokenize([TEXTS[0]], role="query", max_tokens=4)[0]
-    assert [encoder.tokenizer.id_to_token(i) for i in whole[:3]] == ["<s>", "▁query:", "▁the"]
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    assert [tokenizer.id_to_token(i) for i in whole[:3]] == ["<s>", "▁query:", "▁the"]
     assert (whole[0], whole[-1]) == (begin, end)
     assert cut == [*whole[:3], end]
 
@@ -100,9 +103,11 @@ def test_tokenize_uses_the_prompt_of_the_role(encoder):
     assert query[2:] == document[2:]
 
 
-def test_tokenize_gives_a_token_to_text_that_has_none(encoder):
-    encoder.prompts = {"query": "", "document": ""}
-    encoder.tokenizer.post_processor = None  # a tokenizer without special tokens
+def test_tokenize_gives_a_token_to_text_that_has_none(tmp_path):
+    folder = write_tiny_encoder(tmp_path / "model", texts=TEXTS, query_prompt="")
+    without = read_json(folder / "tokenizer.json") | {"post_processor": None}  # no special tokens
+    write_json(folder / "tokenizer.json", without)
+    encoder = Encoder.load(folder, device="cpu")
     assert encoder.tokenize(["\x00", ""], role="query", max_tokens=8)[1] == [encoder.pad_id]
     np.testing.assert_allclose(np.linalg.norm(_embed(encoder, [""], role="query"), axis=1), 1.0, atol=1e-6)
 
@@ -139,7 +144,7 @@ def test_encoder_load_prints_nothing(folder, capfd):
 
 
 def test_tokenize_rejects_more_tokens_than_positions(encoder):
-    with pytest.raises(ValueError, match=r"max_tokens: expected 1..128 for the encoder in .*, got 129"):
+    with pytest.raises(ValueError, match=r"max_tokens of a query: expected 1..128 for the encoder in .*, got 129"):
         encoder.tokenize(["Paris"], role="query", max_tokens=129)
 
 

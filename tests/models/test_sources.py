@@ -71,7 +71,7 @@ def test_encoder_takes_pooling_and_prompts_from_the_settings(tmp_path):
     source = write_tiny_encoder(tmp_path / "tiny", texts=TEXTS, pooling="cls")
     _write(source, tmp_path / "encoder", pooling="cls", query_prompt="Q> ", document_prompt="")
     encoder = Encoder.load(tmp_path / "encoder", device="cpu")
-    assert (encoder.pooling, encoder.prompts) == ("cls", {"query": "Q> ", "document": ""})
+    assert (encoder.pooling, encoder.tokenizer.prompts) == ("cls", {"query": "Q> ", "document": ""})
 
 
 def test_encoder_keeps_first_layers(tiny, tmp_path):
@@ -87,7 +87,7 @@ def test_encoder_of_each_architecture_gives_plain_vectors(tmp_path, kind, poolin
     model = _model(kind)
     _write(_plain_folder(tmp_path, model), tmp_path / "encoder", pooling=pooling)
     encoder = Encoder.load(tmp_path / "encoder", device="cpu")
-    assert encoder.max_tokens == max_tokens
+    assert encoder.tokenizer.max_tokens == max_tokens
     for text, vector_D in zip(TEXTS, _embed(tmp_path / "encoder"), strict=True):
         ids = encoder.tokenize([text], role="document", max_tokens=30)
         with torch.no_grad():

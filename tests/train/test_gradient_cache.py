@@ -18,7 +18,7 @@ def gradients_of(folder, *, graph_tokens, dropout, chunk_tokens=CHUNK_TOKENS, pl
     recipe = replace(RECIPE, dropout=dropout, chunk_tokens=chunk_tokens)
     encoder = tiny_encoder(folder / "encoder")
     set_training_mode(encoder, recipe)
-    new_id = torch.arange(encoder.tokenizer.get_vocab_size()).numpy()
+    new_id = torch.arange(encoder.backbone.config.vocab_size).numpy()
     batch = compose_batch(plan()[0], *tokens(encoder, folder / "tokens"), new_id=new_id)
     network = Network(encoder, recipe, encoder.pad_id, "auto", ALONE)
     (chunks,) = network.chunks(batch.lengths)

@@ -146,7 +146,7 @@ def test_bf16_trains_float32_weights_close_to_fp32(tmp_path):
 def test_batch_embeds_a_shared_document_once(tmp_path):
     encoder = tiny_encoder(tmp_path / "encoder")
     samples = (Sample("en", "q0", "d0", ("d1", "d2"), 1.0), Sample("en", "q1", "d1", ("d2",), 2.0))
-    new_id = torch.arange(encoder.tokenizer.get_vocab_size()).numpy()
+    new_id = torch.arange(encoder.backbone.config.vocab_size).numpy()
     batch = compose_batch(PlanStep(0, 0, samples), *tokens(encoder, tmp_path), new_id=new_id)
     assert len(batch.token_ids) == 2 + 3
     assert batch.doc_N.tolist() == [2, 3, 4, 3, 4]

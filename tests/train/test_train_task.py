@@ -17,12 +17,12 @@ from storage.fingerprints import reached_modules
 from tasks.build import build, state
 from tasks.code import body_code
 from tasks.models.encoder import Encoder
+from tasks.models.tokenizer import TextTokenizer
 from tasks.stage import Job, Step, stage
 from tasks.train import loop
 from tasks.train.config import TrainConfig
 from tasks.train.process import TrainingFailed
 from tasks.train.task import tokenize_documents, tokenize_queries, train_encoder
-from tasks.train.tokenizer import TextTokenizer
 from tasks.train.tokens import open_tokens
 
 pytestmark = pytest.mark.slow  # whole stages and training runs: not of the quick round

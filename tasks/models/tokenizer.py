@@ -1,0 +1,63 @@
+"""The tokenizer of an encoder's folder, which needs no network: texts to token ids."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from tasks.models.layout import Role, read_json, read_max_tokens, read_prompts
+from tasks.models.unigram import Splitter, read_unigram, read_whole
+
+_TEXTS_AT_ONCE = 256  # for the tokenizer, whose intermediate results are many times the ids
+
+
+class TextTokenizer:
+    """Tokenizer, prompts and limits of an encoder.
+
+    A Unigram vocabulary is narrowed to what the texts of a call can use, and is never in memory whole.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Read tokenizer, prompts and limits from a folder as `write_encoder` made it."""
+        self.folder = folder
+        self.prompts = read_prompts(folder)
+        self.max_tokens = read_max_tokens(folder)
+        file = folder / "tokenizer.json"
+        pad_token = read_json(folder / "tokenizer_config.json")["pad_token"]
+        self._unigram = read_unigram(file, names=[pad_token])
+        self._whole = None if self._unigram else read_whole(file)
+        pad_id = self._splitter(()).token_to_id(pad_token)
+        if pad_id is None:
+            raise ValueError(
+                f"{folder}: expected the padding token {pad_token!r} in tokenizer.json, got none. "
+                "Make the folder with write_encoder."
+            )
+        self.pad_id: int = pad_id
+
+    def __call__(self, texts: Sequence[str], *, role: Role, max_tokens: int) -> Iterator[list[int]]:
+        """Yield each text's token ids: the role's prompt before it, special tokens included, cut at the end.
+
+        Args:
+            texts: any strings; one that the tokenizer reduces to nothing still has a token.
+            role: whose prompt is put before the texts.
+            max_tokens: longest result, special tokens included.
+
+        Raises:
+            ValueError: `max_tokens` is beyond what the network takes.
+        """
+        if not 1 <= max_tokens <= self.max_tokens:
+            raise ValueError(
+                f"max_tokens of a {role}: expected 1..{self.max_tokens} for the encoder in {self.folder}, got "
+                f"{max_tokens}. Correct the setting."
+            )
+        prompt = self.prompts[role]
+        splitter = self._splitter(_prompted(texts, prompt))
+        for block in _prompted(texts, prompt):
+            for ids in splitter.split(block, max_tokens=max_tokens):
+                yield ids or [self.pad_id]
+
+    def _splitter(self, blocks: Iterable[Sequence[str]]) -> Splitter:
+        return self._whole or self._unigram.narrow(blocks)
+
+
+def _prompted(texts: Sequence[str], prompt: str) -> Iterator[list[str]]:
+    for start in range(0, len(texts), _TEXTS_AT_ONCE):
+        yield [prompt + text for text in texts[start : start + _TEXTS_AT_ONCE]]

@@ -1,0 +1,120 @@
+"""A narrowed Unigram tokenizer gives the ids of the whole one: on drawn vocabularies and on real text."""
+
+import gzip
+import json
+from itertools import islice
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
+
+from tasks.models.bundled import write_bundled_encoder
+from tasks.models.locate import locate_model
+from tasks.models.unigram import Unigram, read_unigram
+
+SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
+LANGUAGES = ["ar", "bn", "en", "es", "fa", "fi", "fr", "hi", "id", "ja", "ko", "ru", "sw", "te", "th", "zh"]
+
+pieces = st.lists(st.text("abcé▁<s/>#", min_size=1, max_size=4), unique=True, max_size=30)
+scores = st.floats(-30, -0.001) | st.sampled_from([-1.0, -2.0, -13.520000457763672])
+texts = st.lists(st.lists(st.sampled_from([*"abcé #z☃\u0301\n", "</s>", "<extra>", "abc"])).map("".join), max_size=4)
+metaspace = pre_tokenizers.Metaspace(prepend_scheme="always")
+
+
+def tokenizer_file(vocabulary, *, split=metaspace, byte_fallback=False, ends=True):
+    """Return what a tokenizer.json says: loading it may change a score's last bit, which is to be the same in both."""
+    tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=3, byte_fallback=byte_fallback))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex("#+"), "ab")])
+    tokenizer.pre_tokenizer = split
+    tokenizer.add_special_tokens(["<s>", "</s>"])
+    tokenizer.add_tokens([AddedToken("<extra>", lstrip=True, normalized=False)])  # no piece: its id is a new one
+    if ends:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+        )
+    return tokenizer.to_str()
+
+
+def unigram_of(file, **names):
+    return Unigram(json.loads(file, parse_float=str.encode), **names)
+
+
+def ids_of(tokenizer, some, max_tokens=512):
+    tokenizer.enable_truncation(max_tokens)
+    return [encoding.ids for encoding in tokenizer.encode_batch(some)]
+
+
+def pieces_of(tokenizer):
+    return {piece: score for piece, score in json.loads(tokenizer.to_str())["model"]["vocab"]}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data(), pieces, texts, st.booleans(), st.booleans(), st.sampled_from([metaspace, None]))
+def test_gives_the_ids_of_the_whole_vocabulary(data, drawn, some, byte_fallback, ends, split):
+    vocabulary = [(piece, 0.0) for piece in SPECIAL]
+    vocabulary += [(f"<0x{byte:02X}>", -40.0) for byte in range(256) if byte_fallback]
+    vocabulary += [(piece, data.draw(scores)) for piece in drawn if piece not in SPECIAL]
+    file = tokenizer_file(vocabulary, split=split, byte_fallback=byte_fallback, ends=ends)
+    whole, narrow = Tokenizer.from_str(file), unigram_of(file).narrow([some[:1], some[1:]])
+    assert list(narrow.split(some, max_tokens=512)) == ids_of(whole, some)
+    assert list(narrow.split(some, max_tokens=3)) == ids_of(whole, some, max_tokens=3)
+    assert narrow.token_to_id("<extra>") == whole.token_to_id("<extra>")
+    assert pieces_of(narrow.tokenizer).items() <= pieces_of(whole).items()  # the scores, to the last bit
+
+
+def test_leaves_out_what_does_not_stand_in_the_texts():
+    words = [f"{first}{second}" for first in "abcdefgh" for second in "abcdefgh"]
+    file = tokenizer_file([*((name, 0.0) for name in SPECIAL), *((word, -1.0) for word in words), ("▁", -9.0)])
+    kept = pieces_of(unigram_of(file).narrow([["abc"]]).tokenizer)
+    assert {"ab", "bc", "▁", "<s>", "</s>"} <= kept.keys()  # spare hashes may keep a few more
+    assert len(kept) < 30
+
+
+def test_keeps_pieces_that_are_asked_for():
+    file = tokenizer_file([*((name, 0.0) for name in SPECIAL), ("a", -1.0), ("zz", -2.0), ("q", -9.0)])
+    narrow = unigram_of(file, names=["zz", "none"]).narrow([])
+    assert (narrow.token_to_id("zz"), narrow.token_to_id("none")) == (5, None)
+
+
+def test_unknown_characters_cost_what_they_cost_in_the_whole_vocabulary():
+    """The lowest score, -100, belongs to a piece that does not occur; unknown characters have it less 10."""
+    known = [("ab", -30.0), ("cd", -30.0), ("ef", -30.0), ("bcdef", -1.0), ("zz", -100.0)]
+    file = tokenizer_file([*((name, 0.0) for name in SPECIAL), *known], split=None, ends=False)
+    narrow = unigram_of(file).narrow([["abcdef"]])
+    assert "zz" in pieces_of(narrow.tokenizer)
+    assert list(narrow.split(["abcdef"], max_tokens=8)) == [[4, 5, 6]]  # -90, where an unknown a and bcdef have -111
+
+
+def test_keeps_ids_that_the_post_processor_names_wherever_they_stand():
+    vocabulary = [("<unk>", 0.0), ("a", -1.0), ("b", -1.0), ("<pad>", 0.0), ("<s>", 0.0), ("</s>", 0.0), ("c", -1.0)]
+    whole = Tokenizer(models.Unigram(vocabulary, unk_id=0))
+    whole.post_processor = processors.RobertaProcessing(("</s>", 5), ("<s>", 4))
+    narrow = unigram_of(whole.to_str()).narrow([["c"]])
+    assert list(narrow.split(["cab"], max_tokens=8)) == [[4, 6, 1, 2, 5]]
+
+
+def test_reads_no_other_model(tmp_path):
+    Tokenizer(models.WordLevel({"a": 0}, unk_token="a")).save(str(tmp_path / "tokenizer.json"))
+    assert read_unigram(tmp_path / "tokenizer.json") is None
+
+
+@pytest.mark.slow
+def test_gives_the_same_ids_on_real_text_of_sixteen_languages(shared, tmp_path):
+    write_bundled_encoder(locate_model("bundled:multilingual-e5-small"), tmp_path, num_layers=1)
+    file = tmp_path / "tokenizer.json"
+    whole, unigram = Tokenizer.from_file(str(file)), read_unigram(file)
+    blocks = [_first_texts(shared / "quad16", language) for language in LANGUAGES]
+    for some in blocks:
+        narrow = unigram.narrow([some])
+        assert len(narrow.id_K) < 60_000  # of 250,002
+        assert list(narrow.split(some, max_tokens=512)) == ids_of(whole, some)
+    everything = [text for some in blocks for text in some]
+    assert list(unigram.narrow(blocks).split(everything, max_tokens=512)) == ids_of(whole, everything)
+
+
+def _first_texts(quad16, language):
+    with gzip.open(min((quad16 / "corpus" / language).glob("docs-*.jsonl.gz")), "rt", encoding="utf-8") as lines:
+        documents = [json.loads(line)["text"] for line in islice(lines, 150)]
+    topics = (quad16 / "topics" / f"topics.quad16-{language}-train.tsv").read_text(encoding="utf-8").splitlines()
+    return [*documents, *(line.split("\t")[1] for line in topics[:50])]
