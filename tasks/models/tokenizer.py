@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tasks.models.layout import Role, read_json, read_max_tokens, read_prompts
-from tasks.models.unigram import Splitter, read_unigram, read_whole
+from tasks.models.unigram import Splitter, Unigram, read_unigram, read_whole
 
 _TEXTS_AT_ONCE = 256  # for the tokenizer, whose intermediate results are many times the ids
 
@@ -22,8 +22,7 @@ class TextTokenizer:
         self.max_tokens = read_max_tokens(folder)
         file = folder / "tokenizer.json"
         pad_token = read_json(folder / "tokenizer_config.json")["pad_token"]
-        self._unigram = read_unigram(file, names=[pad_token])
-        self._whole = None if self._unigram else read_whole(file)
+        self._model = read_unigram(file, names=[pad_token]) or read_whole(file)
         pad_id = self._splitter(()).token_to_id(pad_token)
         if pad_id is None:
             raise ValueError(
@@ -55,7 +54,7 @@ class TextTokenizer:
                 yield ids or [self.pad_id]
 
     def _splitter(self, blocks: Iterable[Sequence[str]]) -> Splitter:
-        return self._whole or self._unigram.narrow(blocks)
+        return self._model.narrow(blocks) if isinstance(self._model, Unigram) else self._model
 
 
 def _prompted(texts: Sequence[str], prompt: str) -> Iterator[list[str]]:

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 
 _FACTOR = np.uint32(0x9E3779B1)  # 2^32 over the golden ratio: spreads sums of characters over all bits
 _CHARACTERS_AT_ONCE = 2**20
-_SPARE_BITS = 4  # of the table of their hashes: at most one piece in sixteen is kept by chance
+_SPARE_BITS, _MOST_BITS = 4, 26  # of the table of their hashes: about one piece in sixteen is kept by chance
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,7 @@ class Unigram:
         self._start_V = np.cumsum([0, *map(len, pieces)], dtype=np.int32)  # and the end of the last
         self._scores = b" ".join(score if isinstance(score, bytes) else b"%d" % score for _, score in vocabulary)
         self._hash_S = dict(_hashes_by_size(self._characters, self._start_V))
-        self._kept_V = self._always_kept(
-            pieces, {*names, *(token["content"] for token in self._around["added_tokens"])}
-        )
+        self._kept_V = self._always_kept(pieces, {*names, *self._added})
         self._words = self._word_splitter()
 
     def narrow(self, blocks: Iterable[Sequence[str]]) -> Splitter:
@@ -91,7 +89,7 @@ class Unigram:
         """Mark the pieces that stand in `text`, by hashes: some of the others are marked too, which does no harm."""
         character_C = _code_points(text)
         hash_C = np.zeros_like(character_C)
-        bits = min(len(character_C).bit_length() + _SPARE_BITS, 32)
+        bits = min(len(character_C).bit_length() + _SPARE_BITS, _MOST_BITS)
         found = np.empty(1 << bits, dtype=bool)
         shift = np.uint32(32 - bits)
         for size in range(1, min(max(self._hash_S, default=0), len(character_C)) + 1):
@@ -107,8 +105,8 @@ class Unigram:
         if self._model.get("byte_fallback"):
             names |= {f"<0x{byte:02X}>" for byte in range(256)}
         score_V = np.array(self._scores.split(b" "), dtype=np.float64)
-        kept_V = score_V == score_V.min(initial=np.inf)  # an unknown character's score follows from the lowest
-        kept_V |= np.fromiter((piece in names for piece in pieces), dtype=bool, count=len(pieces))
+        kept_V = np.fromiter((piece in names for piece in pieces), dtype=bool, count=len(pieces))
+        kept_V |= score_V == score_V.min(initial=np.inf)  # an unknown character's score follows from the lowest
         kept_V[: max(_integers(self._around["post_processor"]), default=-1) + 1] = True  # it knows tokens by their ids
         if self._model["unk_id"] is not None:
             kept_V[self._model["unk_id"]] = True
@@ -117,7 +115,7 @@ class Unigram:
     def _word_splitter(self) -> Tokenizer:
         """Return a tokenizer that knows no piece, so that its tokens are the words as the model gets them."""
         around = self._around | {"post_processor": None, "truncation": None, "padding": None}
-        return _tokenizer(around, self._model | {"unk_id": 0, "byte_fallback": False}, ['["",0]'])
+        return _tokenizer(around, self._model | {"unk_id": 0}, ['["",0]'])
 
 
 def read_unigram(file: Path, *, names: Iterable[str] = ()) -> Unigram | None:

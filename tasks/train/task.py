@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from tasks.models import encoder as encoders
-    from tasks.models import texts
+    from tasks.models import texts, tokenizer
     from tasks.train import inputs as folders
     from tasks.train import process, progress, result
     from tasks.train import tokens as token_files

@@ -12,6 +12,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from tasks.models.encoder import Encoder, forget_encoder, shared_encoder
 from tasks.models.layout import read_json, write_json
+from tasks.models.unigram import Unigram
 
 TEXTS = [
     "the capital of France is Paris",
@@ -78,6 +79,21 @@ def test_embed_reports_every_text_once(encoder):
     _embed(encoder, TEXTS, progress=done.append)
     assert sum(done) == len(TEXTS)
     assert len(done) > 1
+
+
+def test_embed_lets_the_tokenizer_go_before_the_network_runs(encoder, monkeypatch):
+    narrow, made, alive = Unigram.narrow, [], []
+
+    def remembering(unigram, blocks):
+        splitter = narrow(unigram, blocks)
+        made.append(weakref.ref(splitter))
+        return splitter
+
+    monkeypatch.setattr(Unigram, "narrow", remembering)
+    hook = encoder.register_forward_pre_hook(lambda *_: alive.extend(one() is not None for one in made))
+    _embed(encoder, TEXTS, batch_tokens=10_000)
+    hook.remove()
+    assert alive == [False]
 
 
 def test_embed_keeps_training_mode_and_gradients_off(encoder):
