@@ -1,5 +1,6 @@
 """A narrowed Unigram tokenizer gives the ids of the whole one: on drawn vocabularies and on real text."""
 
+import functools
 import gzip
 import json
 from itertools import islice
@@ -9,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from tasks.ingest.atlas.facts import LANGUAGES
+from tasks.ingest.atlas.generate import generate
 from tasks.models.bundled import write_bundled_encoder
 from tasks.models.locate import locate_model
 from tasks.models.unigram import Unigram, read_unigram
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
-LANGUAGES = ["ar", "bn", "en", "es", "fa", "fi", "fr", "hi", "id", "ja", "ko", "ru", "sw", "te", "th", "zh"]
 
 pieces = st.lists(
     st.text("ab▁", min_size=1, max_size=4) | st.sampled_from(["é", "aé"]) | st.text("</s>", min_size=1),
@@ -115,22 +117,44 @@ def test_reads_no_other_model(tmp_path):
     assert read_unigram(tmp_path / "tokenizer.json") is None
 
 
+def test_gives_the_same_ids_whatever_is_looked_at_together(monkeypatch):
+    file = tokenizer_file([*((name, 0.0) for name in SPECIAL), ("ab", -1.0), ("a", -3.0), ("▁ba", -2.0), ("q", -9.0)])
+    some = ["ab ba", "bab", "aab ☃"]
+    monkeypatch.setattr("tasks.models.unigram._CHARACTERS_AT_ONCE", 1)  # word by word
+    narrow = unigram_of(file).narrow([some[:2], [], some[2:]])
+    assert list(narrow.split(some, max_tokens=9)) == ids_of(Tokenizer.from_str(file), some)
+
+
+@pytest.fixture(scope="module")
+def bundled(tmp_path_factory):
+    """The bundled encoder's tokenizer, whole, and to be narrowed: 250,002 pieces."""
+    folder = tmp_path_factory.mktemp("bundled")
+    write_bundled_encoder(locate_model("bundled:multilingual-e5-small"), folder, num_layers=1)
+    return Tokenizer.from_file(str(folder / "tokenizer.json")), read_unigram(folder / "tokenizer.json")
+
+
 @pytest.mark.slow
-def test_gives_the_same_ids_on_real_text_of_sixteen_languages(shared, tmp_path):
-    write_bundled_encoder(locate_model("bundled:multilingual-e5-small"), tmp_path, num_layers=1)
-    file = tmp_path / "tokenizer.json"
-    whole, unigram = Tokenizer.from_file(str(file)), read_unigram(file)
-    blocks = [_first_texts(shared / "quad16", language) for language in LANGUAGES]
+@pytest.mark.parametrize("source", ["atlas", "quad16"])
+def test_gives_the_same_ids_on_texts_of_sixteen_languages(bundled, source, request):
+    whole, unigram = bundled
+    read = _atlas if source == "atlas" else functools.partial(_quad16, request.getfixturevalue("shared"))
+    blocks = [read(language) for language in LANGUAGES]
     for some in blocks:
         narrow = unigram.narrow([some])
-        assert len(narrow.id_K) < 60_000  # of 250,002
+        assert len(narrow.id_K) < 60_000
         assert list(narrow.split(some, max_tokens=512)) == ids_of(whole, some)
     everything = [text for some in blocks for text in some]
     assert list(unigram.narrow(blocks).split(everything, max_tokens=512)) == ids_of(whole, everything)
 
 
-def _first_texts(quad16, language):
-    with gzip.open(min((quad16 / "corpus" / language).glob("docs-*.jsonl.gz")), "rt", encoding="utf-8") as lines:
+def _atlas(language):
+    atlas = generate(language, seed=0, documents_per_language=60, queries_per_language=12)
+    return [*atlas.corpus["title"], *atlas.corpus["text"], *atlas.queries["text"]]
+
+
+def _quad16(shared, language):
+    folder = shared / "quad16"
+    with gzip.open(min((folder / "corpus" / language).glob("docs-*.jsonl.gz")), "rt", encoding="utf-8") as lines:
         documents = [json.loads(line)["text"] for line in islice(lines, 150)]
-    topics = (quad16 / "topics" / f"topics.quad16-{language}-train.tsv").read_text(encoding="utf-8").splitlines()
+    topics = (folder / "topics" / f"topics.quad16-{language}-train.tsv").read_text(encoding="utf-8").splitlines()
     return [*documents, *(line.split("\t")[1] for line in topics[:50])]
