@@ -26,7 +26,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "embeddings": _schema(id=_S, vector=pa.list_(pa.float16(), 1)),
     "candidates": _schema(query_id=_S, doc_id=_S, system=_S, rank=_I32, score=_F32),
     "fused": _schema(query_id=_S, doc_id=_S, rank=_I32, score=_F32, systems=_SYSTEMS),
-    "cross_encoder": _schema(fold=_I32, num_pairs=_I32, num_queries=_I32, loss=_F32),
+    "cross_encoder": _schema(fold=_I32, num_pairs=_I32, num_queries=_I32, num_tuned=_I32, loss=_F32),
     "raw_scores": _schema(query_id=_S, doc_id=_S, judge=_S, raw=_F32),
     "verdicts": _schema(
         query_id=_S,

@@ -28,6 +28,18 @@ class FitConfig(Settings):
         default=0.001, gt=0, description="Ridge of what is learnt about questions and the sentences that answer them."
     )
     num_steps: int = Field(default=80, ge=1, description="Steps in which it is learnt.")
+    tuned_layers: int = Field(
+        default=3, ge=0, description="Last layers of the encoder that are fine-tuned for judging. 0: none."
+    )
+    min_tuned_queries: int = Field(
+        default=100, ge=1, description="Train queries of all languages together, below which none is tuned."
+    )
+    max_tuned_queries: int = Field(
+        default=1000, ge=1, description="Train queries of all languages together that they learn from, at most."
+    )
+    tuned_epochs: int = Field(default=3, ge=1, description="Times that each of these queries is seen.")
+    tuned_learning_rate: float = Field(default=2e-4, gt=0, description="The highest learning rate of tuning.")
+    tuned_batch_queries: int = Field(default=4, ge=1, description="Queries per step of tuning.")
     max_queries: int = Field(
         default=400,
         ge=1,

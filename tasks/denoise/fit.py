@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tasks.denoise.evidence import Evidence
+from tasks.denoise.tensors import to_tensors
 from tasks.models.evidence_model import EvidenceModel, Linear, relate
 
 MIN_REFERENCES = 10
@@ -65,11 +66,6 @@ def fit_evidence_model(
         both_NF = np.concatenate([evidence.own_NF, evidence.reference_NF], axis=1)
         reference = _fit_linear(both_NF[compared], label_N[compared], reference_strength)
     return EvidenceModel(own, relation_DD, reference), loss
-
-
-def to_tensors(evidence: Evidence) -> dict[str, Tensor]:
-    """Return the evidence as `EvidenceModel.score` takes it."""
-    return {name: torch.from_numpy(getattr(evidence, name)) for name in Evidence.__dataclass_fields__}
 
 
 def _weights(label_N: NDArray[np.int32]) -> NDArray[np.float64]:

@@ -1,6 +1,9 @@
 """Third stage, the default judge: train judgements and fused candidates -> a judge per fold of the queries."""
 
+import json
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,8 +14,11 @@ from tasks.denoise.config import FitConfig
 from tasks.stage import Job, deferred, stage
 
 if TYPE_CHECKING:
-    from tasks.denoise import evidence, fit, folds, gather, inputs, pairs
+    from torch import nn
+
+    from tasks.denoise import evidence, fit, folds, gather, inputs, pairs, tune
     from tasks.models import encoder as encoders
+    from tasks.models import top_layers
 else:
     encoders = deferred("tasks.models.encoder")
     evidence = deferred("tasks.denoise.evidence")
@@ -21,8 +27,17 @@ else:
     gather = deferred("tasks.denoise.gather")
     inputs = deferred("tasks.denoise.inputs")
     pairs = deferred("tasks.denoise.pairs")
+    top_layers = deferred("tasks.models.top_layers")
+    tune = deferred("tasks.denoise.tune")
 
-_FACTS = {"fold": pl.Int32, "num_pairs": pl.Int32, "num_queries": pl.Int32, "loss": pl.Float32}
+_FACTS = {
+    "fold": pl.Int32,
+    "num_pairs": pl.Int32,
+    "num_queries": pl.Int32,
+    "num_tuned": pl.Int32,
+    "loss": pl.Float32,
+}
+_FACTS_FILE = "facts.json"
 
 
 @stage(produces="cross_encoder", resource="model")
@@ -51,28 +66,78 @@ def fit_cross_encoder(
             unfinished.rename(target)
         with np.load(target) as arrays:
             found.append(evidence.Evidence(**arrays))
-        tables.append(table.select("query_id", "label", language=pl.lit(language)))
+        tables.append(table.select("query_id", "query", "document", "label", language=pl.lit(language)))
     table = folds.with_folds(pl.concat(tables), num_folds=config.num_folds, seed=config.seed)
     everything = evidence.join_evidence(found)
     facts = []
-    with job.progress(config.num_folds * config.num_steps, "steps") as advance:
-        for fold in range(config.num_folds):
-            trained = (pl.col("fold") != fold) & pl.col("label").is_not_null()
-            rows = np.flatnonzero(table.select(trained).to_series().to_numpy())
-            own = table[rows]
-            model, loss = fit.fit_evidence_model(
-                everything.take(rows),
-                own["label"].to_numpy(),
-                strength=config.strength,
-                reference_strength=config.reference_strength,
-                relation_ridge=config.relation_ridge,
-                num_steps=config.num_steps,
-                progress=_after(fold * config.num_steps, advance),
-            )
-            model.save(scratch / f"fold-{fold}")
-            job.out.add_folder(scratch / f"fold-{fold}", f"fold-{fold}")
-            facts.append((fold, len(own), own.select("language", "query_id").n_unique(), loss))
-    job.out.write(pl.DataFrame(facts, schema=_FACTS, orient="row"))
+    for fold in range(config.num_folds):
+        target = scratch / f"fold-{fold}"
+        if not target.exists():
+            unfinished = scratch / f"fold-{fold}.part"
+            shutil.rmtree(unfinished, ignore_errors=True)
+            _fit_fold(job, encoder, everything, table, fold, unfinished, config)
+            unfinished.rename(target)
+        facts.append(json.loads((target / _FACTS_FILE).read_text()))
+        job.out.add_folder(target, target.name)
+    job.out.write(pl.DataFrame(facts, schema=_FACTS))
+
+
+def _fit_fold(
+    job: Job,
+    encoder: DatasetRef,
+    everything: "evidence.Evidence",
+    table: pl.DataFrame,
+    fold: int,
+    target: Path,
+    config: FitConfig,
+) -> None:
+    """Fit the judge of one fold on the other folds' pairs, and write it and its facts into `target`."""
+    rows = np.flatnonzero(table.select((pl.col("fold") != fold) & pl.col("label").is_not_null()).to_series().to_numpy())
+    own = table[rows]
+    with job.progress(config.num_steps, f"steps of fold {fold + 1}/{config.num_folds}") as advance:
+        model, loss = fit.fit_evidence_model(
+            everything.take(rows),
+            own["label"].to_numpy(),
+            strength=config.strength,
+            reference_strength=config.reference_strength,
+            relation_ridge=config.relation_ridge,
+            num_steps=config.num_steps,
+            progress=advance,
+        )
+    model.save(target)
+    questions = _draw_questions(own, config)
+    if questions:
+        top_layers.save_layers(_tune(job, encoder, questions, fold, config), target)
+    numbers = (fold, len(own), own.select("language", "query_id").n_unique(), len(questions), loss)
+    (target / _FACTS_FILE).write_text(json.dumps(dict(zip(_FACTS, numbers, strict=True))))
+
+
+def _draw_questions(own: pl.DataFrame, config: FitConfig) -> "list[tune.Question]":
+    """The questions that layers are tuned on; none where they are not to be tuned, or there are too few."""
+    keys = [pairs.draw_key(config.seed, query_id) for query_id in own["query_id"]]
+    found = tune.draw_questions(own.with_columns(key=pl.Series(keys)), max_queries=config.max_tuned_queries)
+    return found if config.tuned_layers and len(found) >= config.min_tuned_queries else []
+
+
+def _tune(
+    job: Job, encoder: DatasetRef, questions: "list[tune.Question]", fold: int, config: FitConfig
+) -> "nn.ModuleList":
+    base = encoders.shared_encoder(folder(encoder) / "model", job.device)
+    total = len(questions) * config.tuned_epochs
+    with job.progress(total, f"queries of fold {fold + 1}/{config.num_folds}") as advance:
+        return tune.tune_layers(
+            questions,
+            base,
+            num_layers=config.tuned_layers,
+            num_epochs=config.tuned_epochs,
+            learning_rate=config.tuned_learning_rate,
+            queries_per_batch=config.tuned_batch_queries,
+            max_query_tokens=config.max_query_tokens,
+            max_document_tokens=config.max_document_tokens,
+            batch_tokens=job.batch_tokens,
+            seed=config.seed,
+            progress=_counting(advance),
+        )
 
 
 def _weighed(
@@ -95,24 +160,24 @@ def _weighed(
 
 def _gather(job: Job, encoder: DatasetRef, table: pl.DataFrame, config: FitConfig) -> "evidence.Evidence":
     base = encoders.shared_encoder(folder(encoder) / "model", job.device)
-    done = 0
     with job.progress(len(table), "pairs") as advance:
-
-        def add(number: int) -> None:
-            nonlocal done
-            done += number
-            advance(done)
-
         return gather.gather_evidence(
             table,
             base,
             max_query_tokens=config.max_query_tokens,
             max_document_tokens=config.max_document_tokens,
             batch_tokens=job.batch_tokens,
-            progress=add,
+            progress=_counting(advance),
         )
 
 
-def _after(before: int, advance: Callable[[int], None]) -> Callable[[int], None]:
-    """Count on from the steps of earlier folds."""
-    return lambda done: advance(before + done)
+def _counting(advance: Callable[[int], None]) -> Callable[[int], None]:
+    """Tell a progress bar, which wants totals, what is newly done."""
+    done = 0
+
+    def add(number: int) -> None:
+        nonlocal done
+        done += number
+        advance(done)
+
+    return add

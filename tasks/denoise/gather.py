@@ -7,11 +7,9 @@ import polars as pl
 
 from tasks.denoise.compare import Texts, compare_query
 from tasks.denoise.evidence import Evidence, join_evidence
-from tasks.denoise.sentences import split_sentences
+from tasks.denoise.sentences import sentences_by_document
 from tasks.models.encoder import Encoder
 from tasks.models.layout import Role
-
-_MAX_SENTENCES = 12  # of a document; in a longer one, neighbours count as one
 
 
 def gather_evidence(
@@ -38,13 +36,13 @@ def gather_evidence(
     Returns:
         The evidence, in the order of `rows`.
     """
-    sentences_of = {
-        text: split_sentences(text, max_sentences=_MAX_SENTENCES) for text in rows["document"].unique().sort()
-    }
+    sentences_of = sentences_by_document(rows["document"])
     limits = {"batch_tokens": batch_tokens}
-    queries = _embed(encoder, rows["query"], role="query", max_tokens=max_query_tokens, **limits)
+    queries = embed_texts(encoder, rows["query"], role="query", max_tokens=max_query_tokens, **limits)
     all_sentences = [sentence for one in sentences_of.values() for sentence in one]
-    texts = _embed(encoder, [*sentences_of, *all_sentences], role="document", max_tokens=max_document_tokens, **limits)
+    texts = embed_texts(
+        encoder, [*sentences_of, *all_sentences], role="document", max_tokens=max_document_tokens, **limits
+    )
     parts, places = [], []
     numbered = rows.with_row_index("row")
     for own in numbered.partition_by("query_id", maintain_order=True):
@@ -55,9 +53,10 @@ def gather_evidence(
     return join_evidence(parts).take(order)
 
 
-def _embed(
+def embed_texts(
     encoder: Encoder, texts: Sequence[str] | pl.Series, *, role: Role, max_tokens: int, batch_tokens: int
 ) -> Texts:
+    """Embed each distinct text once; arguments as `Encoder.embed`'s."""
     distinct = sorted(set(texts))
     vectors = encoder.embed(distinct, role=role, max_tokens=max_tokens, batch_tokens=batch_tokens)
     return Texts({text: number for number, text in enumerate(distinct)}, vectors)

@@ -121,7 +121,7 @@ def with_texts(pairs: pl.DataFrame, queries: pl.DataFrame, documents: pl.DataFra
 
 def _easy(positive: pl.DataFrame, judged: pl.DataFrame, num_easy: int, seed: int) -> pl.DataFrame:
     """Give each query the positives of queries that follow it in a drawn order."""
-    order = sorted(positive["query_id"].unique(), key=lambda query_id: _key(seed, query_id))
+    order = sorted(positive["query_id"].unique(), key=lambda query_id: draw_key(seed, query_id))
     of_query = {str(key[0]): group["doc_id"].sort()[0] for key, group in positive.group_by("query_id")}
     rows = [
         (query_id, of_query[order[(place + step) % len(order)]])
@@ -136,11 +136,12 @@ def _draw(
     rows: pl.DataFrame, columns: tuple[str, ...], number: int, seed: int, *, per_query: bool = True
 ) -> pl.DataFrame:
     """Keep `number` rows, of each query or of all: those with the smallest hash of their ids."""
-    keys = pl.Series("key", [_key(seed, *row) for row in rows.select(columns).iter_rows()], dtype=pl.String)
+    keys = pl.Series("key", [draw_key(seed, *row) for row in rows.select(columns).iter_rows()], dtype=pl.String)
     ordered = rows.with_columns(keys).sort("key")
     kept = ordered.group_by("query_id", maintain_order=True).head(number) if per_query else ordered.head(number)
     return kept.select(columns)
 
 
-def _key(seed: int, *ids: str) -> str:
+def draw_key(seed: int, *ids: str) -> str:
+    """What rows are drawn by, the smallest first: a hash of their ids, so that other rows never move it."""
     return hashlib.sha256("\0".join([str(seed), *ids]).encode()).hexdigest()

@@ -6,13 +6,17 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from torch import nn
 
-from tasks.denoise.fit import to_tensors
+from tasks.denoise.closeness import find_closeness
 from tasks.denoise.gather import gather_evidence
 from tasks.denoise.pairs import ALONE
+from tasks.denoise.tensors import to_tensors
 from tasks.models.encoder import Encoder
 from tasks.models.evidence_model import EvidenceModel
+from tasks.models.top_layers import put_in
 
+_CLOSENESS = 0.5  # weight of what the tuned layers say: all values from 0.4 to 0.65 do as well (decisions/0008)
 _DECIMALS = 3  # finer differences depend on the batch size and the machine
 
 
@@ -36,6 +40,7 @@ def score_with_folds(
     models: Mapping[int, EvidenceModel],
     encoder: Encoder,
     *,
+    tuned: Mapping[int, nn.ModuleList] | None = None,
     max_query_tokens: int,
     max_document_tokens: int,
     batch_tokens: int,
@@ -50,6 +55,7 @@ def score_with_folds(
             is true are what others are compared with.
         models: fold -> model.
         encoder: that the models were fitted with.
+        tuned: fold -> the encoder's last layers, tuned without the fold; none where too few queries could teach them.
         max_query_tokens: queries are cut to this.
         max_document_tokens: documents are cut to this.
         batch_tokens: tokens per batch, padding included.
@@ -73,20 +79,21 @@ def score_with_folds(
         pairs = pairs.with_columns(relevance=pl.lit(None, dtype=pl.Int32))
     if "in_pool" not in pairs.columns:
         pairs = pairs.with_columns(in_pool=pl.lit(True))
-    evidence = gather_evidence(
-        pairs,
-        encoder,
-        max_query_tokens=max_query_tokens,
-        max_document_tokens=max_document_tokens,
-        batch_tokens=batch_tokens,
-        progress=progress,
-    )
+    limits = {
+        "max_query_tokens": max_query_tokens,
+        "max_document_tokens": max_document_tokens,
+        "batch_tokens": batch_tokens,
+    }
+    evidence = gather_evidence(pairs, encoder, progress=progress, **limits)
     folds_N = pairs["fold"].to_numpy()
     raw_N = np.empty(len(pairs), dtype=np.float32)
     alone_N = np.zeros(len(pairs), dtype=bool)
     for fold, model in sorted(models.items()):
         own = np.flatnonzero(folds_N == fold)
         raw_N[own] = model.score(**to_tensors(evidence.take(own))).numpy()
+        if tuned and len(own):
+            with put_in(encoder, tuned[fold]):
+                raw_N[own] += _CLOSENESS * find_closeness(pairs[own], encoder, **limits)
         alone_N[own] = ~evidence.has_reference_N[own] & (model.reference is not None)
     ending = pl.when(pl.Series(alone_N)).then(pl.lit(ALONE)).otherwise(pl.lit(""))
     return _scores(pairs.with_columns(judge=pl.format("fold-{}{}", "fold", ending)), raw_N)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tasks.models import encoder as encoders
     from tasks.models import evidence_model as evidence_models
     from tasks.models import pair_classifier as classifiers
+    from tasks.models import top_layers
 else:
     classifiers = deferred("tasks.models.pair_classifier")
     encoders = deferred("tasks.models.encoder")
@@ -24,6 +25,7 @@ else:
     inputs = deferred("tasks.denoise.inputs")
     pairs = deferred("tasks.denoise.pairs")
     rerank = deferred("tasks.denoise.rerank")
+    top_layers = deferred("tasks.models.top_layers")
 
 
 @stage(produces="raw_scores", resource="model")
@@ -89,13 +91,13 @@ def open_judge(
             "neither. Configure denoise.cross_encoder, or fit one."
         )
     base = encoders.shared_encoder(folder(encoder) / "model", job.device)
-    models = {
-        fold: evidence_models.EvidenceModel.load(folder(cross_encoder) / f"fold-{fold}")
-        for fold in range(fit_config.num_folds)
-    }
+    parts = {fold: folder(cross_encoder) / f"fold-{fold}" for fold in range(fit_config.num_folds)}
+    models = {fold: evidence_models.EvidenceModel.load(part) for fold, part in parts.items()}
+    layers = {fold: top_layers.load_layers(base, part) for fold, part in parts.items()}
+    tuned = {fold: own for fold, own in layers.items() if own is not None}
     num_folds, seed = fit_config.num_folds, fit_config.seed
     return lambda rows, advance: rerank.score_with_folds(
-        folds.with_folds(rows, num_folds=num_folds, seed=seed), models, base, progress=advance, **limits
+        folds.with_folds(rows, num_folds=num_folds, seed=seed), models, base, tuned=tuned, progress=advance, **limits
     )
 
 

@@ -2,6 +2,9 @@
 
 import re
 
+import polars as pl
+
+_MAX_SENTENCES = 12  # of a document; in a longer one, neighbours count as one
 _ENDS = re.compile(r"(?<=[.!?])\s+|(?<=[。！？।؟۔॥])\s*|\n+")
 
 
@@ -23,3 +26,8 @@ def split_sentences(text: str, *, max_sentences: int) -> list[str]:
         return found
     size = -(-len(found) // max_sentences)
     return [" ".join(found[start : start + size]) for start in range(0, len(found), size)]
+
+
+def sentences_by_document(documents: pl.Series) -> dict[str, list[str]]:
+    """Split each distinct document: document -> its sentences."""
+    return {text: split_sentences(text, max_sentences=_MAX_SENTENCES) for text in documents.unique().sort()}

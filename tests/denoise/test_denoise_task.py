@@ -12,11 +12,12 @@ from support.tiny_model import write_tiny_encoder
 
 import storage
 from tasks.build import build, state
-from tasks.denoise import fit_task, gather, score_task, task
+from tasks.denoise import fit_task, gather, score_task, task, tune
 from tasks.denoise.config import CalibrateConfig, DenoiseConfig, FitConfig, GradeConfig, ReadyConfig
 from tasks.denoise.folds import fold_of
 from tasks.denoise.pairs import ALONE
 from tasks.models.evidence_model import WEIGHTS_FILE
+from tasks.models.top_layers import LAYERS_FILE
 from tasks.stage import Job, Step, stage
 
 pytestmark = pytest.mark.slow  # whole stages and training runs: not of the quick round
@@ -29,6 +30,9 @@ CONFIG = DenoiseConfig(
     ),
     rerank={"max_query_tokens": 16, "max_document_tokens": 32, "shard_queries": 5},
     calibrate=CalibrateConfig(min_positive=3, min_negative=3),
+)
+TUNED = CONFIG.model_copy(
+    update={"fit": CONFIG.fit.model_copy(update={"tuned_layers": 1, "min_tuned_queries": 3, "tuned_epochs": 1})}
 )
 IDS = ["query_id", "doc_id"]
 
@@ -163,18 +167,52 @@ def read(name: str, root: str) -> pl.DataFrame:
     return storage.read(woven()[name].ref(root))
 
 
-def weights(fold: int, step: Step, root: str) -> bytes:
-    return (storage.folder(step.ref(root)) / f"fold-{fold}" / WEIGHTS_FILE).read_bytes()
+def weights(fold: int, step: Step, root: str, name: str = WEIGHTS_FILE) -> bytes:
+    return (storage.folder(step.ref(root)) / f"fold-{fold}" / name).read_bytes()
 
 
 def test_judgements_of_a_query_reach_every_model_but_its_own(tmp_path: Path):
     # without easy negatives: those are other queries' positives
-    config = CONFIG.model_copy(update={"fit": CONFIG.fit.model_copy(update={"num_easy": 0})})
+    config = TUNED.model_copy(update={"fit": TUNED.fit.model_copy(update={"num_easy": 0})})
     root, given, swapped = str(tmp_path), woven(config)["fit"], woven(config, swapped="sw-q0")["fit"]
     for step in (given, swapped):
         make(step, root)
-    unchanged = [weights(n, given, root) == weights(n, swapped, root) for n in range(3)]
-    assert unchanged == [n == fold_of("sw-q0", num_folds=3, seed=0) for n in range(3)]
+    for name in (WEIGHTS_FILE, LAYERS_FILE):
+        unchanged = [weights(n, given, root, name) == weights(n, swapped, root, name) for n in range(3)]
+        assert unchanged == [n == fold_of("sw-q0", num_folds=3, seed=0) for n in range(3)], name
+
+
+def test_layers_are_tuned_where_there_are_queries_enough(store: str, tmp_path: Path):
+    assert read("fit", store)["num_tuned"].to_list() == [0, 0, 0]  # fewer than 100
+    steps = woven(TUNED)
+    for step in (steps["raw.sw"], steps["fit"]):
+        make(step, str(tmp_path))
+    facts = storage.read(steps["fit"].ref(str(tmp_path)))
+    assert facts["num_tuned"].to_list() == facts["num_queries"].to_list()
+    tuned, plain = (
+        storage.read(woven(one)["raw.sw"].ref(root)) for one, root in ((TUNED, str(tmp_path)), (CONFIG, store))
+    )
+    assert tuned.select(IDS).equals(plain.select(IDS))
+    assert not tuned["raw"].equals(plain["raw"])
+
+
+def test_killed_tuning_goes_on_with_the_next_fold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    step, calls, original = woven(TUNED)["fit"], [0], tune.tune_layers
+
+    def fails_once(*arguments: Any, **settings: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == 2:
+            raise KeyboardInterrupt("stop")
+        return original(*arguments, **settings)
+
+    monkeypatch.setattr(tune, "tune_layers", fails_once)
+    with pytest.raises(KeyboardInterrupt, match="stop"):
+        make(step, str(tmp_path / "killed"))
+    make(step, str(tmp_path / "killed"))
+    assert calls[0] == 4  # a fold before, one that failed, that one and the last
+    make(step, str(tmp_path / "whole"))
+    contents = [storage.load(step.ref(str(tmp_path / name))).content for name in ("killed", "whole")]
+    assert contents[0] == contents[1]
 
 
 def test_each_query_is_scored_by_the_model_of_its_fold(store: str):
