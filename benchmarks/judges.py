@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import precision_recall_curve, roc_auc_score
 
 from flows.configs import PipelineConfig
 from flows.weave import weave
@@ -106,8 +106,8 @@ def calibrated(built: Built, raw_scores: dict[str, pl.DataFrame]) -> dict[str, p
     return {language: apply_curve(raw, curves[language], grade_cuts=cuts) for language, raw in raw_scores.items()}
 
 
-def detection(built: Built, scores: dict[str, pl.DataFrame], strategy: str) -> list[tuple[str, str]]:
-    """Per language and for all: recall / precision of dropping planted false negatives among the unjudged; AUC."""
+def decisions(built: Built, scores: dict[str, pl.DataFrame], strategy: str) -> dict[str, pl.DataFrame]:
+    """Per language and for all: the unjudged candidates with planted, probability and dropped."""
     tables = []
     for language, found in scores.items():
         fused = built.read("fused", language).join(found.select("query_id").unique(), on="query_id", how="semi")
@@ -125,14 +125,29 @@ def detection(built: Built, scores: dict[str, pl.DataFrame], strategy: str) -> l
             )
         )
     whole = pl.concat(tables)
-    parts = {language: whole.filter(pl.col("language") == language) for language in scores} | {"all": whole}
+    return {language: whole.filter(pl.col("language") == language) for language in scores} | {"all": whole}
+
+
+def detection(built: Built, scores: dict[str, pl.DataFrame], strategy: str) -> list[tuple[str, str]]:
+    """Per language and for all: recall / precision of dropping planted false negatives among the unjudged; AUC."""
     cells = []
-    for language, part in parts.items():
+    for language, part in decisions(built, scores, strategy).items():
         hits = part.filter(pl.col("planted") & pl.col("dropped")).height
         recall = hits / max(part["planted"].sum(), 1)
         precision = f"{hits / part['dropped'].sum():.2f}" if part["dropped"].any() else "–"
         auc = roc_auc_score(part["planted"].to_numpy(), part["probability"].to_numpy())
         cells.append((language, f"{recall:.2f} / {precision} ({auc:.3f})"))
+    return cells
+
+
+def any_cut(built: Built, scores: dict[str, pl.DataFrame]) -> list[tuple[str, str]]:
+    """Per language and for all: precision where it equals recall; precision at recall .90, whatever the cut is."""
+    cells = []
+    for language, part in decisions(built, scores, "grade").items():
+        curve = precision_recall_curve(part["planted"].to_numpy(), part["probability"].to_numpy())
+        precision, recall = curve[0], curve[1]
+        even = precision[np.argmin(np.abs(precision - recall))]
+        cells.append((language, f"{even:.2f}; {precision[recall >= 0.9].max():.2f}"))
     return cells
 
 
@@ -149,6 +164,7 @@ def planted(arguments: argparse.Namespace) -> Iterator[str]:
     default = {language: built.read("scores", language) for language in arguments.languages}
     cosine = calibrated(built, {language: built.cosines(language) for language in arguments.languages})
     rows = [("cosine", "grade", detection(built, cosine, "grade"))]
+    rows += [("cosine", "any cut", any_cut(built, cosine)), ("default", "any cut", any_cut(built, default))]
     rows += [("default", strategy, detection(built, default, strategy)) for strategy in STRATEGIES]
     if arguments.cross_encoder:
         ready = Built(
@@ -158,6 +174,7 @@ def planted(arguments: argparse.Namespace) -> Iterator[str]:
         rows.append(("ready", "grade", detection(ready, scores, "grade")))
     size = f"{arguments.documents} documents, {arguments.queries} queries"
     yield f"atlas, seed {arguments.seed}, {size}: recall / precision (AUC)"
+    yield "any cut: recall and precision where they are equal; precision at recall .90"
     yield from table(["judge", "strategy"], [((judge, strategy), cells) for judge, strategy, cells in rows])
 
 

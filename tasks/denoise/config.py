@@ -37,7 +37,7 @@ class FitConfig(Settings):
     max_tuned_queries: int = Field(
         default=1000, ge=1, description="Train queries of all languages together that they learn from, at most."
     )
-    tuned_epochs: int = Field(default=3, ge=1, description="Times that each of these queries is seen.")
+    tuned_epochs: int = Field(default=2, ge=1, description="Times that each of these queries is seen.")
     tuned_learning_rate: float = Field(default=2e-4, gt=0, description="The highest learning rate of tuning.")
     tuned_batch_queries: int = Field(default=4, ge=1, description="Queries per step of tuning.")
     max_queries: int = Field(
