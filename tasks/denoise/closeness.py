@@ -14,11 +14,13 @@ from tasks.denoise.sentences import sentences_by_document
 from tasks.denoise.tune import TEMPERATURE
 from tasks.models.encoder import Encoder
 
+_ANCHOR = 0.5  # share of the pool's mean that is taken off: decisions/0015
+
 
 def find_closeness(
     rows: pl.DataFrame, encoder: Encoder, *, max_query_tokens: int, max_document_tokens: int, batch_tokens: int
 ) -> Floats:
-    """Return logits of pairs above or below the mean of their query's pool, [N].
+    """Return logits of pairs, less half the mean of their query's pool, [N].
 
     Args:
         rows: as `gather_evidence` takes them.
@@ -50,7 +52,7 @@ def _of_query(own: pl.DataFrame, queries: Texts, sentences: Texts, sentences_of:
     cosine_T = sentence_TD @ queries.of([own["query"][0]])[0]
     in_pool = own["in_pool"].to_numpy()
     asked_N = np.logaddexp.reduceat(cosine_T / TEMPERATURE, starts_N)
-    closeness_N = _relative(asked_N, in_pool)
+    closeness_N = _anchored(asked_N, in_pool)
     answered_N, has_reference_N = np.full(len(own), -np.inf), np.zeros(len(own), dtype=bool)
     for reference in np.flatnonzero((own["relevance"].fill_null(0) > 0).to_numpy()).tolist():
         span = slice(starts_N[reference], ends_N[reference])
@@ -58,7 +60,7 @@ def _of_query(own: pl.DataFrame, queries: Texts, sentences: Texts, sentences_of:
         found_N = _against(sentence_TD[span], cosine_T[span], sentence_TD, cosine_T, starts_N)
         answered_N[others_N] = np.maximum(answered_N, found_N)[others_N]
         has_reference_N |= others_N
-    compared_N = _relative(np.where(has_reference_N, answered_N, 0.0), in_pool & has_reference_N)
+    compared_N = _anchored(np.where(has_reference_N, answered_N, 0.0), in_pool & has_reference_N)
     return np.where(has_reference_N, (closeness_N + compared_N) / 2.0, closeness_N).astype(np.float32)
 
 
@@ -73,5 +75,6 @@ def _against(
     return logits
 
 
-def _relative(logit_N: NDArray[np.floating], pool_N: NDArray[np.bool_]) -> NDArray[np.floating]:
-    return logit_N - logit_N[pool_N].mean() if pool_N.any() else logit_N
+def _anchored(logit_N: NDArray[np.floating], pool_N: NDArray[np.bool_]) -> NDArray[np.floating]:
+    """Take half of the pool's mean off: logits of two queries are not comparable, but pools are not alike either."""
+    return logit_N - _ANCHOR * logit_N[pool_N].mean() if pool_N.any() else logit_N

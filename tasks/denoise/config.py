@@ -97,7 +97,7 @@ class CalibrateConfig(Settings):
 class GradeConfig(Settings):
     """How probabilities become grades."""
 
-    partly: float = Field(default=0.2, ge=0, le=1, description="Grade 1, partly relevant, begins at this probability.")
+    partly: float = Field(default=0.3, ge=0, le=1, description="Grade 1, partly relevant, begins at this probability.")
     highly: float = Field(default=0.6, ge=0, le=1, description="Grade 2, highly relevant, begins at this probability.")
 
     @model_validator(mode="after")

@@ -52,7 +52,7 @@ def fit_cross_encoder(
     text: str,
     config: FitConfig,
 ) -> None:
-    """Fit one judge per fold of the queries, without the fold; a killed run goes on with the next language."""
+    """Fit one judge per fold of the queries, without the fold; a killed run goes on with the next language or fold."""
     data = [encoder, *fused.values(), *queries.values(), *qrels.values(), *corpus.values()]
     scratch = job.scratch / fingerprint([load(ref).content for ref in data])
     scratch.mkdir(exist_ok=True)
@@ -66,7 +66,8 @@ def fit_cross_encoder(
             unfinished.rename(target)
         with np.load(target) as arrays:
             found.append(evidence.Evidence(**arrays))
-        tables.append(table.select("query_id", "query", "document", "label", language=pl.lit(language)))
+        document = pl.when(pl.col("label").is_not_null()).then("document")  # of the others, evidence is all that counts
+        tables.append(table.select("query_id", "query", document, "label", language=pl.lit(language)))
     table = folds.with_folds(pl.concat(tables), num_folds=config.num_folds, seed=config.seed)
     everything = evidence.join_evidence(found)
     facts = []
