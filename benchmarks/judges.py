@@ -209,7 +209,8 @@ def judged(arguments: argparse.Namespace) -> Iterator[str]:
         rows.append(((name, "AUC (pairs)"), cells))
     for column, name in (("uncalibrated_error", "error before"), ("error", "error after")):
         error = dict(errors.select("language", column).rows())
-        rows.append((("default", name), [(language, f"{error[language] or np.nan:.3f}") for language in raw]))
+        cells = [(one, "pooled" if error[one] is None else f"{error[one]:.3f}") for one in raw]  # too few pairs: no own
+        rows.append((("default", name), cells))
     yield f"quad16, train judgements, each scored by a model that has not seen the query (top {arguments.quad16_top_k})"
     yield from table(["judge", "measure"], rows)
 

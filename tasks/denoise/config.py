@@ -32,10 +32,10 @@ class FitConfig(Settings):
         default=3, ge=0, description="Last layers of the encoder that are fine-tuned for judging. 0: none."
     )
     min_tuned_queries: int = Field(
-        default=100, ge=1, description="Train queries of all languages together, below which none is tuned."
+        default=150, ge=1, description="Queries of all languages that a fold must have to tune on; else none is tuned."
     )
     max_tuned_queries: int = Field(
-        default=1000, ge=1, description="Train queries of all languages together that they learn from, at most."
+        default=1000, ge=1, description="Queries of all languages together that a fold is tuned on, at most."
     )
     tuned_epochs: int = Field(default=2, ge=1, description="Times that each of these queries is seen.")
     tuned_learning_rate: float = Field(default=2e-4, gt=0, description="The highest learning rate of tuning.")
