@@ -32,7 +32,7 @@ class FitConfig(Settings):
         default=3, ge=0, description="Last layers of the encoder that are fine-tuned for judging. 0: none."
     )
     min_tuned_queries: int = Field(
-        default=150, ge=1, description="Queries of all languages that a fold must have to tune on; else none is tuned."
+        default=170, ge=1, description="Train queries of all languages together, below which none is tuned."
     )
     max_tuned_queries: int = Field(
         default=1000, ge=1, description="Queries of all languages together that a fold is tuned on, at most."

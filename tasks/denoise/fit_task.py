@@ -70,13 +70,14 @@ def fit_cross_encoder(
         tables.append(table.select("query_id", "query", document, "label", language=pl.lit(language)))
     table = folds.with_folds(pl.concat(tables), num_folds=config.num_folds, seed=config.seed)
     everything = evidence.join_evidence(found)
+    tuned = config.tuned_layers > 0 and len(_questions(table, config)) >= config.min_tuned_queries  # all folds or none
     facts = []
     for fold in range(config.num_folds):
         target = scratch / f"fold-{fold}"
         if not target.exists():
             unfinished = scratch / f"fold-{fold}.part"
             shutil.rmtree(unfinished, ignore_errors=True)
-            _fit_fold(job, encoder, everything, table, fold, unfinished, config)
+            _fit_fold(job, encoder, everything, table, fold, unfinished, config, tuned=tuned)
             unfinished.rename(target)
         facts.append(json.loads((target / _FACTS_FILE).read_text()))
         job.out.add_folder(target, target.name)
@@ -91,6 +92,8 @@ def _fit_fold(
     fold: int,
     target: Path,
     config: FitConfig,
+    *,
+    tuned: bool,
 ) -> None:
     """Fit the judge of one fold on the other folds' pairs, and write it and its facts into `target`."""
     rows = np.flatnonzero(table.select((pl.col("fold") != fold) & pl.col("label").is_not_null()).to_series().to_numpy())
@@ -106,18 +109,20 @@ def _fit_fold(
             progress=advance,
         )
     model.save(target)
-    questions = _draw_questions(own, config)
+    questions = _questions(own, config) if tuned else []
     if questions:
         top_layers.save_layers(_tune(job, encoder, questions, fold, config), target)
     numbers = (fold, len(own), own.select("language", "query_id").n_unique(), len(questions), loss)
     (target / _FACTS_FILE).write_text(json.dumps(dict(zip(_FACTS, numbers, strict=True))))
 
 
-def _draw_questions(own: pl.DataFrame, config: FitConfig) -> "list[tune.Question]":
-    """The questions that layers are tuned on; none where they are not to be tuned, or there are too few."""
+def _questions(table: pl.DataFrame, config: FitConfig) -> "list[tune.Question]":
+    """What layers can be tuned on."""
+    own = table.filter(pl.col("label").is_not_null())
     keys = [pairs.draw_key(config.seed, query_id) for query_id in own["query_id"]]
-    found = tune.draw_questions(own.with_columns(key=pl.Series(keys)), max_queries=config.max_tuned_queries)
-    return found if config.tuned_layers and len(found) >= config.min_tuned_queries else []
+    return tune.draw_questions(
+        own.with_columns(key=pl.Series(keys, dtype=pl.String)), max_queries=config.max_tuned_queries
+    )
 
 
 def _tune(
