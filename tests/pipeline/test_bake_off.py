@@ -87,5 +87,6 @@ def test_command_builds_ledgers_once_and_leaves_an_artifact(built, prefect_api):
         {"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=30) as reply:
-        table = json.loads(json.load(reply)[0]["data"])
-    assert {(row["strategy"], row["language"]) for row in table} >= {("shifted", "sw"), ("grade", "all")}
+        tables = [json.loads(found["data"]) for found in json.load(reply)]
+    told = [{(row["strategy"], row["language"]) for row in table} for table in tables]  # perhaps other tests', too
+    assert any(one >= {("shifted", "sw"), ("grade", "all")} for one in told)
