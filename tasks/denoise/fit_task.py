@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import polars as pl
 
 from storage import DatasetRef, fingerprint, folder, load, read, scan
 from tasks.denoise.config import FitConfig
+from tasks.denoise.newly import newly
 from tasks.stage import Job, deferred, stage
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _tune(
 ) -> "nn.ModuleList":
     base = encoders.shared_encoder(folder(encoder) / "model", job.device)
     total = len(questions) * config.tuned_epochs
-    with job.progress(total, f"queries of fold {fold + 1}/{config.num_folds}") as advance:
+    with newly(job, total, f"queries of fold {fold + 1}/{config.num_folds}") as advance:
         return tune.tune_layers(
             questions,
             base,
@@ -142,7 +142,7 @@ def _tune(
             max_document_tokens=config.max_document_tokens,
             batch_tokens=job.batch_tokens,
             seed=config.seed,
-            progress=_counting(advance),
+            progress=advance,
         )
 
 
@@ -166,24 +166,12 @@ def _weighed(
 
 def _gather(job: Job, encoder: DatasetRef, table: pl.DataFrame, config: FitConfig) -> "evidence.Evidence":
     base = encoders.shared_encoder(folder(encoder) / "model", job.device)
-    with job.progress(len(table), "pairs") as advance:
+    with newly(job, len(table), "pairs") as advance:
         return gather.gather_evidence(
             table,
             base,
             max_query_tokens=config.max_query_tokens,
             max_document_tokens=config.max_document_tokens,
             batch_tokens=job.batch_tokens,
-            progress=_counting(advance),
+            progress=advance,
         )
-
-
-def _counting(advance: Callable[[int], None]) -> Callable[[int], None]:
-    """Tell a progress bar, which wants totals, what is newly done."""
-    done = 0
-
-    def add(number: int) -> None:
-        nonlocal done
-        done += number
-        advance(done)
-
-    return add

@@ -1,14 +1,14 @@
 """Third stage, scoring: fused candidates and judged documents -> one raw score each."""
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from storage import DatasetRef, folder, read, scan
 from tasks.denoise.config import FitConfig, ReadyConfig, ScoreConfig
+from tasks.denoise.newly import newly
 from tasks.stage import Job, deferred, stage
 
 if TYPE_CHECKING:
@@ -99,17 +99,3 @@ def open_judge(
     return lambda rows, advance: rerank.score_with_folds(
         folds.with_folds(rows, num_folds=num_folds, seed=seed), models, base, tuned=tuned, progress=advance, **limits
     )
-
-
-@contextmanager
-def newly(job: Job, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-    """A progress bar that is told what is newly done."""
-    done = 0
-    with job.progress(total, unit) as advance:
-
-        def add(number: int) -> None:
-            nonlocal done
-            done += number
-            advance(done)
-
-        yield add

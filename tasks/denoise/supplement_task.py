@@ -7,6 +7,7 @@ import polars as pl
 
 from storage import DatasetRef, fingerprint, load, open_journal, read, scan
 from tasks.denoise.config import FitConfig, ReadyConfig, ScoreConfig, SelectConfig
+from tasks.denoise.newly import newly
 from tasks.stage import Job, deferred, stage
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def score_new_candidates(
     )
     with (
         open_journal(job.out.ref.root, f"{job.out.ref.kind}-{job.out.ref.partition}") as journal,
-        score_task.newly(job, len(filled), "pairs") as advance,
+        newly(job, len(filled), "pairs") as advance,
     ):
         job.out.write(
             remembered.score_remembered(
