@@ -4,11 +4,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tasks.job import Job
-from tasks.stage import Step, stage
+from tasks.engine.job import Job
+from tasks.engine.step import Promise, Step
 
 DIMENSIONS, SHARD, TOP_K = 384, 10_000, 40
 Floats = NDArray[np.float32]
+
+draw_embeddings = Step("drawn_inputs:write_embeddings", produces="embeddings")
+name_queries = Step("drawn_inputs:write_queries", produces="queries")
 
 
 def vectors(seed: int, number: int) -> Floats:
@@ -17,8 +20,7 @@ def vectors(seed: int, number: int) -> Floats:
     return drawn_ND / np.linalg.norm(drawn_ND, axis=1, keepdims=True)
 
 
-@stage(produces="embeddings")
-def draw_embeddings(job: Job, *, prefix: str, number: int) -> None:
+def write_embeddings(job: Job, *, prefix: str, number: int) -> None:
     """Write random vectors, shard by shard; the first shards of two sizes are the same."""
     for shard in range(0, number, SHARD):
         half_ND = vectors(shard, min(SHARD, number - shard)).astype(np.float16)
@@ -27,8 +29,7 @@ def draw_embeddings(job: Job, *, prefix: str, number: int) -> None:
         job.out.write(pl.DataFrame([pl.Series("id", ids), vector]))
 
 
-@stage(produces="queries")
-def name_queries(job: Job, *, number: int) -> None:
+def write_queries(job: Job, *, number: int) -> None:
     """Write as many queries."""
     ids = [f"q{position:07d}" for position in range(number)]
     texts = {"text": "none", "split": "train", "origin": "given"}
@@ -36,7 +37,7 @@ def name_queries(job: Job, *, number: int) -> None:
     job.out.write(pl.DataFrame({"query_id": ids}).with_columns(*columns, parent=pl.lit(None, dtype=pl.String)))
 
 
-def inputs(num_documents: int, num_queries: int) -> tuple[Step, Step, Step]:
+def inputs(num_documents: int, num_queries: int) -> tuple[Promise, Promise, Promise]:
     """Promise what is there before the clock starts: documents' vectors, queries' vectors, queries."""
     documents = draw_embeddings("sw", prefix="d", number=num_documents)
     return documents, draw_embeddings("en", prefix="q", number=num_queries), name_queries("sw", number=num_queries)

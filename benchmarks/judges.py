@@ -21,12 +21,12 @@ from sklearn.metrics import precision_recall_curve, roc_auc_score
 from flows.configs import PipelineConfig
 from flows.weave import weave
 from storage import folder, read
-from tasks.build import Surroundings, build, state
 from tasks.denoise.calibrate import apply_curve, fit_curves
 from tasks.denoise.config import GradeConfig
 from tasks.denoise.select import STRATEGIES, Limits, select_hard_negatives
+from tasks.engine.build import Surroundings, build, state
+from tasks.engine.step import Promise
 from tasks.models.encoder import shared_encoder
-from tasks.stage import Step
 
 Row = tuple[tuple[str, ...], list[tuple[str, str]]]
 """Leading cells; language -> cell."""
@@ -50,28 +50,28 @@ class Built:
 
     def __init__(self, root: str, threads: int, **settings: Any) -> None:
         self.config = PipelineConfig.model_validate(settings)
-        self.steps = [planned.step for planned in weave(self.config).planned]
+        self.steps = [planned.promise for planned in weave(self.config).planned]
         self.root = root
         self.surroundings = Surroundings(device="cpu", batch_tokens=2048, threads=threads, progress=silent)
 
-    def step(self, kind: str, partition: str = "all", **fields: Any) -> Step:
-        """The one Step of this kind, partition and settings."""
+    def step(self, kind: str, partition: str = "all", **fields: Any) -> Promise:
+        """The one Promise of this kind, partition and settings."""
         (found,) = {
-            step.fingerprint: step
-            for step in self.steps
-            if step.stage.produces == kind
-            and step.partition == partition
-            and all(step.settings.get("config", {}).get(name) == value for name, value in fields.items())
+            promise.fingerprint: promise
+            for promise in self.steps
+            if promise.step.produces == kind
+            and promise.partition == partition
+            and all(promise.settings.get("config", {}).get(name) == value for name, value in fields.items())
         }.values()
         return found
 
-    def make(self, step: Step) -> Step:
-        """Build a Step and what it needs, where it is missing."""
-        for needed in step.inputs.values():
+    def make(self, promise: Promise) -> Promise:
+        """Build a Promise and what it needs, where it is missing."""
+        for needed in promise.inputs.values():
             self.make(needed)
-        if not state(step, self.root).cached:
-            build(step, self.root, self.surroundings)
-        return step
+        if not state(promise, self.root).cached:
+            build(promise, self.root, self.surroundings)
+        return promise
 
     def read(self, kind: str, partition: str = "all") -> pl.DataFrame:
         """The rows of a dataset, which is built if need be."""

@@ -30,9 +30,8 @@ from support.llm_server import LlmServer, marks
 
 import storage
 from tasks.denoise.config import DenoiseConfig
-from tasks.denoise.judge_task import apply_verdicts
-from tasks.denoise.task import select_hard_negatives
-from tasks.stage import Step
+from tasks.engine.step import Promise
+from tasks.steps import apply_verdicts, select_hard_negatives
 
 BAND = (0.0, 0.95)
 DECISIONS: list[dict[str, Any]] = [
@@ -68,7 +67,7 @@ def _share(user: str, salt: str) -> float:
     return int(storage.fingerprint([user, salt])[:8], 16) / 2**32
 
 
-def task(arguments: argparse.Namespace, url: str) -> Step:
+def task(arguments: argparse.Namespace, url: str) -> Promise:
     """Promise the verdicts of a task of this size."""
     judge_data.QUERIES = tuple(f"q{number:04}" for number in range(arguments.queries))
     judge_data.CANDIDATES = tuple(f"d{number:03}" for number in range(arguments.candidates))

@@ -11,15 +11,19 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from storage import folder
-from tasks.build import Surroundings, build, state
 from tasks.encoder.config import EncoderConfig
-from tasks.encoder.task import prepare_encoder
-from tasks.job import Job
+from tasks.engine.build import Surroundings, build, state
+from tasks.engine.job import Job
+from tasks.engine.step import Promise, Settings, Step
 from tasks.models.digest import model_digest
 from tasks.models.layout import LAYOUT_FILES
-from tasks.stage import Settings, Step, stage
+from tasks.steps import prepare_encoder
 
 TEXT = "title_and_text"
+
+take_corpus = Step("mining_inputs:write_corpus", produces="corpus")
+take_queries = Step("mining_inputs:write_queries", produces="queries")
+take_qrels = Step("mining_inputs:write_qrels", produces="qrels")
 
 
 class Part(Settings):
@@ -43,10 +47,10 @@ class Part(Settings):
 class Inputs:
     """The datasets that are there before the clock starts."""
 
-    corpus: Step
-    queries: Step
-    qrels: Step
-    encoder: Step
+    corpus: Promise
+    queries: Promise
+    qrels: Promise
+    encoder: Promise
 
     @classmethod
     def of(cls, part: Part) -> "Inputs":
@@ -62,9 +66,9 @@ class Inputs:
 
     def prepare(self, root: str, surroundings: Surroundings) -> None:
         """Build what is not there yet, and a cross-encoder from the encoder, with a fresh, seeded head."""
-        for step in (self.corpus, self.queries, self.qrels, self.encoder):
-            if not state(step, root).cached:
-                build(step, root, surroundings)
+        for promise in (self.corpus, self.queries, self.qrels, self.encoder):
+            if not state(promise, root).cached:
+                build(promise, root, surroundings)
         write_cross_encoder(folder(self.encoder.ref(root)) / "model", Path(root) / "cross_encoder")
 
 
@@ -84,8 +88,7 @@ def write_cross_encoder(encoder: Path, target: Path) -> None:
             (target / name).write_bytes((encoder / name).read_bytes())
 
 
-@stage(produces="corpus")
-def take_corpus(job: Job, *, part: Part) -> None:
+def write_corpus(job: Job, *, part: Part) -> None:
     """Take the documents that the chosen queries are judged on, then the first others."""
     wanted = set(_relevant(part)["doc_id"])
     rows = list(_documents(part))
@@ -94,16 +97,14 @@ def take_corpus(job: Job, *, part: Part) -> None:
     job.out.write(pl.DataFrame(rows[: part.num_documents], schema=schema).sort("doc_id"))
 
 
-@stage(produces="queries")
-def take_queries(job: Job, *, part: Part) -> None:
+def write_queries(job: Job, *, part: Part) -> None:
     """Take the first train queries."""
     job.out.write(
         _queries(part).with_columns(split=pl.lit("train"), origin=pl.lit("given"), parent=pl.lit(None, dtype=pl.String))
     )
 
 
-@stage(produces="qrels")
-def take_qrels(job: Job, *, part: Part) -> None:
+def write_qrels(job: Job, *, part: Part) -> None:
     """Take their relevant documents alone: sentence-transformers knows no judged non-relevant ones."""
     job.out.write(_relevant(part))
 

@@ -8,15 +8,22 @@ import polars as pl
 from mining_inputs import TEXT, Inputs, Part
 
 from storage import read
-from tasks.build import Surroundings, build
 from tasks.denoise import select
 from tasks.denoise.config import CalibrateConfig, GradeConfig, ReadyConfig, ScoreConfig, SelectConfig
-from tasks.denoise.score_task import score_candidates
-from tasks.denoise.task import apply_calibration, calibrate_scores, select_hard_negatives
+from tasks.engine.build import Surroundings, build
+from tasks.engine.step import Promise
 from tasks.models import encoder, pair_classifier  # noqa: F401 - loaded before the clock starts, as the peer's are
 from tasks.retrieve.config import FuseConfig, SearchConfig
-from tasks.retrieve.task import embed_documents, embed_queries, fuse_candidates, search_dense
-from tasks.stage import Step
+from tasks.steps import (
+    apply_calibration,
+    calibrate_scores,
+    embed_documents,
+    embed_queries,
+    fuse_candidates,
+    score_candidates,
+    search_dense,
+    select_hard_negatives,
+)
 
 Pairs = list[tuple[str, str]]
 
@@ -38,8 +45,8 @@ def prepare(part: dict[str, Any], root: str) -> None:
 
 def prepare_drawn(root: str, num_documents: int, num_queries: int) -> None:
     """Build the random vectors of `mining_scale.py`."""
-    for step in drawn.inputs(num_documents, num_queries):
-        build(step, root, surroundings(1))
+    for promise in drawn.inputs(num_documents, num_queries):
+        build(promise, root, surroundings(1))
 
 
 def mine(part: dict[str, Any], root: str, *, judged: bool) -> Pairs:
@@ -54,8 +61,8 @@ def search_drawn(root: str, num_documents: int, num_queries: int) -> int:
     found = search_dense("sw", documents=documents, queries=asked, **settings)
     config = FuseConfig(top_k=drawn.TOP_K)
     fused = fuse_candidates("sw", candidates=[found], queries=queries, splits=("train",), config=config)
-    for step in (found, fused):
-        build(step, root, surroundings(1))
+    for promise in (found, fused):
+        build(promise, root, surroundings(1))
     ids = read(queries.ref(root)).select("query_id")
     qrels = ids.with_columns(doc_id=pl.col("query_id").str.replace("q", "d"), relevance=1)
     return _naive(read(fused.ref(root)), qrels, drawn.TOP_K - 1).filter(pl.col("decision") == "kept").height
@@ -82,15 +89,15 @@ def _mine(part: Part, root: str, *, judged: bool) -> Pairs:
     )
     steps = [documents, queries, found, fused]
     steps += _judge(part, root, given, fused) if judged else []
-    for step in steps:
-        build(step, root, surroundings(part.threads, part.batch_tokens))
+    for promise in steps:
+        build(promise, root, surroundings(part.threads, part.batch_tokens))
     num_negatives = part.top_k - 1
     ledger = read(steps[-1].ref(root) if judged else fused.ref(root))
     ledger = ledger if judged else _naive(ledger, read(given.qrels.ref(root)), num_negatives)
     return sorted(ledger.filter(pl.col("decision") == "kept").select("query_id", "doc_id").rows())
 
 
-def _judge(part: Part, root: str, given: Inputs, fused: Step) -> list[Step]:
+def _judge(part: Part, root: str, given: Inputs, fused: Promise) -> list[Promise]:
     language = part.language
     raw_scores = score_candidates(
         language,

@@ -24,14 +24,16 @@ import numpy as np
 import polars as pl
 
 from storage import folder, load
-from tasks.build import Surroundings, build, state
+from tasks.engine.build import Surroundings, build, state
+from tasks.engine.job import Job
+from tasks.engine.step import Promise, Step
 from tasks.retrieve.config import IvfPqConfig, SearchConfig
-from tasks.retrieve.task import search_dense
-from tasks.stage import Job, Step, stage
+from tasks.steps import search_dense
+
+make_vectors = Step("search_scale:write_vectors", produces="embeddings")
 
 
-@stage(produces="embeddings")
-def make_vectors(job: Job, *, number: int, size: int, shard_size: int, clusters: int, seed: int) -> None:
+def write_vectors(job: Job, *, number: int, size: int, shard_size: int, clusters: int, seed: int) -> None:
     """Draw unit vectors, shard by shard."""
     centres = np.random.default_rng(0).normal(size=(clusters, size)) if clusters else None
     for shard, start in enumerate(range(0, number, shard_size)):
@@ -45,7 +47,7 @@ def make_vectors(job: Job, *, number: int, size: int, shard_size: int, clusters:
         job.out.write(pl.DataFrame({"id": ids, "vector": pl.Series(vectors.astype(np.float16))}), shard=shard)
 
 
-def search(options: argparse.Namespace, documents: int, queries: int, index: str) -> Step:
+def search(options: argparse.Namespace, documents: int, queries: int, index: str) -> Promise:
     """Promise one search."""
     made = {"size": options.dimensions, "clusters": options.clusters}
     return search_dense(
@@ -63,22 +65,22 @@ def _ivf_pq(options: argparse.Namespace) -> IvfPqConfig:
 
 
 def run_one(options: argparse.Namespace) -> None:
-    """Build one Step in this process and say what it took."""
+    """Build one Promise in this process and say what it took."""
     documents, queries, index = int(options.one[0]), int(options.one[1]), options.one[2]
-    step, root = search(options, documents, queries, index), options.root
+    promise, root = search(options, documents, queries, index), options.root
     surroundings = Surroundings(device=options.device, batch_tokens=1024, threads=options.threads, progress=_silent)
     if options.make:
-        for needed in step.inputs.values():
+        for needed in promise.inputs.values():
             if not state(needed, root).cached:
                 build(needed, root, surroundings)
         return
-    for needed in step.inputs.values():
+    for needed in promise.inputs.values():
         state(needed, root)  # checksums are not what is measured
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started, started_cpu = time.perf_counter(), time.process_time()
-    build(step, root, surroundings, refresh=True)
+    build(promise, root, surroundings, refresh=True)
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - started_cpu
-    told = folder(step.ref(root)) / "search" / "recall.json"
+    told = folder(promise.ref(root)) / "search" / "recall.json"
     recall = json.loads(told.read_text())["recall"] if told.is_file() else None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     row = {
@@ -88,7 +90,7 @@ def run_one(options: argparse.Namespace) -> None:
         "before_mb": before / 1024,
         "recall": recall,
     }
-    sys.stdout.write(json.dumps(row | {"content": load(step.ref(root)).content}))
+    sys.stdout.write(json.dumps(row | {"content": load(promise.ref(root)).content}))
 
 
 @contextlib.contextmanager

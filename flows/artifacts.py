@@ -23,13 +23,13 @@ def publish(outcomes: Sequence[Outcome], pipeline: Pipeline, root: str) -> None:
         table=[
             {
                 "stage": planned.stage,
-                "dataset": str(planned.step.ref(root)),
+                "dataset": str(planned.promise.ref(root)),
                 "status": outcome.status,
                 "rows": outcome.rows,
                 "seconds": outcome.seconds,
-                "made from": ", ".join(str(entry.ref(root)) for entry in planned.step.inputs.values()),
-                "uri": planned.step.ref(root).uri,
-                "content": load(planned.step.ref(root)).content[:12],
+                "made from": ", ".join(str(entry.ref(root)) for entry in planned.promise.inputs.values()),
+                "uri": planned.promise.ref(root).uri,
+                "content": load(planned.promise.ref(root)).content[:12],
             }
             for planned, outcome in zip(pipeline.planned, outcomes, strict=True)
         ],
@@ -40,7 +40,7 @@ def publish(outcomes: Sequence[Outcome], pipeline: Pipeline, root: str) -> None:
             description="Languages and topics before (train queries) and after: slots of the plan, and their weights.",
             table=shares,
         )
-    means = [row for step in pipeline.metrics for row in inspect.metrics_means(step.ref(root))]
+    means = [row for promise in pipeline.metrics for row in inspect.metrics_means(promise.ref(root))]
     if means:
         create_table_artifact(
             key="metrics",
@@ -54,7 +54,7 @@ def batch_shares(pipeline: Pipeline, root: str) -> list[dict[str, Any]]:
 
     Not on the terminal, where a run has two tables already: `polyloom show batch_plan --sql` answers there.
     """
-    refs = {planned.step.stage.produces: planned.step.ref(root) for planned in pipeline.planned}
+    refs = {planned.promise.step.produces: planned.promise.ref(root) for planned in pipeline.planned}
     if not {"topics", "batch_plan"} <= refs.keys():
         return []
     plan = scan(refs["batch_plan"])
@@ -83,7 +83,7 @@ def _by_language(means: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def publish_bake_off(pipeline: Pipeline, root: str) -> None:
     """Publish what each strategy did, one row per strategy and language."""
-    ref = pipeline.planned[-1].step.ref(root)
+    ref = pipeline.planned[-1].promise.ref(root)
     create_table_artifact(
         key="bake-off",
         description=f"Every strategy over one score table ({ref}).",

@@ -7,9 +7,9 @@ from pathlib import Path
 from flows.configs import PipelineConfig
 from flows.weave import weave
 from storage import checkout
-from tasks.build import state
-from tasks.stage import Step
-from tasks.train.task import launch_settings, training_inputs
+from tasks.engine.build import state
+from tasks.engine.deferred import deferred
+from tasks.engine.step import Promise
 
 _PACKAGE = Path(__file__).parents[1] / "tasks"
 _CODE = ("__init__.py", "train/*.py", "models/*.py")  # all that `tasks.train.launch` imports, and little more
@@ -22,6 +22,8 @@ start="python -m"
 exec $start tasks.train.launch %s --recipe recipe.json --out out "$@"
 """
 
+train_task = deferred("tasks.train.task")  # loads torch
+
 
 def export_model(config: PipelineConfig, to: Path) -> None:
     """Copy the finished model with its card out of the store.
@@ -29,9 +31,9 @@ def export_model(config: PipelineConfig, to: Path) -> None:
     Raises:
         ValueError: it is not built, or there is something at `to`.
     """
-    step = _built(config, "model")
+    promise = _built(config, "model")
     _check_new(to)
-    shutil.copytree(checkout(step.ref(config.storage.location)) / "model", to)
+    shutil.copytree(checkout(promise.ref(config.storage.location)) / "model", to)
 
 
 def pack_training(config: PipelineConfig, to: Path) -> None:
@@ -41,13 +43,13 @@ def pack_training(config: PipelineConfig, to: Path) -> None:
         ValueError: a dataset that it reads is not built, or there is something at `to`.
     """
     root = config.storage.location
-    step = _step(config, "training_log")
-    for needed in step.inputs.values():
+    promise = _promise(config, "training_log")
+    for needed in promise.inputs.values():
         _check_built(needed, root)
     _check_new(to)
-    given = {name: value for name, value in step.resolve(root).items() if name != "config"}
+    given = {name: value for name, value in promise.resolve(root).items() if name != "config"}
     words = []
-    for option, folders in training_inputs(**given).named().items():
+    for option, folders in train_task.training_inputs(**given).named().items():
         names = [f"{option}-{number}" if len(folders) > 1 else option for number in range(len(folders))]
         for folder, name in zip(folders, names, strict=True):
             _copy_dataset(folder, to / name)
@@ -57,7 +59,9 @@ def pack_training(config: PipelineConfig, to: Path) -> None:
             target = to / "code" / "tasks" / file.relative_to(_PACKAGE)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
-    (to / "recipe.json").write_text(json.dumps(launch_settings(config.train), indent=1) + "\n", encoding="utf-8")
+    (to / "recipe.json").write_text(
+        json.dumps(train_task.launch_settings(config.train), indent=1) + "\n", encoding="utf-8"
+    )
     (to / "train.sh").write_text(_SCRIPT % " ".join(words), encoding="utf-8")
 
 
@@ -69,20 +73,20 @@ def _copy_dataset(folder: Path, to: Path) -> None:
         shutil.copyfile(folder / file, to / file)
 
 
-def _step(config: PipelineConfig, kind: str) -> Step:
-    return next(planned.step for planned in weave(config).planned if planned.step.stage.produces == kind)
+def _promise(config: PipelineConfig, kind: str) -> Promise:
+    return next(planned.promise for planned in weave(config).planned if planned.promise.step.produces == kind)
 
 
-def _built(config: PipelineConfig, kind: str) -> Step:
-    step = _step(config, kind)
-    _check_built(step, config.storage.location)
-    return step
+def _built(config: PipelineConfig, kind: str) -> Promise:
+    promise = _promise(config, kind)
+    _check_built(promise, config.storage.location)
+    return promise
 
 
-def _check_built(step: Step, root: str) -> None:
-    found = state(step, root)
+def _check_built(promise: Promise, root: str) -> None:
+    found = state(promise, root)
     if not found.cached:
-        raise ValueError(f"{step}: expected it in the store, got: {found.reason}. Run this configuration first.")
+        raise ValueError(f"{promise}: expected it in the store, got: {found.reason}. Run this configuration first.")
 
 
 def _check_new(to: Path) -> None:

@@ -21,9 +21,9 @@ from flows.pipeline import Pipeline
 from flows.prefect_api import prefect_api
 from flows.weave import weave
 from storage import MissingDataset, StorageError, inspect
-from tasks.build import state
+from tasks.engine.build import state
+from tasks.engine.deferred import deferred
 from tasks.models.chat import BudgetExhausted, ChatUnavailable
-from tasks.stage import deferred
 from tasks.train.process import TrainingFailed
 
 run_flow = deferred("flows.run_flow")  # Prefect loads only where something is to be built or recorded
@@ -77,15 +77,15 @@ def plan(config: Config, set_: Set = None, until: Until = None) -> None:
     changed: set[str] = set()
     rows, missing = [], []
     for planned in weave(settings).until(until).planned:
-        step = planned.step
-        reason = state(step, root).reason
-        waiting = [name for name, entry in step.inputs.items() if entry.fingerprint in changed]
+        promise = planned.promise
+        reason = state(promise, root).reason
+        waiting = [name for name, entry in promise.inputs.items() if entry.fingerprint in changed]
         if reason != "cached":
-            changed.add(step.fingerprint)
-            missing.append(step)
+            changed.add(promise.fingerprint)
+            missing.append(promise)
         elif waiting:
             reason = f"cached, unless {waiting[0]} comes out different"
-        rows.append((planned.stage, step.stage.name, step.ref(root), reason))
+        rows.append((planned.stage, promise.step.name, promise.ref(root), reason))
     out.print(show_as.plan_table(rows))
     if missing:
         estimates = estimate(missing, root, settings.resources)
@@ -114,7 +114,7 @@ def pack(config: Config, to: To, set_: Set = None) -> None:
 def _metrics(pipeline: Pipeline, settings: PipelineConfig) -> list[dict[str, Any]]:
     """Read the means out of the metrics datasets."""
     root = settings.storage.location
-    return [row for step in pipeline.metrics for row in inspect.metrics_means(step.ref(root))]
+    return [row for promise in pipeline.metrics for row in inspect.metrics_means(promise.ref(root))]
 
 
 for command in (ablation, ls, show, explain):

@@ -15,7 +15,7 @@ from flows.outcome import Outcome
 from flows.prefect_api import prefect_api
 from flows.weave_bake_off import STRATEGIES, check_scores, weave_bake_off
 from storage import inspect
-from tasks.stage import deferred
+from tasks.engine.deferred import deferred
 
 run_flow = deferred("flows.run_flow")  # Prefect loads only where something is to be built or recorded
 
@@ -54,6 +54,6 @@ def bake_off(
     outcomes = None if prefect_api() else Outcome.of_stored(pipeline, settings.storage.location)
     if outcomes is None:
         outcomes = run_flow.run_bake_off(settings, list(names), out)
-    found = inspect.rows(pipeline.planned[-1].step.ref(settings.storage.location))
+    found = inspect.rows(pipeline.planned[-1].promise.ref(settings.storage.location))
     write_json(json_, {"stages": [outcome.as_json() for outcome in outcomes], "bake_off": found})
     out.print(kept_table(found, settings.denoise.score), dropped_table(found), sep="\n\n")

@@ -9,11 +9,11 @@ from pydantic import Field, ValidationError, model_validator
 
 from tasks.denoise.config import DenoiseConfig
 from tasks.encoder.config import EncoderConfig
+from tasks.engine.step import Settings
 from tasks.evaluate.config import EvaluateConfig
 from tasks.ingest.config import IngestConfig
 from tasks.plan_batches.config import PlanBatchesConfig
 from tasks.retrieve.config import RetrieveConfig
-from tasks.stage import Settings
 from tasks.supplement.config import SupplementConfig
 from tasks.train.config import TrainConfig
 
@@ -41,7 +41,7 @@ class ResourcesConfig(Settings):
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: CUDA where there is one.")
     batch_tokens: int = Field(default=2048, ge=256, description="Tokens per inference batch, padding included.")
     max_concurrency: int = Field(
-        default=2, ge=1, description="Steps at a time. Memory grows with it; networks run one at a time in any case."
+        default=2, ge=1, description="Promises at a time. Memory grows with it; networks run one at a time in any case."
     )
 
 

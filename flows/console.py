@@ -125,8 +125,8 @@ def estimate_table(estimates: Sequence[Estimate]) -> Table:
     for name in ("datasets", "rows", "vectors", "memory", "time"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("speed")
-    for step in dict.fromkeys(one.stage for one in estimates):
-        group = [one for one in estimates if one.stage == step]
+    for step in dict.fromkeys(one.step for one in estimates):
+        group = [one for one in estimates if one.step == step]
         peaks = [one.peak_memory for one in group if one.peak_memory is not None]
         table.add_row(
             step,
@@ -143,12 +143,12 @@ def estimate_table(estimates: Sequence[Estimate]) -> Table:
 def estimate_lines(estimates: Sequence[Estimate]) -> list[str]:
     """Say the estimate's three figures, and what is missing from them."""
     heaviest = max((one for one in estimates if one.peak_memory), key=lambda one: one.peak_memory or 0, default=None)
-    unknown = dict.fromkeys(one.stage for one in estimates if one.seconds is None)
-    unmeasured = dict.fromkeys(one.stage for one in estimates if one.heavy and one.peak_memory is None)
+    unknown = dict.fromkeys(one.step for one in estimates if one.seconds is None)
+    unmeasured = dict.fromkeys(one.step for one in estimates if one.heavy and one.peak_memory is None)
     lines = [f"Embeddings: {human_bytes(sum(one.bytes or 0 for one in estimates))}"]
     if heaviest:
         besides = f"; not known of {', '.join(unmeasured)}" if unmeasured else ""
-        lines.append(f"Peak memory: about {human_bytes(heaviest.peak_memory or 0)} ({heaviest.stage}){besides}")
+        lines.append(f"Peak memory: about {human_bytes(heaviest.peak_memory or 0)} ({heaviest.step}){besides}")
     lines.append(f"Time: about {human_seconds(sum(one.seconds or 0.0 for one in estimates))}, one step at a time")
     if unknown:
         lines.append(f"Not in the time, since nothing says how long: {', '.join(unknown)}")
@@ -199,7 +199,7 @@ def lineage_tree(rows: Sequence[tuple[int, str, Manifest | None]]) -> Tree:
 
 def _line(name: str, manifest: Manifest) -> str:
     ref = f"{manifest.kind}/{manifest.partition}/{manifest.fingerprint[:12]}"
-    return f"[bold]{name}[/] {ref} [dim]{manifest.stage}, {manifest.rows:,} rows[/]"
+    return f"[bold]{name}[/] {ref} [dim]{manifest.step}, {manifest.rows:,} rows[/]"
 
 
 def frame_table(frame: pl.DataFrame, width: int = 60) -> Table:

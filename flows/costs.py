@@ -4,9 +4,8 @@ import os
 from collections.abc import Callable
 
 from flows.expected import Expected
-from tasks.retrieve.config import IvfPqConfig, SearchConfig
-from tasks.retrieve.task import QUERIES_AT_ONCE
-from tasks.stage import Step
+from tasks.engine.step import Promise
+from tasks.retrieve.config import QUERIES_AT_ONCE, IvfPqConfig, SearchConfig
 
 _CORES = os.cpu_count() or 1
 # Units of work per second where nothing of the kind has run in the store. CPU: measured on 2 cores with AVX2
@@ -30,42 +29,42 @@ _INDEXED = 5_000  # queries that could be searched exactly while IVF-PQ takes th
 _TRAINED = 3  # times the forward pass: backward costs two more
 
 
-def work(step: Step, expected: Expected) -> tuple[float, str] | None:
-    """Tell a Step's work and its unit, a key of `SPEEDS`; None where nothing says, or no default speed is stated.
+def work(promise: Promise, expected: Expected) -> tuple[float, str] | None:
+    """Tell a Promise's work and its unit, a key of `SPEEDS`; None where nothing says, or no default speed is stated.
 
     Multiplications of an encoder count every text as long as it may be, products are numbers of vectors multiplied.
     """
-    rule = _WORK.get(step.stage.name)
+    rule = _WORK.get(promise.step.name)
     if rule:
-        return rule(step, expected)
-    if step.stage.resource == "model":
+        return rule(promise, expected)
+    if promise.step.resource == "model":
         return None
-    rows = expected.rows(step)
-    handled = [rows] if rows is not None else [expected.rows(entry) for entry in step.inputs.values()]
+    rows = expected.rows(promise)
+    handled = [rows] if rows is not None else [expected.rows(entry) for entry in promise.inputs.values()]
     return (float(sum(number or 0 for number in handled)), "rows") if handled and None not in handled else None
 
 
-def memory(step: Step, expected: Expected, *, batch_tokens: int) -> float | None:
-    """Tell the bytes that a Step holds at most, those of the process included; None where no rule is stated."""
-    rule = _MEMORY.get(step.stage.name)
-    held = rule(step, expected, batch_tokens) if rule else None
+def memory(promise: Promise, expected: Expected, *, batch_tokens: int) -> float | None:
+    """Tell the bytes that a Promise holds at most, those of the process included; None where no rule is stated."""
+    rule = _MEMORY.get(promise.step.name)
+    held = rule(promise, expected, batch_tokens) if rule else None
     return None if held is None else _PROCESS + held
 
 
-def _prepare_work(step: Step, expected: Expected) -> tuple[float, str] | None:
-    size = expected.encoder(step)
+def _prepare_work(promise: Promise, expected: Expected) -> tuple[float, str] | None:
+    size = expected.encoder(promise)
     return None if size is None else (float(size.vocabulary * size.hidden + size.layer_weights), "weights")
 
 
-def _embed_work(step: Step, expected: Expected) -> tuple[float, str] | None:
-    rows, size = expected.rows(step), expected.encoder(step)
+def _embed_work(promise: Promise, expected: Expected) -> tuple[float, str] | None:
+    rows, size = expected.rows(promise), expected.encoder(promise)
     if rows is None or size is None:
         return None
-    return float(rows) * step.arguments["max_tokens"] * size.layer_weights, "multiplications"
+    return float(rows) * promise.arguments["max_tokens"] * size.layer_weights, "multiplications"
 
 
-def _train_work(step: Step, expected: Expected) -> tuple[float, str] | None:
-    plan, config, size = step.inputs["batch_plan"], step.arguments["config"], expected.encoder(step)
+def _train_work(promise: Promise, expected: Expected) -> tuple[float, str] | None:
+    plan, config, size = promise.inputs["batch_plan"], promise.arguments["config"], expected.encoder(promise)
     rows = expected.rows(plan)
     if rows is None or size is None:
         return None
@@ -74,18 +73,18 @@ def _train_work(step: Step, expected: Expected) -> tuple[float, str] | None:
     return float(_TRAINED * rows * tokens * size.layer_weights), "multiplications"
 
 
-def _search_work(step: Step, expected: Expected) -> tuple[float, str] | None:
-    documents, queries = (expected.rows(step.inputs[name]) for name in ("documents", "queries"))
-    size = expected.encoder(step)
+def _search_work(promise: Promise, expected: Expected) -> tuple[float, str] | None:
+    documents, queries = (expected.rows(promise.inputs[name]) for name in ("documents", "queries"))
+    size = expected.encoder(promise)
     if documents is None or queries is None or size is None:
         return None
-    index = _index(step, documents)
+    index = _index(promise, documents)
     searched = _INDEXED + index.sampled_queries if index else queries
     return float(documents) * searched * size.hidden, "products"
 
 
-def _concatenation_work(step: Step, expected: Expected) -> tuple[float, str] | None:
-    asked, vectors = expected.asked(step), _encoders(step)
+def _concatenation_work(promise: Promise, expected: Expected) -> tuple[float, str] | None:
+    asked, vectors = expected.asked(promise), _encoders(promise)
     documents = expected.rows(vectors[0])
     sizes = [expected.encoder(one) for one in vectors]
     if asked is None or documents is None or None in sizes:
@@ -93,38 +92,38 @@ def _concatenation_work(step: Step, expected: Expected) -> tuple[float, str] | N
     return float(documents) * asked * sum(size.hidden for size in sizes if size), "products"
 
 
-def _bm25_work(step: Step, expected: Expected) -> tuple[float, str] | None:
-    documents, asked = expected.rows(step.inputs["corpus"]), expected.asked(step)
+def _bm25_work(promise: Promise, expected: Expected) -> tuple[float, str] | None:
+    documents, asked = expected.rows(promise.inputs["corpus"]), expected.asked(promise)
     return None if documents is None or asked is None else (float(_JAVA + documents + asked), "documents")
 
 
-def _embed_memory(step: Step, expected: Expected, batch_tokens: int) -> float | None:
-    rows, size = expected.rows(step), expected.encoder(step)
+def _embed_memory(promise: Promise, expected: Expected, batch_tokens: int) -> float | None:
+    rows, size = expected.rows(promise), expected.encoder(promise)
     if rows is None or size is None:
         return None
     weights = (size.vocabulary * size.hidden + size.layer_weights) * 4 * 1.5  # half as much again while it is loaded
-    shard: int = min(rows, step.arguments.get("shard_size", QUERIES_AT_ONCE))
+    shard: int = min(rows, promise.arguments.get("shard_size", QUERIES_AT_ONCE))
     return weights + shard * (_TEXT + 8 * size.hidden) + batch_tokens * size.hidden * 4 * 30
 
 
-def _search_memory(step: Step, expected: Expected, _: int) -> float | None:
-    documents, queries = (expected.rows(step.inputs[name]) for name in ("documents", "queries"))
-    size = expected.encoder(step)
-    search: SearchConfig = step.arguments["search"]
+def _search_memory(promise: Promise, expected: Expected, _: int) -> float | None:
+    documents, queries = (expected.rows(promise.inputs[name]) for name in ("documents", "queries"))
+    size = expected.encoder(promise)
+    search: SearchConfig = promise.arguments["search"]
     if documents is None or queries is None or size is None:
         return None
-    shard: int = min(documents, step.inputs["documents"].arguments.get("shard_size", documents))
+    shard: int = min(documents, promise.inputs["documents"].arguments.get("shard_size", documents))
     batch = min(queries, QUERIES_AT_ONCE)
     held: float = 10.0 * size.hidden * shard + batch * (8 * size.hidden + search.depth * _FOUND)
-    index = _index(step, documents)
+    index = _index(promise, documents)
     if index:
         sample = min(documents, 64 * (index.num_lists or documents**0.5))
         held += documents * (index.code_bytes + 16) + sample * size.hidden * 8 + batch * index.num_candidates * 64
     return held
 
 
-def _concatenation_memory(step: Step, expected: Expected, _: int) -> float | None:
-    asked, vectors = expected.asked(step), _encoders(step)
+def _concatenation_memory(promise: Promise, expected: Expected, _: int) -> float | None:
+    asked, vectors = expected.asked(promise), _encoders(promise)
     documents = expected.rows(vectors[0])
     sizes = [expected.encoder(one) for one in vectors]
     if asked is None or documents is None or None in sizes:
@@ -132,22 +131,22 @@ def _concatenation_memory(step: Step, expected: Expected, _: int) -> float | Non
     numbers = sum(size.hidden for size in sizes if size)
     shard: int = min(documents, vectors[0].arguments.get("shard_size", documents))
     depths: int = sum(
-        one.arguments["search"].depth for one in step.arguments["candidates"] if "search" in one.arguments
+        one.arguments["search"].depth for one in promise.arguments["candidates"] if "search" in one.arguments
     )
     return 14.0 * numbers * shard + min(asked, QUERIES_AT_ONCE) * (8 * numbers + depths * _FOUND)
 
 
-def _index(step: Step, documents: int) -> IvfPqConfig | None:
+def _index(promise: Promise, documents: int) -> IvfPqConfig | None:
     """Return the settings of IVF-PQ if the search will be approximate."""
-    index: IvfPqConfig | None = step.arguments.get("ivf_pq")
-    return index if index and documents > step.arguments["approximate_above"] else None
+    index: IvfPqConfig | None = promise.arguments.get("ivf_pq")
+    return index if index and documents > promise.arguments["approximate_above"] else None
 
 
-def _encoders(step: Step) -> list[Step]:
-    return [entry for name, entry in step.inputs.items() if name.startswith("documents.")]
+def _encoders(promise: Promise) -> list[Promise]:
+    return [entry for name, entry in promise.inputs.items() if name.startswith("documents.")]
 
 
-_WORK: dict[str, Callable[[Step, Expected], tuple[float, str] | None]] = {
+_WORK: dict[str, Callable[[Promise, Expected], tuple[float, str] | None]] = {
     "prepare_encoder": _prepare_work,
     "embed_documents": _embed_work,
     "embed_queries": _embed_work,
@@ -156,7 +155,7 @@ _WORK: dict[str, Callable[[Step, Expected], tuple[float, str] | None]] = {
     "retrieve_bm25": _bm25_work,
     "train_encoder": _train_work,
 }
-_MEMORY: dict[str, Callable[[Step, Expected, int], float | None]] = {
+_MEMORY: dict[str, Callable[[Promise, Expected, int], float | None]] = {
     "embed_documents": _embed_memory,
     "embed_queries": _embed_memory,
     "search_dense": _search_memory,

@@ -9,7 +9,7 @@ from flows.configs import ResourcesConfig
 from flows.costs import SPEEDS, memory, work
 from flows.expected import Expected
 from storage import DatasetRef, Manifest, find, inspect
-from tasks.stage import Step
+from tasks.engine.step import Promise
 
 _SHORTEST = 1.0  # seconds: a build that took less says nothing about speed
 _PAIRED = ("search_dense", "fuse_vectors")  # their time is in proportion to queries times documents
@@ -20,7 +20,7 @@ _ID = 12  # bytes of an id, as they are stored
 class Estimate:
     """What one dataset would cost; None: nothing says."""
 
-    stage: str
+    step: str
     rows: int | None
     bytes: int | None
     """Of embeddings; None for other datasets."""
@@ -32,14 +32,14 @@ class Estimate:
     """Where the time comes from: `measured` (a build in this store), `assumed` (a stated speed) or `unknown`."""
 
 
-def estimate(steps: Sequence[Step], root: str, resources: ResourcesConfig) -> list[Estimate]:
-    """Estimate what building some Steps would cost.
+def estimate(promises: Sequence[Promise], root: str, resources: ResourcesConfig) -> list[Estimate]:
+    """Estimate what building some Promises would cost.
 
     Rows come from built inputs, else from the settings and the sizes of input files. Time is in proportion to the
     longest build of the same stage in the store, where one took a second or more; else to an assumed speed.
 
     Args:
-        steps: what would be built.
+        promises: what would be built.
         root: the store.
         resources: device and batch size.
     """
@@ -48,63 +48,63 @@ def estimate(steps: Sequence[Step], root: str, resources: ResourcesConfig) -> li
     cuda = resources.device == "cuda" or (resources.device == "auto" and Path("/dev/nvidia0").exists())
     speeds = SPEEDS["cuda" if cuda else "cpu"]
     found = []
-    for step in steps:
-        before = [manifest for manifest in history(step.stage.produces) if manifest.stage == step.stage.name]
-        seconds, basis = _seconds(step, expected, _alike(step, before, expected), speeds, root)
-        held = memory(step, expected, batch_tokens=resources.batch_tokens)
+    for promise in promises:
+        before = [manifest for manifest in history(promise.step.produces) if manifest.step == promise.step.name]
+        seconds, basis = _seconds(promise, expected, _alike(promise, before, expected), speeds, root)
+        held = memory(promise, expected, batch_tokens=resources.batch_tokens)
         most = max((manifest.peak_memory_bytes for manifest in before), default=None)
         found.append(
             Estimate(
-                stage=step.stage.name,
-                rows=expected.rows(step),
-                bytes=_bytes(step, expected),
+                step=promise.step.name,
+                rows=expected.rows(promise),
+                bytes=_bytes(promise, expected),
                 peak_memory=held or most,
                 seconds=seconds,
-                heavy=step.stage.resource == "model" and step.stage.name != "prepare_encoder",
+                heavy=promise.step.resource == "model" and promise.step.name != "prepare_encoder",
                 basis=basis,
             )
         )
     return found
 
 
-def _bytes(step: Step, expected: Expected) -> int | None:
-    size = expected.encoder(step) if step.stage.produces == "embeddings" else None
-    rows = expected.rows(step)
+def _bytes(promise: Promise, expected: Expected) -> int | None:
+    size = expected.encoder(promise) if promise.step.produces == "embeddings" else None
+    rows = expected.rows(promise)
     return None if size is None or rows is None else rows * (2 * size.hidden + _ID)
 
 
-def _alike(step: Step, before: list[Manifest], expected: Expected) -> list[Manifest]:
+def _alike(promise: Promise, before: list[Manifest], expected: Expected) -> list[Manifest]:
     """Keep the builds whose speed says something: of the same encoder if there are some, else of one of its width."""
-    if step.stage.produces != "embeddings":
+    if promise.step.produces != "embeddings":
         return before
-    size = expected.encoder(step)
-    same = [one for one in before if one.arguments["max_tokens"] == step.arguments["max_tokens"]]
-    own = step.inputs["encoder"].fingerprint
+    size = expected.encoder(promise)
+    same = [one for one in before if one.arguments["max_tokens"] == promise.arguments["max_tokens"]]
+    own = promise.inputs["encoder"].fingerprint
     return [one for one in same if own in {entry.fingerprint for entry in one.inputs}] or [
         one for one in same if size and f"[{size.hidden}]" in one.columns["vector"]
     ]
 
 
 def _seconds(
-    step: Step, expected: Expected, before: list[Manifest], speeds: dict[str, float], root: str
+    promise: Promise, expected: Expected, before: list[Manifest], speeds: dict[str, float], root: str
 ) -> tuple[float | None, str]:
     longest = max(before, key=lambda manifest: manifest.seconds, default=None)
-    rows = expected.rows(step)
+    rows = expected.rows(promise)
     if longest and rows is not None and longest.rows and longest.seconds >= _SHORTEST:
         ratio = rows / longest.rows
-        if step.stage.name in _PAIRED:
-            now, then = _documents(step, expected), _documents_then(longest, root)
+        if promise.step.name in _PAIRED:
+            now, then = _documents(promise, expected), _documents_then(longest, root)
             ratio *= now / then if now and then else 1.0
         return longest.seconds * ratio, "measured"
-    amount = work(step, expected)
+    amount = work(promise, expected)
     if amount:
         return amount[0] / speeds[amount[1]], "assumed"
     return (longest.seconds, "measured") if longest else (None, "unknown")
 
 
-def _documents(step: Step, expected: Expected) -> int | None:
-    names = [name for name in step.inputs if name.partition(".")[0] == "documents"]
-    return expected.rows(step.inputs[names[0]]) if names else None
+def _documents(promise: Promise, expected: Expected) -> int | None:
+    names = [name for name in promise.inputs if name.partition(".")[0] == "documents"]
+    return expected.rows(promise.inputs[names[0]]) if names else None
 
 
 def _documents_then(manifest: Manifest, root: str) -> int | None:

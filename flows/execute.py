@@ -1,4 +1,4 @@
-"""Run a pipeline's Steps as Prefect tasks: what is in the store is Cached, the rest is built."""
+"""Run a pipeline's Promises as Prefect tasks: what is in the store is Cached, the rest is built."""
 
 import contextlib
 import functools
@@ -21,8 +21,9 @@ from flows.pipeline import Pipeline, Planned
 from flows.progress import Bars, log_progress
 from flows.progress_artifact import with_artifact
 from storage import DamagedDataset, DatasetRef, Manifest
-from tasks.build import Surroundings, build, state, sweep
-from tasks.stage import Step, deferred
+from tasks.engine.build import Surroundings, build, state, sweep
+from tasks.engine.deferred import deferred
+from tasks.engine.step import Promise
 
 torch = deferred("torch")  # only a step that runs a network needs it
 
@@ -41,26 +42,28 @@ class Execution:
     def __post_init__(self) -> None:
         """Make the locks."""
         self._shares = {"model": threading.Semaphore(1), "jvm": threading.Semaphore(1)}
-        self._one_at_a_time = {str(planned.step.ref(self.root)): threading.Lock() for planned in self.pipeline.planned}
-        self._by_uri = {planned.step.ref(self.root).uri: planned for planned in self.pipeline.planned}
+        self._one_at_a_time = {
+            str(planned.promise.ref(self.root)): threading.Lock() for planned in self.pipeline.planned
+        }
+        self._by_uri = {planned.promise.ref(self.root).uri: planned for planned in self.pipeline.planned}
         self._refreshed: set[str] = set()
 
     def run(self) -> list[Outcome]:
-        """Submit every Step and wait; a failed Step leaves those that need it unrun.
+        """Submit every Promise and wait; a failed Promise leaves those that need it unrun.
 
-        Languages run side by side, `max_concurrency` Steps at a time: that bounds the memory.
+        Languages run side by side, `max_concurrency` Promises at a time: that bounds the memory.
 
         Raises:
-            Exception: that of the first Step that failed.
+            Exception: that of the first Promise that failed.
         """
         futures: dict[str, Any] = {}
         outcomes: dict[str, Outcome] = {}
         # Prefect draws its graph by the identity of objects: a reference has to outlive the run, or another object
         # takes its place in memory and an arrow appears between strangers.
-        refs = [planned.step.ref(self.root) for planned in self.pipeline.planned]
+        refs = [planned.promise.ref(self.root) for planned in self.pipeline.planned]
         with ThreadPoolTaskRunner[Any](max_workers=self.resources.max_concurrency) as runner:
             for planned, ref in zip(self.pipeline.planned, refs, strict=True):
-                inputs = [futures[str(entry.ref(self.root))] for entry in planned.step.inputs.values()]
+                inputs = [futures[str(entry.ref(self.root))] for entry in planned.promise.inputs.values()]
                 parameters = {"dataset": ref, "inputs": inputs}
                 futures[str(ref)] = runner.submit(self._as_task(planned, outcomes), parameters)
             for future in futures.values():
@@ -71,13 +74,13 @@ class Execution:
         return [outcomes[key] for key in futures]
 
     def _as_task(self, planned: Planned, outcomes: dict[str, Outcome]) -> Any:
-        step = planned.step
+        promise = planned.promise
 
         @task(
-            name=step.stage.name,
-            task_run_name=str(step),
-            description=step.stage.body.__doc__,
-            tags=[planned.stage, step.stage.resource],
+            name=promise.step.name,
+            task_run_name=str(promise),
+            description=promise.step.description,
+            tags=[planned.stage, promise.step.resource],
             cache_policy=NO_CACHE,
             persist_result=False,
         )
@@ -91,47 +94,51 @@ class Execution:
         return make_dataset
 
     def _make(self, planned: Planned) -> Outcome:
-        step, log = planned.step, logging.getLogger("polyloom.run")
-        key = str(step.ref(self.root))
+        promise, log = planned.promise, logging.getLogger("polyloom.run")
+        key = str(promise.ref(self.root))
         with self._one_at_a_time[key]:
             refresh = planned.named(self.refresh) and key not in self._refreshed
-            found = state(step, self.root)
+            found = state(promise, self.root)
             if found.manifest and not refresh:
-                sweep(step, self.root)
+                sweep(promise, self.root)
                 return Outcome.of(planned, found.manifest, "cached")
             if found.damaged:
-                log.warning("%s: %s", step, found.reason)
+                log.warning("%s: %s", promise, found.reason)
             manifest = self._build(planned, refresh=refresh)
             self._refreshed.add(key)
             reason = "refresh" if refresh else found.reason
             why = "" if reason == "not built" else f" ({reason})"
-            log.info("%s: built %s rows in %.1f s%s", step, f"{manifest.rows:,}", manifest.seconds, why)
+            log.info("%s: built %s rows in %.1f s%s", promise, f"{manifest.rows:,}", manifest.seconds, why)
             return Outcome.of(planned, manifest, "built", reason)
 
     def _build(self, planned: Planned, *, refresh: bool) -> Manifest:
         try:
-            return self._build_in_turn(planned.step, refresh=refresh)
+            return self._build_in_turn(planned.promise, refresh=refresh)
         except DamagedDataset as damage:
             producer = self._by_uri.get(damage.uri)
-            if producer is None or producer.step is planned.step:
+            if producer is None or producer.promise is planned.promise:
                 raise
-            logging.getLogger("polyloom.run").warning("%s: %s", planned.step, damage)
+            logging.getLogger("polyloom.run").warning("%s: %s", planned.promise, damage)
             self._make(producer)  # outside the share: the producer may need the same one
-            return self._build_in_turn(planned.step)
+            return self._build_in_turn(planned.promise)
 
-    def _build_in_turn(self, step: Step, *, refresh: bool = False) -> Manifest:
+    def _build_in_turn(self, promise: Promise, *, refresh: bool = False) -> Manifest:
         """Build while holding the share of the resource that the stage needs."""
-        with self._shares.get(step.stage.resource, contextlib.nullcontext()):
-            return build(step, self.root, self._surroundings(step), refresh=refresh)
+        with self._shares.get(promise.step.resource, contextlib.nullcontext()):
+            return build(promise, self.root, self._surroundings(promise), refresh=refresh)
 
-    def _surroundings(self, step: Step) -> Surroundings:
-        log = logging.getLogger(f"polyloom.{step.stage.name}")
-        draw = functools.partial(BARS[-1].draw, str(step)) if BARS else functools.partial(log_progress, log, str(step))
+    def _surroundings(self, promise: Promise) -> Surroundings:
+        log = logging.getLogger(f"polyloom.{promise.step.name}")
+        draw = (
+            functools.partial(BARS[-1].draw, str(promise))
+            if BARS
+            else functools.partial(log_progress, log, str(promise))
+        )
         return Surroundings(
-            device=_device(self.resources.device) if step.stage.resource == "model" else "cpu",
+            device=_device(self.resources.device) if promise.step.resource == "model" else "cpu",
             batch_tokens=self.resources.batch_tokens,
             threads=os.cpu_count() or 1,
-            progress=functools.partial(with_artifact, draw, str(step)),
+            progress=functools.partial(with_artifact, draw, str(promise)),
         )
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import polars as pl
 
 from storage import DatasetRef, find, scan
+from tasks.engine.step import Promise
 from tasks.ingest.atlas.config import AtlasConfig
 from tasks.ingest.config import Source
 from tasks.models.locate import locate_model
 from tasks.plan_batches.config import PlanBatchesConfig
-from tasks.stage import Step
 
 # Bytes per row of raw files that are not read yet: measured on quad16, but for gzipped queries and qrels (a guess).
 _BYTES_PER_ROW = {"corpus": {"gz": 300, "": 900}, "queries": {"gz": 30, "": 60}, "qrels": {"gz": 8, "": 30}}
@@ -42,22 +42,22 @@ class Expected:
         self._root = root
         self._rows: dict[str, int | None] = {}
 
-    def ref(self, step: Step) -> DatasetRef:
-        """Name a Step's dataset."""
-        return step.ref(self._root)
+    def ref(self, promise: Promise) -> DatasetRef:
+        """Name a Promise's dataset."""
+        return promise.ref(self._root)
 
-    def rows(self, step: Step) -> int | None:
+    def rows(self, promise: Promise) -> int | None:
         """Count or expect a dataset's rows; None where nothing says how many."""
-        key = self.ref(step).uri
+        key = self.ref(promise).uri
         if key not in self._rows:
-            manifest = find(self.ref(step))
-            rule = _RULES.get((step.stage.produces, step.stage.name))
-            self._rows[key] = manifest.rows if manifest else rule(self, step) if rule else None
+            manifest = find(self.ref(promise))
+            rule = _RULES.get((promise.step.produces, promise.step.name))
+            self._rows[key] = manifest.rows if manifest else rule(self, promise) if rule else None
         return self._rows[key]
 
-    def asked(self, step: Step) -> int | None:
-        """Count or expect the queries that a Step works for: those of its splits."""
-        queries, splits = step.inputs.get("queries"), step.arguments.get("splits")
+    def asked(self, promise: Promise) -> int | None:
+        """Count or expect the queries that a Promise works for: those of its splits."""
+        queries, splits = promise.inputs.get("queries"), promise.arguments.get("splits")
         if queries is None or splits is None:
             return None if queries is None else self.rows(queries)
         if find(self.ref(queries)):
@@ -66,12 +66,12 @@ class Expected:
         shares = _shares(queries)
         return None if number is None else round(number * min(1.0, sum(shares.get(split, 1.0) for split in splits)))
 
-    def encoder(self, step: Step) -> Size | None:
-        """Tell the size of the encoder that a Step is, trains or uses."""
-        if step.stage.name != "prepare_encoder":
-            inner = step.inputs.get("encoder") or step.inputs.get("documents")
+    def encoder(self, promise: Promise) -> Size | None:
+        """Tell the size of the encoder that a Promise is, trains or uses."""
+        if promise.step.name != "prepare_encoder":
+            inner = promise.inputs.get("encoder") or promise.inputs.get("documents")
             return self.encoder(inner) if inner else None
-        config = step.arguments["config"]
+        config = promise.arguments["config"]
         layers, hidden, vocabulary = _network(config.model)
         return Size(min(config.num_layers or layers, layers), hidden, vocabulary)
 
@@ -84,7 +84,7 @@ def _network(source: str) -> tuple[int, int, int]:
     return int(config["num_hidden_layers"]), int(config["hidden_size"]), int(config.get("vocab_size", 0))
 
 
-def _shares(queries: Step) -> dict[str, float]:
+def _shares(queries: Promise) -> dict[str, float]:
     """Tell which share of the queries is in which split; 1 where nothing says."""
     arguments = queries.arguments
     held_out = arguments.get("validation_share", 0.0)
@@ -108,8 +108,8 @@ def _bytes(path: str) -> int:
 
 
 def _from_files(what: str) -> "_Rule":
-    def expect(_: Expected, step: Step) -> int | None:
-        source: Source = step.arguments["source"]
+    def expect(_: Expected, promise: Promise) -> int | None:
+        source: Source = promise.arguments["source"]
         sizes = [(_bytes(file.path), "gz" if file.path.endswith(".gz") else "") for file in source.files]
         if any(number == 0 for number, _ in sizes):
             return None  # on another machine: its size is not asked for
@@ -119,51 +119,55 @@ def _from_files(what: str) -> "_Rule":
 
 
 def _like(name: str) -> "_Rule":
-    return lambda expected, step: expected.rows(step.inputs[name])
+    return lambda expected, promise: expected.rows(promise.inputs[name])
 
 
 def _per_query(depth: Callable[[Mapping[str, Any]], int], documents: str | None = None) -> "_Rule":
-    def expect(expected: Expected, step: Step) -> int | None:
-        asked = expected.asked(step)
-        corpus = expected.rows(step.inputs[documents]) if documents else None
-        each = depth(step.arguments)
+    def expect(expected: Expected, promise: Promise) -> int | None:
+        asked = expected.asked(promise)
+        corpus = expected.rows(promise.inputs[documents]) if documents else None
+        each = depth(promise.arguments)
         return None if asked is None else asked * (each if corpus is None else min(each, corpus))
 
     return expect
 
 
-def _embedded_queries(expected: Expected, step: Step) -> int | None:
-    return expected.asked(step)
+def _embedded_queries(expected: Expected, promise: Promise) -> int | None:
+    return expected.asked(promise)
 
 
-def _found_by_vectors(expected: Expected, step: Step) -> int | None:
-    asked, documents = expected.rows(step.inputs["queries"]), expected.rows(step.inputs["documents"])
-    depth = step.arguments["search"].depth
+def _found_by_vectors(expected: Expected, promise: Promise) -> int | None:
+    asked, documents = expected.rows(promise.inputs["queries"]), expected.rows(promise.inputs["documents"])
+    depth = promise.arguments["search"].depth
     return None if asked is None or documents is None else asked * min(depth, documents)
 
 
-def _scored(expected: Expected, step: Step) -> int | None:
-    fused, judged = expected.rows(step.inputs["fused"]), expected.rows(step.inputs["qrels"])
+def _scored(expected: Expected, promise: Promise) -> int | None:
+    fused, judged = expected.rows(promise.inputs["fused"]), expected.rows(promise.inputs["qrels"])
     return None if fused is None or judged is None else fused + judged
 
 
-def _planned(expected: Expected, step: Step) -> int | None:
-    config: PlanBatchesConfig = step.arguments["config"]
+def _planned(expected: Expected, promise: Promise) -> int | None:
+    config: PlanBatchesConfig = promise.arguments["config"]
     if config.num_steps:
         return config.num_steps * config.batch_size * config.num_epochs
-    queries = [entry for name, entry in step.inputs.items() if name.startswith("queries.")]
+    queries = [entry for name, entry in promise.inputs.items() if name.startswith("queries.")]
     numbers = [(expected.rows(entry), _shares(entry).get("train", 1.0)) for entry in queries]
     if any(number is None for number, _ in numbers):
         return None
     return round(sum((number or 0) * share for number, share in numbers) * config.num_epochs)
 
 
-_Rule = Callable[[Expected, Step], int | None]
+_Rule = Callable[[Expected, Promise], int | None]
 _RULES: dict[tuple[str, str], _Rule] = {  # by kind of dataset and stage
-    ("corpus", "generate_corpus"): lambda _, step: int(step.arguments["config"].documents_per_language),
-    ("queries", "generate_queries"): lambda _, step: int(step.arguments["config"].queries_per_language),
-    ("qrels", "generate_qrels"): lambda _, step: int(step.arguments["config"].queries_per_language) * _JUDGED_PER_QUERY,
-    ("truth", "generate_truth"): lambda _, step: int(step.arguments["config"].queries_per_language) * _JUDGED_PER_QUERY,
+    ("corpus", "generate_corpus"): lambda _, promise: int(promise.arguments["config"].documents_per_language),
+    ("queries", "generate_queries"): lambda _, promise: int(promise.arguments["config"].queries_per_language),
+    ("qrels", "generate_qrels"): lambda _, promise: (
+        int(promise.arguments["config"].queries_per_language) * _JUDGED_PER_QUERY
+    ),
+    ("truth", "generate_truth"): lambda _, promise: (
+        int(promise.arguments["config"].queries_per_language) * _JUDGED_PER_QUERY
+    ),
     ("encoder", "prepare_encoder"): lambda *_: 1,
     ("corpus", "ingest_corpus"): _from_files("corpus"),
     ("queries", "ingest_queries"): _from_files("queries"),

@@ -47,8 +47,8 @@ def explain(root: str, query_id: str, languages: Sequence[str], allowed: Collect
 
 def datasets_of(config: PipelineConfig) -> set[Name]:
     """Name every dataset that a configuration promises."""
-    steps = [planned.step for planned in weave(config).planned]
-    return {(step.stage.produces, step.partition, step.fingerprint) for step in steps}
+    promises = [planned.promise for planned in weave(config).planned]
+    return {(promise.step.produces, promise.partition, promise.fingerprint) for promise in promises}
 
 
 def _explain(family: Family, query: Row) -> Row:

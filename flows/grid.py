@@ -6,7 +6,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from flows.configs import ConfigError, PipelineConfig, load_config
-from tasks.stage import Settings
+from tasks.engine.step import Settings
 
 
 class Grid(Settings):

@@ -8,8 +8,8 @@ from flows.grid import Cell
 from flows.pipeline import Pipeline
 from flows.weave import weave
 from storage import scan
-from tasks.build import state
-from tasks.stage import deferred
+from tasks.engine.build import state
+from tasks.engine.deferred import deferred
 
 significance = deferred("tasks.evaluate.significance")  # loads scipy
 
@@ -21,7 +21,9 @@ def missing_cells(cells: list[Cell]) -> list[Cell]:
     return [
         cell
         for cell in cells
-        if not all(state(planned.step, cell.config.storage.location).cached for planned in weave(cell.config).planned)
+        if not all(
+            state(planned.promise, cell.config.storage.location).cached for planned in weave(cell.config).planned
+        )
     ]
 
 
@@ -45,5 +47,5 @@ def per_cell(cells: list[Cell]) -> list[dict[str, Any]]:
 
 
 def _measured(pipeline: Pipeline, root: str) -> pl.DataFrame:
-    frames = [scan(step.ref(root)).filter(pl.col("system") == SYSTEM).collect() for step in pipeline.metrics]
+    frames = [scan(promise.ref(root)).filter(pl.col("system") == SYSTEM).collect() for promise in pipeline.metrics]
     return pl.concat(frames)

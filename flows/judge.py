@@ -3,27 +3,38 @@
 from typing import Any
 
 from flows.configs import PipelineConfig
-from flows.pipeline import Steps
-from tasks.denoise.fit_task import fit_cross_encoder
-from tasks.denoise.judge_task import apply_verdicts, judge_pairs, score_verdicts
-from tasks.denoise.score_task import score_candidates
-from tasks.denoise.supplement_task import score_new_candidates
-from tasks.denoise.task import apply_calibration, calibrate_scores, relabel_candidates
-from tasks.encoder.task import prepare_encoder
-from tasks.models.chat_identity import chat_identity
+from flows.pipeline import Promises
+from tasks.engine.step import Promise
+from tasks.models.chat.identity import chat_identity
 from tasks.models.digest import model_digest
-from tasks.stage import Step
+from tasks.steps import (
+    apply_calibration,
+    apply_verdicts,
+    calibrate_scores,
+    fit_cross_encoder,
+    judge_pairs,
+    prepare_encoder,
+    relabel_candidates,
+    score_candidates,
+    score_new_candidates,
+    score_verdicts,
+)
 
 
-def judge(config: PipelineConfig, corpus: Steps, queries: Steps, qrels: Steps, fused: Steps) -> Steps:
+def judge(config: PipelineConfig, corpus: Promises, queries: Promises, qrels: Promises, fused: Promises) -> Promises:
     """Promise the scores of every candidate and judged document, by the configured judge."""
     raw_scores, calibration = _first_scores(config, corpus, queries, qrels, fused)
     return _decide(config, corpus, queries, qrels, fused, _calibrate(config, raw_scores, calibration))
 
 
 def judge_new(
-    config: PipelineConfig, corpus: Steps, queries: Steps, qrels: Steps, fused: Steps, new_candidates: Steps
-) -> Steps:
+    config: PipelineConfig,
+    corpus: Promises,
+    queries: Promises,
+    qrels: Promises,
+    fused: Promises,
+    new_candidates: Promises,
+) -> Promises:
     """Promise the scores of candidates that came later, by the same judge: nothing is fitted or calibrated anew.
 
     Judged documents may have scores here too, the same as `judge` gives them.
@@ -51,8 +62,8 @@ def judge_new(
 
 
 def _first_scores(
-    config: PipelineConfig, corpus: Steps, queries: Steps, qrels: Steps, fused: Steps
-) -> tuple[Steps, Step]:
+    config: PipelineConfig, corpus: Promises, queries: Promises, qrels: Promises, fused: Promises
+) -> tuple[Promises, Promise]:
     """Score what retrieval found, and fit the calibration on it."""
     if config.denoise.judge == "llm":
         raw_scores = _count(config, _ask(config, corpus, queries, qrels, fused))
@@ -64,8 +75,8 @@ def _first_scores(
 
 
 def _decide(
-    config: PipelineConfig, corpus: Steps, queries: Steps, qrels: Steps, candidates: Steps, scores: Steps
-) -> Steps:
+    config: PipelineConfig, corpus: Promises, queries: Promises, qrels: Promises, candidates: Promises, scores: Promises
+) -> Promises:
     """Let the LLM's verdicts, if it is asked at all, take the place of the grades."""
     settings = config.denoise
     if settings.judge == "cross_encoder":
@@ -77,14 +88,14 @@ def _decide(
     }
 
 
-def _count(config: PipelineConfig, verdicts: Steps) -> Steps:
+def _count(config: PipelineConfig, verdicts: Promises) -> Promises:
     return {
         language: score_verdicts(language, verdicts=found, config=config.denoise.llm.votes)
         for language, found in verdicts.items()
     }
 
 
-def relabel(config: PipelineConfig, qrels: Steps, hard_negatives: Steps) -> Steps:
+def relabel(config: PipelineConfig, qrels: Promises, hard_negatives: Promises) -> Promises:
     """Promise the judgements to train on: the given ones, or with what the judge finds highly relevant."""
     if not config.denoise.relabel:
         return qrels
@@ -95,8 +106,13 @@ def relabel(config: PipelineConfig, qrels: Steps, hard_negatives: Steps) -> Step
 
 
 def _ask(
-    config: PipelineConfig, corpus: Steps, queries: Steps, qrels: Steps, fused: Steps, scores: Steps | None = None
-) -> Steps:
+    config: PipelineConfig,
+    corpus: Promises,
+    queries: Promises,
+    qrels: Promises,
+    fused: Promises,
+    scores: Promises | None = None,
+) -> Promises:
     """Ask the LLM about all pairs, or where there are `scores` about those in the band."""
     settings = config.denoise
     identity = chat_identity(settings.llm.chat)
@@ -118,7 +134,7 @@ def _ask(
     }
 
 
-def _calibrate(config: PipelineConfig, raw_scores: Steps, calibration: Step) -> Steps:
+def _calibrate(config: PipelineConfig, raw_scores: Promises, calibration: Promise) -> Promises:
     return {
         language: apply_calibration(
             language, language=language, raw_scores=found, calibration=calibration, config=config.denoise.grade
@@ -127,7 +143,7 @@ def _calibrate(config: PipelineConfig, raw_scores: Steps, calibration: Step) -> 
     }
 
 
-def _rerank(config: PipelineConfig, corpus: Steps, queries: Steps, qrels: Steps, fused: Steps) -> Steps:
+def _rerank(config: PipelineConfig, corpus: Promises, queries: Promises, qrels: Promises, fused: Promises) -> Promises:
     cross_encoder = _cross_encoder(config, corpus, queries, qrels, fused)
     return {
         language: score_candidates(
@@ -144,7 +160,9 @@ def _rerank(config: PipelineConfig, corpus: Steps, queries: Steps, qrels: Steps,
     }
 
 
-def _cross_encoder(config: PipelineConfig, corpus: Steps, queries: Steps, qrels: Steps, fused: Steps) -> dict[str, Any]:
+def _cross_encoder(
+    config: PipelineConfig, corpus: Promises, queries: Promises, qrels: Promises, fused: Promises
+) -> dict[str, Any]:
     """Name the configured cross-encoder, or have one trained from the encoder; as the scoring stages take it."""
     settings, text = config.denoise, config.retrieve.embed.text
     if settings.cross_encoder:

@@ -1,11 +1,11 @@
-"""Outcome: what became of one Step, as `run --json` and the tables show it."""
+"""Outcome: what became of one Promise, as `run --json` and the tables show it."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from flows.pipeline import Pipeline, Planned
 from storage import Manifest
-from tasks.build import state, sweep
+from tasks.engine.build import state, sweep
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Outcome:
     def of(
         cls, planned: Planned, manifest: Manifest, status: Literal["built", "cached"], reason: str = ""
     ) -> "Outcome":
-        """Describe a Step whose dataset is in the store."""
+        """Describe a Promise whose dataset is in the store."""
         return cls(
             stage=planned.stage,
-            step=planned.step.stage.name,
+            step=planned.promise.step.name,
             kind=manifest.kind,
             partition=manifest.partition,
             fingerprint=manifest.fingerprint,
@@ -47,10 +47,10 @@ class Outcome:
         """Say what a run would say if everything is in the store, else None."""
         outcomes = []
         for planned in pipeline.planned:
-            found = state(planned.step, root)
+            found = state(planned.promise, root)
             if found.manifest is None:
                 return None
-            sweep(planned.step, root)
+            sweep(planned.promise, root)
             outcomes.append(cls.of(planned, found.manifest, "cached"))
         return outcomes
 

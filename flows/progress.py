@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from tasks.job import Advance
+from tasks.engine.job import Advance
 
 LOG_SECONDS = 15.0  # between two lines where there is no terminal
 

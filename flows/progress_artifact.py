@@ -11,7 +11,7 @@ import httpx
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.exceptions import PrefectHTTPStatusError
 
-from tasks.job import Advance, Progress
+from tasks.engine.job import Advance, Progress
 
 SECONDS = 5.0  # before there is one, and between two updates: each is a request
 

@@ -4,28 +4,28 @@ from collections.abc import Mapping
 from typing import Any
 
 from flows.configs import PipelineConfig
-from flows.pipeline import Steps
+from flows.pipeline import Promises
 from tasks.encoder.config import EncoderConfig
-from tasks.encoder.task import prepare_encoder
+from tasks.engine.step import Promise
 from tasks.models.digest import model_digest
 from tasks.retrieve.config import EnsembleEncoder
-from tasks.retrieve.task import (
+from tasks.steps import (
     embed_documents,
     embed_queries,
     fuse_candidates,
     fuse_vectors,
+    prepare_encoder,
     retrieve_bm25,
     search_dense,
 )
-from tasks.stage import Step
 
 MINED = ("train",)
 MEASURED = ("dev",)
 
 
 def rank_by_terms(
-    config: PipelineConfig, corpus: Steps, queries: Steps, splits: tuple[str, ...] = (*MINED, *MEASURED)
-) -> Steps:
+    config: PipelineConfig, corpus: Promises, queries: Promises, splits: tuple[str, ...] = (*MINED, *MEASURED)
+) -> Promises:
     """Promise BM25's candidates."""
     settings = config.retrieve
     return {
@@ -42,7 +42,9 @@ def rank_by_terms(
     }
 
 
-def embed_corpora(config: PipelineConfig, encoder: Step, corpus: Steps, member: EnsembleEncoder | None = None) -> Steps:
+def embed_corpora(
+    config: PipelineConfig, encoder: Promise, corpus: Promises, member: EnsembleEncoder | None = None
+) -> Promises:
     """Promise the corpora's vectors, of the base encoder or of a member of the ensemble."""
     settings = config.retrieve.embed
     return {
@@ -61,13 +63,13 @@ def embed_corpora(config: PipelineConfig, encoder: Step, corpus: Steps, member: 
 
 def rank_by_vectors(
     config: PipelineConfig,
-    encoder: Step,
-    embeddings: Steps,
-    queries: Steps,
+    encoder: Promise,
+    embeddings: Promises,
+    queries: Promises,
     system: str,
     splits: tuple[str, ...],
     member: EnsembleEncoder | None = None,
-) -> Steps:
+) -> Promises:
     """Promise the candidates of an encoder."""
     settings = config.retrieve
     return {
@@ -91,8 +93,8 @@ def rank_by_vectors(
 
 
 def rank_by_ensemble(
-    config: PipelineConfig, corpus: Steps, queries: Steps, splits: tuple[str, ...] = MINED
-) -> dict[str, Steps]:
+    config: PipelineConfig, corpus: Promises, queries: Promises, splits: tuple[str, ...] = MINED
+) -> dict[str, Promises]:
     """Promise the candidates of each further encoder, by its name."""
     ranked = {}
     for member in config.retrieve.ensemble:
@@ -105,7 +107,9 @@ def rank_by_ensemble(
     return ranked
 
 
-def fuse(config: PipelineConfig, queries: Steps, ranked: Mapping[str, Steps], splits: tuple[str, ...] = MINED) -> Steps:
+def fuse(
+    config: PipelineConfig, queries: Promises, ranked: Mapping[str, Promises], splits: tuple[str, ...] = MINED
+) -> Promises:
     """Promise the fused candidates.
 
     Args:
@@ -117,7 +121,7 @@ def fuse(config: PipelineConfig, queries: Steps, ranked: Mapping[str, Steps], sp
     settings = config.retrieve.fuse
     fused = {}
     for language, asked in queries.items():
-        found = {system: steps[language] for system, steps in ranked.items()}
+        found = {system: promises[language] for system, promises in ranked.items()}
         arguments: dict[str, Any] = {
             "candidates": list(found.values()),
             "queries": asked,
@@ -125,7 +129,7 @@ def fuse(config: PipelineConfig, queries: Steps, ranked: Mapping[str, Steps], sp
             "config": settings,
         }
         if settings.method == "concat":
-            dense = {system: step.inputs for system, step in found.items() if "documents" in step.inputs}
+            dense = {system: promise.inputs for system, promise in found.items() if "documents" in promise.inputs}
             documents = {system: inputs["documents"] for system, inputs in dense.items()}
             vectors = {system: inputs["queries"] for system, inputs in dense.items()}
             fused[language] = fuse_vectors(language, documents=documents, vectors=vectors, **arguments)

@@ -13,7 +13,7 @@ from flows.configs import PipelineConfig
 from flows.grid import Cell
 from flows.outcome import Outcome
 from flows.progress import Bars
-from tasks.stage import deferred
+from tasks.engine.deferred import deferred
 
 bake_off = deferred("flows.bake_off")  # these load Prefect, which reads the environment at import
 execute = deferred("flows.execute")

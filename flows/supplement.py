@@ -5,30 +5,35 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.configs import PipelineConfig
-from flows.pipeline import Steps
+from flows.pipeline import Promises
 from storage import checksum
-from tasks.denoise.supplement_task import extend_hard_negatives
-from tasks.models.chat_identity import chat_identity
-from tasks.stage import Step
+from tasks.engine.step import Promise
+from tasks.models.chat.identity import chat_identity
+from tasks.steps import (
+    collect_candidates,
+    count_shortfalls,
+    extend_hard_negatives,
+    generate_from_positives,
+    promote_queries,
+    tune_generator,
+)
 from tasks.supplement.config import SourceConfig, SupplementConfig
-from tasks.supplement.task import collect_candidates, count_shortfalls, generate_from_positives, promote_queries
-from tasks.supplement.tune_task import tune_generator
 
 
 @dataclass(frozen=True)
 class Given:
     """What is there before, by language."""
 
-    corpus: Steps
-    queries: Steps
-    qrels: Steps
-    scores: Steps
-    hard_negatives: Steps
+    corpus: Promises
+    queries: Promises
+    qrels: Promises
+    scores: Promises
+    hard_negatives: Promises
 
 
 def supplement(
-    config: PipelineConfig, given: Given, *, find: Callable[[Steps], Steps], score: Callable[[Steps], Steps]
-) -> tuple[Steps, list[Step]]:
+    config: PipelineConfig, given: Given, *, find: Callable[[Promises], Promises], score: Callable[[Promises], Promises]
+) -> tuple[Promises, list[Promise]]:
     """Fill the ledgers up by way of generated queries, if the settings say so.
 
     Args:
@@ -104,7 +109,7 @@ def supplement(
     return extended, [*extended.values(), *shortfalls]
 
 
-def _tune(settings: SupplementConfig, source: SourceConfig, identity: str) -> Step | None:
+def _tune(settings: SupplementConfig, source: SourceConfig, identity: str) -> Promise | None:
     file = Path(settings.tune.instructions)
     if not settings.tune.instructions:
         return None

@@ -3,10 +3,9 @@
 from typing import Any
 
 from flows.configs import PipelineConfig
-from flows.pipeline import Steps
-from tasks.retrieve.task import fuse_candidates
-from tasks.stage import Step
-from tasks.train.task import tokenize_documents, tokenize_queries
+from flows.pipeline import Promises
+from tasks.engine.step import Promise
+from tasks.steps import fuse_candidates, tokenize_documents, tokenize_queries
 
 TRAINED = ("train",)
 VALIDATED = ("validation",)
@@ -15,13 +14,13 @@ VALIDATED = ("validation",)
 def training_inputs(
     config: PipelineConfig,
     *,
-    encoder: Step,
-    corpus: Steps,
-    queries: Steps,
-    qrels: Steps,
-    named: dict[str, list[Step]],
-    held_out: Steps,
-    scores: Steps,
+    encoder: Promise,
+    corpus: Promises,
+    queries: Promises,
+    qrels: Promises,
+    named: dict[str, list[Promise]],
+    held_out: Promises,
+    scores: Promises,
 ) -> dict[str, Any]:
     """Promise the inputs of `train_encoder`, by the names of its arguments.
 
@@ -65,7 +64,7 @@ def training_inputs(
     return found
 
 
-def _best(config: PipelineConfig, language: str, candidates: Step, queries: Steps) -> Step:
+def _best(config: PipelineConfig, language: str, candidates: Promise, queries: Promises) -> Promise:
     return fuse_candidates(
         language,
         candidates=[candidates],
@@ -75,7 +74,7 @@ def _best(config: PipelineConfig, language: str, candidates: Step, queries: Step
     )
 
 
-def _of_queries(config: PipelineConfig, encoder: Step, queries: Steps, splits: tuple[str, ...]) -> Steps:
+def _of_queries(config: PipelineConfig, encoder: Promise, queries: Promises, splits: tuple[str, ...]) -> Promises:
     return {
         language: tokenize_queries(
             language,
@@ -90,8 +89,8 @@ def _of_queries(config: PipelineConfig, encoder: Step, queries: Steps, splits: t
 
 
 def _of_documents(
-    config: PipelineConfig, encoder: Step, language: str, corpus: Steps, named: list[Step], **queries: object
-) -> Step:
+    config: PipelineConfig, encoder: Promise, language: str, corpus: Promises, named: list[Promise], **queries: object
+) -> Promise:
     return tokenize_documents(
         language,
         language=language,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from flows.configs import PipelineConfig
 from flows.judge import judge, judge_new, relabel
-from flows.pipeline import Pipeline, Steps
+from flows.pipeline import Pipeline, Promises
 from flows.retrieval import (
     MEASURED,
     MINED,
@@ -17,15 +17,19 @@ from flows.retrieval import (
 from flows.supplement import Given, supplement
 from flows.training_inputs import VALIDATED, training_inputs
 from storage import checksum, remembered
-from tasks.denoise.task import select_hard_negatives
-from tasks.encoder.task import prepare_encoder
-from tasks.evaluate.task import make_run, measure_runs
-from tasks.export.task import export_model
+from tasks.engine.step import Promise
 from tasks.ingest.steps import Ingested, ingest
 from tasks.models.digest import model_digest
-from tasks.plan_batches.task import find_topics, plan_batches
-from tasks.stage import Step
-from tasks.train.task import train_encoder
+from tasks.steps import (
+    export_model,
+    find_topics,
+    make_run,
+    measure_runs,
+    plan_batches,
+    prepare_encoder,
+    select_hard_negatives,
+    train_encoder,
+)
 
 
 def weave(config: PipelineConfig) -> Pipeline:
@@ -42,7 +46,7 @@ def weave(config: PipelineConfig) -> Pipeline:
     corpus = {language: found.corpus for language, found in ingested.items()}
     queries = {language: found.queries for language, found in ingested.items()}
     qrels = {language: found.qrels for language, found in ingested.items()}
-    aside = [step for found in ingested.values() for step in (found.truth, found.quarantine) if step]
+    aside = [promise for found in ingested.values() for promise in (found.truth, found.quarantine) if promise]
 
     encoder = prepare_encoder(config=config.encoder, digest=model_digest(config.encoder.model))
     bm25 = rank_by_terms(config, corpus, queries)
@@ -64,7 +68,7 @@ def weave(config: PipelineConfig) -> Pipeline:
         for language in corpus
     }
 
-    def find(asked: Steps) -> Steps:
+    def find(asked: Promises) -> Promises:
         ranked = {
             "bm25": rank_by_terms(config, corpus, asked),
             "untrained": rank_by_vectors(config, encoder, embeddings, asked, "untrained", MINED),
@@ -72,7 +76,7 @@ def weave(config: PipelineConfig) -> Pipeline:
         }
         return fuse(config, asked, ranked)
 
-    def score(new_candidates: Steps) -> Steps:
+    def score(new_candidates: Promises) -> Promises:
         return judge_new(config, corpus, queries, qrels, fused, new_candidates)
 
     hard_negatives, supplemented = supplement(
@@ -94,7 +98,7 @@ def weave(config: PipelineConfig) -> Pipeline:
     # What a batch plan can name: tokenized once, so that another threshold or seed tokenizes nothing.
     named = {language: [fused[language], judged[language]] for language in corpus}
     if supplemented:
-        named = {language: [*steps, hard_negatives[language]] for language, steps in named.items()}
+        named = {language: [*promises, hard_negatives[language]] for language, promises in named.items()}
     trained_encoder = train_encoder(
         batch_plan=batch_plan,
         **training_inputs(
@@ -132,7 +136,7 @@ def weave(config: PipelineConfig) -> Pipeline:
     )
 
 
-def _measure(config: PipelineConfig, candidates: Steps, queries: Steps, qrels: Steps, system: str) -> Step:
+def _measure(config: PipelineConfig, candidates: Promises, queries: Promises, qrels: Promises, system: str) -> Promise:
     runs = {
         language: make_run(
             language, candidates=found, queries=queries[language], system=system, depth=config.evaluate.depth

@@ -55,10 +55,7 @@ def reached_modules(modules: Iterable[str]) -> set[str]:
 
 @functools.cache
 def _module_code(name: str) -> tuple[str, tuple[str, ...]]:
-    path = _source(name)
-    if path is None:
-        raise ModuleNotFoundError(f"code fingerprint: expected a module, got '{name}'. Fix the stage's imports.")
-    tree = ast.parse(path.read_bytes())
+    path, tree = _read(name)
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     imports = tuple(sorted(imported_modules(tree, name.partition(".")[0], package)))
     data = []
@@ -69,6 +66,22 @@ def _module_code(name: str) -> tuple[str, tuple[str, ...]]:
             if file.is_file() and file.suffix not in (".py", ".pyc")
         ]
     return fingerprint([normalised(tree), data]), imports
+
+
+def parsed(name: str) -> ast.Module:
+    """Parse a module's source without importing it.
+
+    Raises:
+        ModuleNotFoundError: there is none.
+    """
+    return _read(name)[1]
+
+
+def _read(name: str) -> tuple[Path, ast.Module]:
+    path = _source(name)
+    if path is None:
+        raise ModuleNotFoundError(f"code fingerprint: expected a module, got '{name}'. Fix the step's imports.")
+    return path, ast.parse(path.read_bytes())
 
 
 def imported_modules(tree: ast.AST, top: str, package: str) -> set[str]:
@@ -92,6 +105,8 @@ def _source(name: str) -> Path | None:
     """Find a module's file without importing anything but its top-level package; None: it is not a module."""
     top, _, rest = name.partition(".")
     spec = importlib.util.find_spec(top)
+    if spec and spec.origin and not rest and not spec.submodule_search_locations:
+        return Path(spec.origin)
     for folder in (spec.submodule_search_locations or []) if spec else []:
         base = Path(folder, *rest.split(".")) if rest else Path(folder)
         for path in (base / "__init__.py", base.with_suffix(".py")):

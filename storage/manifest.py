@@ -42,7 +42,7 @@ class Manifest(BaseModel):
     kind: str
     partition: str
     fingerprint: str
-    stage: str
+    step: str
     code: str
     arguments: dict[str, Any]
     inputs: list[Input]

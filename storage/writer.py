@@ -166,7 +166,7 @@ def commit(writer: Writer, **facts: Any) -> manifest.Manifest:
 
     Args:
         writer: holds the parts.
-        facts: the manifest's other fields: stage, code, arguments, inputs, versions, created_at, seconds and
+        facts: the manifest's other fields: step, code, arguments, inputs, versions, created_at, seconds and
             peak_memory_bytes.
 
     Returns:

@@ -1,19 +1,12 @@
 """Beside the pipeline: the ledgers of several strategies over one score table -> what each of them did."""
 
-from typing import TYPE_CHECKING
-
 from storage import DatasetRef, read, scan
-from tasks.stage import Job, deferred, stage
-
-if TYPE_CHECKING:
-    from tasks.bake_off import compare
-else:
-    compare = deferred("tasks.bake_off.compare")
+from tasks.bake_off import compare
+from tasks.engine.job import Job
 
 _COLUMNS = ("query_id", "doc_id", "rank", "probability", "decision", "reason")
 
 
-@stage(produces="bake_off")
 def compare_strategies(
     job: Job, *, ledgers: dict[str, dict[str, DatasetRef]], truth: dict[str, DatasetRef], num_negatives: int
 ) -> None:

@@ -3,32 +3,18 @@
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+from torch import nn
 
 from storage import DatasetRef, fingerprint, folder, load, read, scan
+from tasks.denoise import evidence, fit, folds, gather, inputs, pairs, tune
 from tasks.denoise.config import FitConfig
 from tasks.denoise.newly import newly
-from tasks.stage import Job, deferred, stage
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from tasks.denoise import evidence, fit, folds, gather, inputs, pairs, tune
-    from tasks.models import encoder as encoders
-    from tasks.models import top_layers
-else:
-    encoders = deferred("tasks.models.encoder")
-    evidence = deferred("tasks.denoise.evidence")
-    fit = deferred("tasks.denoise.fit")
-    folds = deferred("tasks.denoise.folds")
-    gather = deferred("tasks.denoise.gather")
-    inputs = deferred("tasks.denoise.inputs")
-    pairs = deferred("tasks.denoise.pairs")
-    top_layers = deferred("tasks.models.top_layers")
-    tune = deferred("tasks.denoise.tune")
+from tasks.engine.job import Job
+from tasks.models import encoder as encoders
+from tasks.models import top_layers
 
 _FACTS = {
     "fold": pl.Int32,
@@ -40,7 +26,6 @@ _FACTS = {
 _FACTS_FILE = "facts.json"
 
 
-@stage(produces="cross_encoder", resource="model")
 def fit_cross_encoder(
     job: Job,
     *,

@@ -1,26 +1,15 @@
 """Third stage, the LLM judge: pairs -> verdicts; verdicts -> raw scores, and grades in the table of scores."""
 
-from typing import TYPE_CHECKING
-
 import polars as pl
 
 from storage import DatasetRef, open_journal, read, scan
+from tasks.denoise import inputs, pairs, statement, verdicts, votes
 from tasks.denoise.config import AskConfig, RubricConfig, VoteConfig
-from tasks.stage import Job, deferred, stage
-
-if TYPE_CHECKING:
-    from tasks.denoise import inputs, pairs, statement, verdicts, votes
-    from tasks.models import chat, chat_client
-else:
-    chat_client = deferred("tasks.models.chat_client")
-    inputs = deferred("tasks.denoise.inputs")
-    pairs = deferred("tasks.denoise.pairs")
-    statement = deferred("tasks.denoise.statement")
-    verdicts = deferred("tasks.denoise.verdicts")
-    votes = deferred("tasks.denoise.votes")
+from tasks.engine.job import Job
+from tasks.models import chat
+from tasks.models.chat import client as chat_client
 
 
-@stage(produces="verdicts", resource="model")
 def judge_pairs(
     job: Job,
     *,
@@ -78,14 +67,12 @@ def judge_pairs(
         job.log.warning("%s of %s replies are not what was asked for; see the column reply", num_unparsed, done)
 
 
-@stage(produces="raw_scores")
 def score_verdicts(job: Job, *, verdicts: DatasetRef, config: VoteConfig) -> None:
     """Turn marks into raw scores, which can be calibrated as any judge's; a pair without a majority has none."""
     counted = votes.count_votes(read(verdicts), vote=config.vote)
     job.out.write(votes.raw_scores(counted))
 
 
-@stage(produces="scores")
 def apply_verdicts(job: Job, *, scores: DatasetRef, verdicts: DatasetRef, config: VoteConfig) -> None:
     """Let the LLM's grades take the place of the others."""
     job.out.write(votes.put_votes(read(scores), votes.count_votes(read(verdicts), vote=config.vote)))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tasks.job import Job
+from tasks.engine.job import Job
 
 
 @contextmanager

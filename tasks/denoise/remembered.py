@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from tasks.models.chat_memory import Memory
+from tasks.models.chat.memory import Memory
 
 _SCHEMA = pl.Schema({"query_id": pl.String, "doc_id": pl.String, "judge": pl.String, "raw": pl.Float32})
 

@@ -2,33 +2,21 @@
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from storage import DatasetRef, folder, read, scan
+from tasks.denoise import folds, inputs, pairs, rerank
 from tasks.denoise.config import FitConfig, ReadyConfig, ScoreConfig
 from tasks.denoise.newly import newly
-from tasks.stage import Job, deferred, stage
-
-if TYPE_CHECKING:
-    from tasks.denoise import folds, inputs, pairs, rerank
-    from tasks.models import encoder as encoders
-    from tasks.models import evidence_model as evidence_models
-    from tasks.models import pair_classifier as classifiers
-    from tasks.models import top_layers
-else:
-    classifiers = deferred("tasks.models.pair_classifier")
-    encoders = deferred("tasks.models.encoder")
-    evidence_models = deferred("tasks.models.evidence_model")
-    folds = deferred("tasks.denoise.folds")
-    inputs = deferred("tasks.denoise.inputs")
-    pairs = deferred("tasks.denoise.pairs")
-    rerank = deferred("tasks.denoise.rerank")
-    top_layers = deferred("tasks.models.top_layers")
+from tasks.engine.job import Job
+from tasks.models import encoder as encoders
+from tasks.models import evidence_model as evidence_models
+from tasks.models import pair_classifier as classifiers
+from tasks.models import top_layers
 
 
-@stage(produces="raw_scores", resource="model")
 def score_candidates(
     job: Job,
     *,

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tasks.models.chat import Request
-from tasks.models.chat_budget import Budget, estimate_tokens
-from tasks.models.chat_memory import RememberingChat
+from tasks.models.chat.budget import Budget, estimate_tokens
+from tasks.models.chat.memory import RememberingChat
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,16 @@
 """Third stage, once more: what generated queries found -> scores, and a ledger that is filled up with the safe ones."""
 
 import functools
-from typing import TYPE_CHECKING
 
 import polars as pl
 
 from storage import DatasetRef, fingerprint, load, open_journal, read, scan
+from tasks.denoise import extend, inputs, pairs, remembered, rerank, score_task, select
 from tasks.denoise.config import FitConfig, ReadyConfig, ScoreConfig, SelectConfig
 from tasks.denoise.newly import newly
-from tasks.stage import Job, deferred, stage
-
-if TYPE_CHECKING:
-    from tasks.denoise import extend, inputs, pairs, remembered, rerank, score_task, select
-else:
-    extend = deferred("tasks.denoise.extend")
-    inputs = deferred("tasks.denoise.inputs")
-    pairs = deferred("tasks.denoise.pairs")
-    remembered = deferred("tasks.denoise.remembered")
-    rerank = deferred("tasks.denoise.rerank")
-    score_task = deferred("tasks.denoise.score_task")
-    select = deferred("tasks.denoise.select")
+from tasks.engine.job import Job
 
 
-@stage(produces="raw_scores", resource="model")
 def score_new_candidates(
     job: Job,
     *,
@@ -70,7 +58,6 @@ def score_new_candidates(
         )
 
 
-@stage(produces="hard_negatives")
 def extend_hard_negatives(
     job: Job,
     *,

@@ -1,27 +1,15 @@
 """Third stage, the decisions: raw scores -> probabilities and grades -> the ledger of hard negatives."""
 
 import json
-from typing import TYPE_CHECKING
 
 import polars as pl
 
 from storage import DatasetRef, folder, read, scan
+from tasks.denoise import calibrate, extend, inputs, pairs, relabel, reliability, select
 from tasks.denoise.config import CalibrateConfig, GradeConfig, SelectConfig
-from tasks.stage import Job, deferred, stage
-
-if TYPE_CHECKING:
-    from tasks.denoise import calibrate, extend, inputs, pairs, relabel, reliability, select
-else:
-    calibrate = deferred("tasks.denoise.calibrate")
-    extend = deferred("tasks.denoise.extend")
-    inputs = deferred("tasks.denoise.inputs")
-    pairs = deferred("tasks.denoise.pairs")
-    relabel = deferred("tasks.denoise.relabel")
-    reliability = deferred("tasks.denoise.reliability")
-    select = deferred("tasks.denoise.select")
+from tasks.engine.job import Job
 
 
-@stage(produces="calibration")
 def calibrate_scores(
     job: Job,
     *,
@@ -60,7 +48,6 @@ def calibrate_scores(
     job.out.add_folder(target, "curves")
 
 
-@stage(produces="scores")
 def apply_calibration(
     job: Job, *, language: str, raw_scores: DatasetRef, calibration: DatasetRef, config: GradeConfig
 ) -> None:
@@ -70,7 +57,6 @@ def apply_calibration(
     job.out.write(calibrate.apply_curve(read(raw_scores), curve, grade_cuts=(config.partly, config.highly)))
 
 
-@stage(produces="hard_negatives")
 def select_hard_negatives(
     job: Job, *, fused: DatasetRef, scores: DatasetRef, qrels: DatasetRef, queries: DatasetRef, config: SelectConfig
 ) -> None:
@@ -88,7 +74,6 @@ def select_hard_negatives(
     job.out.write(extend.as_given(ledger))
 
 
-@stage(produces="qrels")
 def relabel_candidates(job: Job, *, qrels: DatasetRef, hard_negatives: DatasetRef) -> None:
     """Add what the ledger relabelled to the judgements: to train on, never to measure or calibrate."""
     job.out.write(relabel.relabel(read(qrels), read(hard_negatives)))

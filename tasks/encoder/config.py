@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tasks.stage import Settings
+from tasks.engine.step import Settings
 
 
 class EncoderConfig(Settings):

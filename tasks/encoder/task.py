@@ -1,19 +1,12 @@
 """First stage of all that is dense: the base encoder, as a folder that transformers and sentence-transformers load."""
 
-from typing import TYPE_CHECKING
-
 import polars as pl
 
 from tasks.encoder.config import EncoderConfig
-from tasks.stage import Job, deferred, stage
-
-if TYPE_CHECKING:
-    from tasks.models import sources
-else:
-    sources = deferred("tasks.models.sources")
+from tasks.engine.job import Job
+from tasks.models import sources
 
 
-@stage(produces="encoder", resource="model")
 def prepare_encoder(job: Job, *, config: EncoderConfig, digest: str) -> None:
     """Bring the base encoder into the store, with its pooling and prompts."""
     folder = job.scratch / "model"

@@ -1,20 +1,12 @@
 """Last stage: ranked lists of dev queries, measured."""
 
-from typing import TYPE_CHECKING
-
 import polars as pl
 
 from storage import DatasetRef, read, scan
-from tasks.stage import Job, deferred, stage
-
-if TYPE_CHECKING:
-    from tasks.evaluate import measure, runs
-else:
-    measure = deferred("tasks.evaluate.measure")
-    runs = deferred("tasks.evaluate.runs")
+from tasks.engine.job import Job
+from tasks.evaluate import measure, runs
 
 
-@stage(produces="run")
 def make_run(job: Job, *, candidates: DatasetRef, queries: DatasetRef, system: str, depth: int) -> None:
     """Keep the dev queries' ranked lists, as Parquet and as a TREC run file."""
     run = runs.cut_run(scan(candidates), scan(queries), system=system, split="dev", depth=depth)
@@ -25,7 +17,6 @@ def make_run(job: Job, *, candidates: DatasetRef, queries: DatasetRef, system: s
     job.out.add_folder(folder, "trec")
 
 
-@stage(produces="metrics")
 def measure_runs(
     job: Job,
     *,

@@ -1,25 +1,19 @@
 """Last stage: trained encoder and its results -> the model that people use, with its card."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from storage import DatasetRef, Manifest, count, folder, inspect, load, read, scan
-from tasks.stage import Job, deferred, stage
-
-if TYPE_CHECKING:
-    from tasks.export import card
-    from tasks.models import layout
-else:
-    card = deferred("tasks.export.card")
-    layout = deferred("tasks.models.layout")
+from tasks.engine.job import Job
+from tasks.export import card
+from tasks.models import layout
 
 _VERSIONS = ("polyloom", "torch", "transformers", "tokenizers")
-_CARD_STAGES = {"train_encoder": "train", "plan_batches": "plan_batches"}
+_CARD_STEPS = {"train_encoder": "train", "plan_batches": "plan_batches"}
 
 
-@stage(produces="model")
 def export_model(job: Job, *, trained: DatasetRef, metrics: dict[str, DatasetRef], name: str) -> None:
     """Put the trained model, its sentence-transformers files and a model card into one folder."""
     facts = _facts(trained, metrics, name)
@@ -51,9 +45,9 @@ def _facts(trained: DatasetRef, metrics: dict[str, DatasetRef], name: str) -> "c
         data=_data(trained, known),
         num_steps=count(trained),
         settings={
-            _CARD_STAGES[manifest.stage]: manifest.arguments["config"]
+            _CARD_STEPS[manifest.step]: manifest.arguments["config"]
             for manifest in known
-            if manifest.stage in _CARD_STAGES
+            if manifest.step in _CARD_STEPS
         },
         metrics=[row for ref in metrics.values() for row in inspect.metrics_means(ref)],
         lineage=[(depth, _line(entry, manifest)) for depth, entry, manifest in ancestors],
@@ -72,7 +66,7 @@ def _data(trained: DatasetRef, known: Iterable[Manifest]) -> list[dict[str, Any]
             "documents": found["corpus"].rows,
             "train_queries": _num_train(_ref(trained.root, found["queries"])),
             "judgements": found["qrels"].rows,
-            "source": "atlas, generated" if found["corpus"].stage == "generate_corpus" else "files",
+            "source": "atlas, generated" if found["corpus"].step == "generate_corpus" else "files",
         }
         for language, found in sorted(languages.items())
     ]

@@ -5,8 +5,8 @@ from typing import Literal, get_args
 
 from pydantic import Field, model_validator
 
+from tasks.engine.step import Settings
 from tasks.ingest.atlas.config import AtlasConfig
-from tasks.stage import Settings
 
 LANGUAGES = ("ar", "bn", "en", "es", "fa", "fi", "fr", "hi", "id", "ja", "ko", "ru", "sw", "te", "th", "zh")
 Layout = Literal["atlas", "miracl", "beir", "table"]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import fsspec
 
+from tasks.engine.deferred import deferred
 from tasks.ingest.config import HUB, HUB_PREFIX, FileFormat, IngestConfig, InputFile, Source, What, check_language
-from tasks.stage import deferred
 
 if TYPE_CHECKING:
     from tasks.ingest import hub

@@ -4,9 +4,10 @@ import importlib.metadata
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 
+from tasks.engine.step import Promise
 from tasks.ingest.config import IngestConfig, check_language
 from tasks.ingest.files import find_source
-from tasks.ingest.task import (
+from tasks.steps import (
     generate_corpus,
     generate_qrels,
     generate_queries,
@@ -16,19 +17,18 @@ from tasks.ingest.task import (
     ingest_queries,
     quarantine_rows,
 )
-from tasks.stage import Step
 
 
 @dataclass(frozen=True)
 class Ingested:
     """The datasets that ingest makes of one language."""
 
-    corpus: Step
-    queries: Step
-    qrels: Step
-    truth: Step | None = None
+    corpus: Promise
+    queries: Promise
+    qrels: Promise
+    truth: Promise | None = None
     """Only atlas knows which of its documents are relevant but not judged."""
-    quarantine: Step | None = None
+    quarantine: Promise | None = None
     """Only where bad rows are left out."""
 
 

@@ -3,34 +3,20 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING
 
+import tasks.ingest.atlas.generate as atlas
 from storage import DatasetRef, scan
+from tasks.engine.job import Job
+from tasks.ingest import corpus as documents
+from tasks.ingest import counts, duplicates, qrels, quarantine, read, rows
+from tasks.ingest import queries as questions
 from tasks.ingest.atlas.config import AtlasConfig
+from tasks.ingest.atlas.generate import Atlas
 from tasks.ingest.config import Source
-from tasks.stage import Job, deferred, stage
-
-if TYPE_CHECKING:
-    import tasks.ingest.atlas.generate as atlas
-    from tasks.ingest import corpus as documents
-    from tasks.ingest import counts, duplicates, qrels, quarantine, read, rows
-    from tasks.ingest import queries as questions
-    from tasks.ingest.atlas.generate import Atlas
-    from tasks.ingest.read import File
-    from tasks.ingest.rows import BadRow, Document, Judgement, Query
-else:  # loaded when a stage is built, so that a run where everything is cached starts at once
-    atlas = deferred("tasks.ingest.atlas.generate")
-    counts = deferred("tasks.ingest.counts")
-    documents = deferred("tasks.ingest.corpus")
-    duplicates = deferred("tasks.ingest.duplicates")
-    qrels = deferred("tasks.ingest.qrels")
-    quarantine = deferred("tasks.ingest.quarantine")
-    questions = deferred("tasks.ingest.queries")
-    read = deferred("tasks.ingest.read")
-    rows = deferred("tasks.ingest.rows")
+from tasks.ingest.read import File
+from tasks.ingest.rows import BadRow, Document, Judgement, Query
 
 
-@stage(produces="corpus")
 def ingest_corpus(job: Job, *, source: Source) -> None:
     """Read the documents, each id once, and write them part by part."""
     answer = _answer(source)
@@ -41,7 +27,6 @@ def ingest_corpus(job: Job, *, source: Source) -> None:
     _report(job, answer)
 
 
-@stage(produces="queries")
 def ingest_queries(job: Job, *, source: Source, judgements: Source | None, validation_share: float, seed: int) -> None:
     """Read the queries and hold a share of train out as validation."""
     answer = _answer(source)
@@ -53,7 +38,6 @@ def ingest_queries(job: Job, *, source: Source, judgements: Source | None, valid
     job.out.write(questions.hold_out_validation(frame, share=validation_share, seed=seed))
 
 
-@stage(produces="qrels")
 def ingest_qrels(job: Job, *, source: Source, corpus: DatasetRef, queries: DatasetRef) -> None:
     """Read the judgements and see that their queries and documents are there."""
     answer = _answer(source)
@@ -64,7 +48,6 @@ def ingest_qrels(job: Job, *, source: Source, corpus: DatasetRef, queries: Datas
     job.out.write(frame)
 
 
-@stage(produces="quarantine")
 def quarantine_rows(
     job: Job,
     *,
@@ -85,13 +68,11 @@ def quarantine_rows(
         job.out.write(part)
 
 
-@stage(produces="corpus")
 def generate_corpus(job: Job, *, language: str, config: AtlasConfig, babel: str) -> None:
     """Generate the documents of atlas."""
     job.out.write(_atlas(language, config).corpus)
 
 
-@stage(produces="queries")
 def generate_queries(
     job: Job, *, language: str, config: AtlasConfig, babel: str, validation_share: float, seed: int
 ) -> None:
@@ -100,13 +81,11 @@ def generate_queries(
     job.out.write(questions.hold_out_validation(generated, share=validation_share, seed=seed))
 
 
-@stage(produces="qrels")
 def generate_qrels(job: Job, *, language: str, config: AtlasConfig, babel: str) -> None:
     """Generate the judgements of atlas, which leave many a relevant document out."""
     job.out.write(_atlas(language, config).qrels)
 
 
-@stage(produces="truth")
 def generate_truth(job: Job, *, language: str, config: AtlasConfig, babel: str) -> None:
     """List the relevant documents that the judgements of atlas leave out."""
     job.out.write(_atlas(language, config).truth)

@@ -2,27 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import polars as pl
 
 from storage import DatasetRef, count, iter_parts, read, scan
+from tasks.engine.job import Job
+from tasks.plan_batches import check, classes, fasttext_models, known, plan, shelf, tables, weights
+from tasks.plan_batches import topics as clusters
 from tasks.plan_batches.config import PlanBatchesConfig, TopicsConfig
-from tasks.stage import Job, deferred, stage
-
-if TYPE_CHECKING:
-    from tasks.plan_batches import check, classes, fasttext_models, known, plan, shelf, tables, weights
-    from tasks.plan_batches import topics as clusters
-else:  # loaded when a stage is built, so that a run where everything is cached starts at once
-    check = deferred("tasks.plan_batches.check")
-    classes = deferred("tasks.plan_batches.classes")
-    clusters = deferred("tasks.plan_batches.topics")
-    fasttext_models = deferred("tasks.plan_batches.fasttext_models")
-    known = deferred("tasks.plan_batches.known")
-    plan = deferred("tasks.plan_batches.plan")
-    shelf = deferred("tasks.plan_batches.shelf")
-    tables = deferred("tasks.plan_batches.tables")
-    weights = deferred("tasks.plan_batches.weights")
 
 _QUERIES = ["query_id", "text", "split"]
 _QRELS = ["query_id", "doc_id", "relevance"]
@@ -30,7 +17,6 @@ _LEDGER = ["query_id", "doc_id", "decision", "reason", "grade", "hardness"]
 _ROWS = 1 << 20  # read at a time
 
 
-@stage(produces="topics")
 def find_topics(
     job: Job,
     *,
@@ -80,7 +66,6 @@ def _documents(corpus: dict[str, DatasetRef], wanted: pl.DataFrame) -> pl.DataFr
     )
 
 
-@stage(produces="batch_plan")
 def plan_batches(
     job: Job,
     *,

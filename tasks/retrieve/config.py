@@ -4,12 +4,14 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from tasks.engine.step import Settings
 from tasks.retrieve.analyzers import LUCENE_THAI, THAI_WORDS, analyzer_of, known_analyzer
-from tasks.stage import Settings
 
 DocumentText = Literal["title_and_text", "text"]
 BASE_SYSTEMS = ("bm25", "untrained")  # mined with in every pipeline
 RESERVED = (*BASE_SYSTEMS, "trained")
+
+QUERIES_AT_ONCE = 16_384  # queries per part of vectors and of dense candidates: bounds the memory of any number of them
 
 
 class Bm25Config(Settings):

@@ -5,41 +5,20 @@ import math
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import polars as pl
 
 from storage import DatasetRef, count, folder, iter_parts, load, scan
-from tasks.retrieve.config import Bm25Config, FuseConfig, IvfPqConfig, SearchConfig
-from tasks.stage import Job, deferred, stage
-
-if TYPE_CHECKING:
-    from tasks.models import encoder as encoders
-    from tasks.models import texts
-    from tasks.retrieve import approximate, bm25, concatenate, embed, fuse, lucene, moments, recall, shards
-    from tasks.retrieve import products as cpu
-    from tasks.retrieve import search as dense
-    from tasks.retrieve import torch_products as gpu
-else:
-    approximate = deferred("tasks.retrieve.approximate")
-    bm25 = deferred("tasks.retrieve.bm25")
-    concatenate = deferred("tasks.retrieve.concatenate")
-    cpu = deferred("tasks.retrieve.products")
-    dense = deferred("tasks.retrieve.search")
-    embed = deferred("tasks.retrieve.embed")
-    encoders = deferred("tasks.models.encoder")
-    fuse = deferred("tasks.retrieve.fuse")
-    gpu = deferred("tasks.retrieve.torch_products")
-    lucene = deferred("tasks.retrieve.lucene")
-    moments = deferred("tasks.retrieve.moments")
-    recall = deferred("tasks.retrieve.recall")
-    shards = deferred("tasks.retrieve.shards")
-    texts = deferred("tasks.models.texts")
-
-QUERIES_AT_ONCE = 16_384  # queries per part of vectors and of dense candidates: bounds the memory of any number of them
+from tasks.engine.job import Job
+from tasks.models import encoder as encoders
+from tasks.models import texts
+from tasks.retrieve import approximate, bm25, concatenate, embed, fuse, lucene, moments, recall, shards
+from tasks.retrieve import products as cpu
+from tasks.retrieve import search as dense
+from tasks.retrieve import torch_products as gpu
+from tasks.retrieve.config import QUERIES_AT_ONCE, Bm25Config, FuseConfig, IvfPqConfig, SearchConfig
 
 
-@stage(produces="candidates", resource="jvm")
 def retrieve_bm25(
     job: Job,
     *,
@@ -73,7 +52,6 @@ def retrieve_bm25(
         )
 
 
-@stage(produces="embeddings", resource="model")
 def embed_documents(
     job: Job,
     *,
@@ -104,7 +82,6 @@ def embed_documents(
                 job.out.write(vectors, shard=number)
 
 
-@stage(produces="embeddings", resource="model")
 def embed_queries(
     job: Job,
     *,
@@ -132,7 +109,6 @@ def embed_queries(
             job.out.write(vectors)
 
 
-@stage(produces="candidates", resource="model")
 def search_dense(
     job: Job,
     *,
@@ -217,7 +193,6 @@ def _search_approximately(
     job.log.info("IVF-PQ: recall %s of the exact search, on %s queries", report["recall"], report["sampled_queries"])
 
 
-@stage(produces="fused")
 def fuse_candidates(
     job: Job, *, candidates: list[DatasetRef], queries: DatasetRef, splits: tuple[str, ...], config: FuseConfig
 ) -> None:
@@ -236,7 +211,6 @@ def fuse_candidates(
     )
 
 
-@stage(produces="fused", resource="model")
 def fuse_vectors(
     job: Job,
     *,

@@ -2,8 +2,8 @@
 
 from pydantic import Field, model_validator
 
-from tasks.models.config import ChatConfig
-from tasks.stage import Settings
+from tasks.engine.step import Settings
+from tasks.models.chat.config import ChatConfig
 
 
 class GenerateConfig(Settings):

@@ -1,32 +1,21 @@
 """Stage 2 of the method: queries short of hard negatives -> generated queries -> new candidates; who is still short."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import polars as pl
 
 from storage import DatasetRef, folder, load, open_journal, read, scan
-from tasks.models.config import ChatConfig
-from tasks.stage import Job, deferred, stage
+from tasks.engine.job import Job
+from tasks.models import texts
+from tasks.models.chat import budget as budgets
+from tasks.models.chat import client as clients
+from tasks.models.chat.config import ChatConfig
+from tasks.supplement import back_forward, candidates, short
 from tasks.supplement.config import GenerateConfig, SourceConfig
-
-if TYPE_CHECKING:
-    from tasks.models import chat_budget as budgets
-    from tasks.models import chat_client as clients
-    from tasks.models import texts
-    from tasks.supplement import back_forward, candidates, short
-else:
-    back_forward = deferred("tasks.supplement.back_forward")
-    budgets = deferred("tasks.models.chat_budget")
-    candidates = deferred("tasks.supplement.candidates")
-    clients = deferred("tasks.models.chat_client")
-    short = deferred("tasks.supplement.short")
-    texts = deferred("tasks.models.texts")
 
 _DIGEST = 12  # digits of a digest that a person sees
 
 
-@stage(produces="generated", resource="model")
 def generate_from_positives(
     job: Job,
     *,
@@ -90,13 +79,11 @@ def generate_from_positives(
         )
 
 
-@stage(produces="queries")
 def promote_queries(job: Job, *, generated: DatasetRef) -> None:
     """Make queries of the good generated ones, so that retrieval takes them like any other."""
     job.out.write(candidates.generated_queries(read(generated)))
 
 
-@stage(produces="new_candidates")
 def collect_candidates(
     job: Job, *, fused: DatasetRef, asked: DatasetRef, hard_negatives: DatasetRef, qrels: DatasetRef
 ) -> None:
@@ -104,7 +91,6 @@ def collect_candidates(
     job.out.write(candidates.collect_candidates(read(fused), read(asked), read(hard_negatives), read(qrels)))
 
 
-@stage(produces="shortfalls")
 def count_shortfalls(
     job: Job,
     *,

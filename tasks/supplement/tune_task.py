@@ -2,26 +2,17 @@
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import polars as pl
 
-from tasks.stage import Job, deferred, stage
+from tasks.engine.job import Job
+from tasks.models.chat import identity as identities
+from tasks.models.chat import local as local
+from tasks.supplement import instructions as files
+from tasks.supplement import lora
 from tasks.supplement.config import SourceConfig, TuneConfig
 
-if TYPE_CHECKING:
-    from tasks.models import chat_identity as identities
-    from tasks.models import chat_local as local
-    from tasks.supplement import instructions as files
-    from tasks.supplement import lora
-else:
-    files = deferred("tasks.supplement.instructions")
-    identities = deferred("tasks.models.chat_identity")
-    local = deferred("tasks.models.chat_local")
-    lora = deferred("tasks.supplement.lora")
 
-
-@stage(produces="adapter", resource="model")
 def tune_generator(job: Job, *, source: SourceConfig, identity: str, instructions: str, config: TuneConfig) -> None:
     """Tune the generator on instructions; the adapter lies beside the log. A killed run starts anew.
 

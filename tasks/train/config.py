@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tasks.stage import Settings
+from tasks.engine.step import Settings
 
 
 class TrainConfig(Settings):
@@ -53,7 +53,7 @@ class TrainConfig(Settings):
         False, description="No padding: texts in one row. For BERT and RoBERTa kinds, without dropout; made for GPUs."
     )
     validation_steps: int = Field(
-        0, ge=0, description="Steps between validations; the best one's weights are kept. 0: none, the last weights."
+        0, ge=0, description="Promises between validations; the best one's weights are kept. 0: none, the last weights."
     )
     patience: int | None = Field(
         None, ge=1, description="Stop after so many validations without a new best; none: all of the plan."
@@ -79,5 +79,5 @@ class TrainConfig(Settings):
         200,
         ge=1,
         exclude=True,
-        description="Steps between checkpoints. Does not change the result; not in the fingerprint.",
+        description="Promises between checkpoints. Does not change the result; not in the fingerprint.",
     )

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Generator
 from typing import Any
 
-from tasks.job import Progress
+from tasks.engine.job import Progress
 
 _LOG_SECONDS = 15.0  # between two lines
 

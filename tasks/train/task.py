@@ -4,32 +4,19 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import polars as pl
+import torch
 
 from storage import DatasetRef, checkout, count, iter_parts, num_parts, scan
-from tasks.stage import Job, deferred, stage
+from tasks.engine.job import Job
+from tasks.models import encoder as encoders
+from tasks.models import texts, tokenizer
+from tasks.train import inputs as folders
+from tasks.train import process, progress, result
+from tasks.train import tokens as token_files
 from tasks.train.config import TrainConfig
-
-if TYPE_CHECKING:
-    import torch
-
-    from tasks.models import encoder as encoders
-    from tasks.models import texts, tokenizer
-    from tasks.train import inputs as folders
-    from tasks.train import process, progress, result
-    from tasks.train import tokens as token_files
-else:
-    encoders = deferred("tasks.models.encoder")
-    folders = deferred("tasks.train.inputs")
-    process = deferred("tasks.train.process")
-    progress = deferred("tasks.train.progress")
-    result = deferred("tasks.train.result")
-    texts = deferred("tasks.models.texts")
-    torch = deferred("torch")
-    tokenizer = deferred("tasks.models.tokenizer")
-    token_files = deferred("tasks.train.tokens")
 
 Role = Literal["query", "document"]
 
@@ -43,7 +30,6 @@ _NOT_OF_A_STEP = {
 }
 
 
-@stage(produces="tokens")
 def tokenize_queries(
     job: Job, *, language: str, queries: DatasetRef, encoder: DatasetRef, splits: tuple[str, ...], max_tokens: int
 ) -> None:
@@ -52,7 +38,6 @@ def tokenize_queries(
     _tokenize(job, language, "query", queries, wanted, pl.col("text"), encoder=encoder, max_tokens=max_tokens)
 
 
-@stage(produces="tokens")
 def tokenize_documents(
     job: Job,
     *,
@@ -109,7 +94,6 @@ def _tokenize(
     job.out.add_folder(files, "tokens")
 
 
-@stage(produces="training_log", resource="model")
 def train_encoder(
     job: Job,
     *,

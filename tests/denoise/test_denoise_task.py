@@ -8,17 +8,20 @@ import polars as pl
 import pytest
 import torch
 from support.loom import SURROUNDINGS
+from support.steps import declare
 from support.tiny_model import write_tiny_encoder
 
 import storage
-from tasks.build import build, state
-from tasks.denoise import fit_task, gather, score_task, task, tune
+from tasks import steps
+from tasks.denoise import gather, tune
 from tasks.denoise.config import CalibrateConfig, DenoiseConfig, FitConfig, GradeConfig, ReadyConfig
 from tasks.denoise.folds import fold_of
 from tasks.denoise.pairs import ALONE
+from tasks.engine.build import build, state
+from tasks.engine.job import Job
+from tasks.engine.step import Promise
 from tasks.models.evidence_model import WEIGHTS_FILE
 from tasks.models.top_layers import LAYERS_FILE
-from tasks.stage import Job, Step, stage
 
 pytestmark = pytest.mark.slow  # whole stages and training runs: not of the quick round
 
@@ -37,14 +40,14 @@ TUNED = CONFIG.model_copy(
 IDS = ["query_id", "doc_id"]
 
 
-@stage(produces="corpus")
+@declare(produces="corpus")
 def write_corpus(job: Job, *, language: str) -> None:
     """Write documents of a word each, more or less."""
     rows = [(f"d{n}", WORDS[n], f"{WORDS[n]} {WORDS[n + 1]} {language}") for n in range(NUM_DOCUMENTS)]
     job.out.write(pl.DataFrame(rows, schema=["doc_id", "title", "text"], orient="row"))
 
 
-@stage(produces="queries")
+@declare(produces="queries")
 def write_queries(job: Job, *, language: str) -> None:
     """Write queries; the last one is of another split."""
     rows = [
@@ -55,7 +58,7 @@ def write_queries(job: Job, *, language: str) -> None:
     job.out.write(pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row"))
 
 
-@stage(produces="qrels")
+@declare(produces="qrels")
 def write_qrels(job: Job, *, language: str, swapped: str | None = None) -> None:
     """Judge two documents of each query; of one query the wrong way round."""
     rows = [
@@ -67,7 +70,7 @@ def write_qrels(job: Job, *, language: str, swapped: str | None = None) -> None:
     job.out.write(pl.DataFrame(rows, schema=schema, orient="row"))
 
 
-@stage(produces="fused")
+@declare(produces="fused")
 def write_fused(job: Job, *, language: str) -> None:
     """Every query has every document but one as a candidate."""
     rows = [
@@ -84,7 +87,7 @@ def write_fused(job: Job, *, language: str) -> None:
     job.out.write(pl.DataFrame(rows).with_columns(pl.col("rank").cast(pl.Int32)))
 
 
-@stage(produces="encoder")
+@declare(produces="encoder")
 def write_encoder(job: Job) -> None:
     """Write a tiny encoder."""
     facts: dict[str, Any] = {"name": "tiny", "num_layers": 2, "hidden_size": 32, "num_parameters": 1}
@@ -92,7 +95,7 @@ def write_encoder(job: Job) -> None:
     job.out.add_folder(write_tiny_encoder(job.scratch / "model", texts=WORDS), "model")
 
 
-def woven(config: DenoiseConfig = CONFIG, swapped: str | None = None) -> dict[str, Step]:
+def woven(config: DenoiseConfig = CONFIG, swapped: str | None = None) -> dict[str, Promise]:
     """Weave the stages as flows do, for two languages; named by stage and language."""
     languages = ("sw", "te")
     data = {
@@ -105,26 +108,26 @@ def woven(config: DenoiseConfig = CONFIG, swapped: str | None = None) -> dict[st
     }
     data["qrels"] = {language: write_qrels(language, language=language, swapped=swapped) for language in languages}
     encoder = write_encoder()
-    fitted = fit_task.fit_cross_encoder(encoder=encoder, text="title_and_text", config=config.fit, **data)
+    fitted = steps.fit_cross_encoder(encoder=encoder, text="title_and_text", config=config.fit, **data)
     raw = {
-        language: score_task.score_candidates(
+        language: steps.score_candidates(
             language,
             encoder=encoder,
             cross_encoder=fitted,
             fit_config=config.fit,
             text="title_and_text",
             config=config.rerank,
-            **{name: steps[language] for name, steps in data.items()},
+            **{name: given[language] for name, given in data.items()},
         )
         for language in languages
     }
-    curves = task.calibrate_scores(raw_scores=raw, fused=data["fused"], qrels=data["qrels"], config=config.calibrate)
-    steps: dict[str, Step] = {"fit": fitted, "calibration": curves}
+    curves = steps.calibrate_scores(raw_scores=raw, fused=data["fused"], qrels=data["qrels"], config=config.calibrate)
+    promises: dict[str, Promise] = {"fit": fitted, "calibration": curves}
     for language in languages:
-        scores = task.apply_calibration(
+        scores = steps.apply_calibration(
             language, language=language, raw_scores=raw[language], calibration=curves, config=config.grade
         )
-        ledger = task.select_hard_negatives(
+        ledger = steps.select_hard_negatives(
             language,
             fused=data["fused"][language],
             scores=scores,
@@ -132,17 +135,17 @@ def woven(config: DenoiseConfig = CONFIG, swapped: str | None = None) -> dict[st
             queries=data["queries"][language],
             config=config.select,
         )
-        steps |= {f"raw.{language}": raw[language], f"scores.{language}": scores, f"ledger.{language}": ledger}
-    return steps
+        promises |= {f"raw.{language}": raw[language], f"scores.{language}": scores, f"ledger.{language}": ledger}
+    return promises
 
 
-def make(step: Step, root: str) -> pl.DataFrame:
-    """Build a Step and what it needs, where it is missing."""
-    for needed in step.inputs.values():
+def make(promise: Promise, root: str) -> pl.DataFrame:
+    """Build a Promise and what it needs, where it is missing."""
+    for needed in promise.inputs.values():
         make(needed, root)
-    if not state(step, root).cached:
-        build(step, root, SURROUNDINGS)
-    return storage.read(step.ref(root))
+    if not state(promise, root).cached:
+        build(promise, root, SURROUNDINGS)
+    return storage.read(promise.ref(root))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -158,8 +161,8 @@ def one_thread() -> Iterator[None]:
 def store(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A store with everything built."""
     root = str(tmp_path_factory.mktemp("store"))
-    for step in woven().values():
-        make(step, root)
+    for promise in woven().values():
+        make(promise, root)
     return root
 
 
@@ -167,16 +170,16 @@ def read(name: str, root: str) -> pl.DataFrame:
     return storage.read(woven()[name].ref(root))
 
 
-def weights(fold: int, step: Step, root: str, name: str = WEIGHTS_FILE) -> bytes:
-    return (storage.folder(step.ref(root)) / f"fold-{fold}" / name).read_bytes()
+def weights(fold: int, promise: Promise, root: str, name: str = WEIGHTS_FILE) -> bytes:
+    return (storage.folder(promise.ref(root)) / f"fold-{fold}" / name).read_bytes()
 
 
 def test_judgements_of_a_query_reach_every_model_but_its_own(tmp_path: Path):
     # without easy negatives: those are other queries' positives
     config = TUNED.model_copy(update={"fit": TUNED.fit.model_copy(update={"num_easy": 0})})
     root, given, swapped = str(tmp_path), woven(config)["fit"], woven(config, swapped="sw-q0")["fit"]
-    for step in (given, swapped):
-        make(step, root)
+    for promise in (given, swapped):
+        make(promise, root)
     for name in (WEIGHTS_FILE, LAYERS_FILE):
         unchanged = [weights(n, given, root, name) == weights(n, swapped, root, name) for n in range(3)]
         assert unchanged == [n == fold_of("sw-q0", num_folds=3, seed=0) for n in range(3)], name
@@ -185,8 +188,8 @@ def test_judgements_of_a_query_reach_every_model_but_its_own(tmp_path: Path):
 def test_layers_are_tuned_where_there_are_queries_enough(store: str, tmp_path: Path):
     assert read("fit", store)["num_tuned"].to_list() == [0, 0, 0]  # fewer than 170
     steps = woven(TUNED)
-    for step in (steps["raw.sw"], steps["fit"]):
-        make(step, str(tmp_path))
+    for promise in (steps["raw.sw"], steps["fit"]):
+        make(promise, str(tmp_path))
     facts = storage.read(steps["fit"].ref(str(tmp_path)))
     assert facts["num_tuned"].to_list() == facts["num_queries"].to_list()
     tuned, plain = (
@@ -197,7 +200,7 @@ def test_layers_are_tuned_where_there_are_queries_enough(store: str, tmp_path: P
 
 
 def test_killed_tuning_goes_on_with_the_next_fold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    step, calls, original = woven(TUNED)["fit"], [0], tune.tune_layers
+    promise, calls, original = woven(TUNED)["fit"], [0], tune.tune_layers
 
     def fails_once(*arguments: Any, **settings: Any) -> Any:
         calls[0] += 1
@@ -207,11 +210,11 @@ def test_killed_tuning_goes_on_with_the_next_fold(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(tune, "tune_layers", fails_once)
     with pytest.raises(KeyboardInterrupt, match="stop"):
-        make(step, str(tmp_path / "killed"))
-    make(step, str(tmp_path / "killed"))
+        make(promise, str(tmp_path / "killed"))
+    make(promise, str(tmp_path / "killed"))
     assert calls[0] == 4  # a fold before, one that failed, that one and the last
-    make(step, str(tmp_path / "whole"))
-    contents = [storage.load(step.ref(str(tmp_path / name))).content for name in ("killed", "whole")]
+    make(promise, str(tmp_path / "whole"))
+    contents = [storage.load(promise.ref(str(tmp_path / name))).content for name in ("killed", "whole")]
     assert contents[0] == contents[1]
 
 
@@ -242,13 +245,13 @@ def test_ledger_has_every_candidate_of_the_train_queries(store: str):
 
 
 def test_fitting_twice_gives_the_same_content(store: str, tmp_path: Path):
-    step = woven()["fit"]
-    make(step, str(tmp_path))
-    assert storage.load(step.ref(str(tmp_path))).content == storage.load(step.ref(store)).content
+    promise = woven()["fit"]
+    make(promise, str(tmp_path))
+    assert storage.load(promise.ref(str(tmp_path))).content == storage.load(promise.ref(store)).content
 
 
 def test_killed_fit_goes_on_with_the_next_language(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    step, calls, original = woven()["fit"], [0], gather.gather_evidence
+    promise, calls, original = woven()["fit"], [0], gather.gather_evidence
 
     def fails_once(*arguments: Any, **settings: Any) -> Any:
         calls[0] += 1
@@ -258,10 +261,10 @@ def test_killed_fit_goes_on_with_the_next_language(store: str, tmp_path: Path, m
 
     monkeypatch.setattr(gather, "gather_evidence", fails_once)
     with pytest.raises(KeyboardInterrupt, match="stop"):
-        make(step, str(tmp_path))
-    make(step, str(tmp_path))
+        make(promise, str(tmp_path))
+    make(promise, str(tmp_path))
     assert calls[0] == 3  # a language before, one that failed, that one again
-    assert storage.load(step.ref(str(tmp_path))).content == storage.load(step.ref(store)).content
+    assert storage.load(promise.ref(str(tmp_path))).content == storage.load(promise.ref(store)).content
 
 
 def test_relabelling_adds_what_the_ledger_relabelled(store: str):
@@ -269,7 +272,7 @@ def test_relabelling_adds_what_the_ledger_relabelled(store: str):
     steps = woven(config)
     ledger = make(steps["ledger.sw"], store)
     qrels = write_qrels("sw", language="sw")
-    judged = make(task.relabel_candidates("sw", qrels=qrels, hard_negatives=steps["ledger.sw"]), store)
+    judged = make(steps.relabel_candidates("sw", qrels=qrels, hard_negatives=steps["ledger.sw"]), store)
     assert set(ledger.filter(pl.col("relevance").is_null())["reason"]) == {"relabelled"}
     assert len(judged) == len(make(qrels, store)) + ledger["relevance"].null_count()
 
@@ -296,17 +299,17 @@ def test_ready_cross_encoder_is_known_by_digest_not_by_name():
     inputs = {"fused": write_fused("sw", language="sw"), "queries": write_queries("sw", language="sw")}
     inputs |= {"qrels": write_qrels("sw", language="sw"), "corpus": write_corpus("sw", language="sw")}
 
-    def step(name: str, digest: str) -> Step:
+    def promise(name: str, digest: str) -> Promise:
         ready = ReadyConfig(cross_encoder=name)
         settings: dict[str, Any] = {"text": "text", "config": CONFIG.rerank, "ready": ready, "digest": digest}
-        return score_task.score_candidates("sw", **inputs, **settings)
+        return steps.score_candidates("sw", **inputs, **settings)
 
-    assert step("a", "1").fingerprint == step("b", "1").fingerprint
-    assert step("a", "1").fingerprint != step("a", "2").fingerprint
+    assert promise("a", "1").fingerprint == promise("b", "1").fingerprint
+    assert promise("a", "1").fingerprint != promise("a", "2").fingerprint
 
 
 def test_scoring_without_any_judge_is_an_error(tmp_path: Path):
     inputs = {"fused": write_fused("sw", language="sw"), "queries": write_queries("sw", language="sw")}
     inputs |= {"qrels": write_qrels("sw", language="sw"), "corpus": write_corpus("sw", language="sw")}
     with pytest.raises(ValueError, match="expected either a ready cross-encoder or encoder"):
-        make(score_task.score_candidates("sw", **inputs, text="text", config=CONFIG.rerank), str(tmp_path))
+        make(steps.score_candidates("sw", **inputs, text="text", config=CONFIG.rerank), str(tmp_path))

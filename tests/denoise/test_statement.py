@@ -7,7 +7,7 @@ import pytest
 from storage import Journal
 from tasks.denoise.statement import Cost, estimate_cost, shortfall, state_cost
 from tasks.models.chat import Request
-from tasks.models.chat_memory import RememberingChat
+from tasks.models.chat.memory import RememberingChat
 
 REQUESTS = [Request("sys", "abc", seed) for seed in (0, 1)] + [Request("sys", "abcdef", 0)]
 

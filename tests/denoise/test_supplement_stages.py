@@ -6,26 +6,29 @@ from typing import Any
 import polars as pl
 import pytest
 from support.loom import SURROUNDINGS
+from support.steps import declare
 
 import storage
-from tasks.build import build, state
-from tasks.denoise import score_task, supplement_task, task
+from tasks import steps
+from tasks.denoise import score_task
 from tasks.denoise.config import DenoiseConfig, ReadyConfig, ScoreConfig
-from tasks.stage import Job, Step, stage
+from tasks.engine.build import build, state
+from tasks.engine.job import Job
+from tasks.engine.step import Promise
 
 PAIR = {"query_id": pl.String, "doc_id": pl.String}
 SYSTEMS = [{"system": "bm25", "rank": 1, "score": 1.0}]
 CONFIG = DenoiseConfig(num_negatives=3, strategy="threshold", score="raw", max_score=0.5)
 
 
-@stage(produces="corpus")
+@declare(produces="corpus")
 def write_corpus(job: Job) -> None:
     """Write documents; the judge below finds d7 and d8 relevant."""
     rows = [(f"d{n}", f"title {n}", f"text {n}") for n in range(10)]
     job.out.write(pl.DataFrame(rows, schema=dict.fromkeys(["doc_id", "title", "text"], pl.String), orient="row"))
 
 
-@stage(produces="queries")
+@declare(produces="queries")
 def write_queries(job: Job) -> None:
     """Write two train queries."""
     rows = [(f"q{n}", f"query {n}", "train", "given", None) for n in (1, 2)]
@@ -33,21 +36,21 @@ def write_queries(job: Job) -> None:
     job.out.write(pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row"))
 
 
-@stage(produces="qrels")
+@declare(produces="qrels")
 def write_qrels(job: Job) -> None:
     """Judge one document relevant for each, and one of the new candidates not relevant."""
     rows = [("q1", "d0", 1), ("q2", "d0", 1), ("q1", "d8", 0)]
     job.out.write(pl.DataFrame(rows, schema=PAIR | {"relevance": pl.Int32}, orient="row"))
 
 
-@stage(produces="fused")
+@declare(produces="fused")
 def write_fused(job: Job) -> None:
     """Give q1 one candidate and q2 three."""
     rows = [("q1", "d1", 1), ("q2", "d1", 1), ("q2", "d2", 2), ("q2", "d3", 3)]
     job.out.write(ranked(rows))
 
 
-@stage(produces="scores")
+@declare(produces="scores")
 def write_scores(job: Job) -> None:
     """Score the candidates and positives."""
     rows = [("q1", "d0"), ("q1", "d1"), ("q2", "d0"), ("q2", "d1"), ("q2", "d2"), ("q2", "d3")]
@@ -59,21 +62,21 @@ def write_scores(job: Job) -> None:
     )
 
 
-@stage(produces="raw_scores")
+@declare(produces="raw_scores")
 def write_raw(job: Job) -> None:
     """Say which pairs are scored already."""
     rows = [("q1", "d0", "j", 0.1), ("q1", "d1", "j", 0.1), ("q1", "d8", "j", 0.9)]
     job.out.write(pl.DataFrame(rows, schema=PAIR | {"judge": pl.String, "raw": pl.Float32}, orient="row"))
 
 
-@stage(produces="scores")
+@declare(produces="scores")
 def calibrate(job: Job, *, raw: storage.DatasetRef, known: storage.DatasetRef) -> None:
     """Take the raw scores for probabilities."""
     table = pl.concat([storage.read(raw), storage.read(known).filter(pl.col("doc_id") == "d8")])
     job.out.write(table.with_columns(probability="raw", grade=pl.lit(0, dtype=pl.Int32)))
 
 
-@stage(produces="new_candidates")
+@declare(produces="new_candidates")
 def write_new(job: Job, *, doc_ids: tuple[str, ...]) -> None:
     """Write new candidates of q1."""
     rows = [("q1", doc_id, rank) for rank, doc_id in enumerate(doc_ids, start=1)]
@@ -90,7 +93,7 @@ def ranked(rows: list[tuple[str, str, int]]) -> pl.DataFrame:
     return table.with_columns(score=(1 / pl.col("rank")).cast(pl.Float32)).with_columns(systems)
 
 
-def make(step: Step, root: Path) -> pl.DataFrame:
+def make(step: Promise, root: Path) -> pl.DataFrame:
     for needed in step.inputs.values():
         make(needed, root)
     if not state(step, str(root)).cached:
@@ -116,9 +119,9 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     return pairs
 
 
-def score(*doc_ids: str, **changed: Any) -> Step:
+def score(*doc_ids: str, **changed: Any) -> Promise:
     arguments: dict[str, Any] = {"config": ScoreConfig(), "ready": ReadyConfig(cross_encoder="x"), "digest": "d"}
-    return supplement_task.score_new_candidates(
+    return steps.score_new_candidates(
         "en",
         new_candidates=write_new("en", doc_ids=doc_ids),
         known=write_raw("en"),
@@ -130,9 +133,9 @@ def score(*doc_ids: str, **changed: Any) -> Step:
     )
 
 
-def ledger(*doc_ids: str, config: DenoiseConfig = CONFIG) -> Step:
-    shared: dict[str, Step] = {"qrels": write_qrels("en")}
-    given = task.select_hard_negatives(
+def ledger(*doc_ids: str, config: DenoiseConfig = CONFIG) -> Promise:
+    shared: dict[str, Promise] = {"qrels": write_qrels("en")}
+    given = steps.select_hard_negatives(
         "en",
         fused=write_fused("en"),
         scores=write_scores("en"),
@@ -140,7 +143,7 @@ def ledger(*doc_ids: str, config: DenoiseConfig = CONFIG) -> Step:
         config=config.select,
         **shared,
     )
-    return supplement_task.extend_hard_negatives(
+    return steps.extend_hard_negatives(
         "en",
         hard_negatives=given,
         new_candidates=write_new("en", doc_ids=doc_ids),

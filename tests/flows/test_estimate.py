@@ -21,32 +21,32 @@ RESOURCES = ResourcesConfig(device="cpu")
 def planned(**settings) -> list:
     atlas = {"atlas": {"documents_per_language": 300, "queries_per_language": 90, "dev_share": 0.35}}
     config = {"languages": ["en"], "ingest": atlas, "encoder": {"num_layers": 6}} | settings
-    return [one.step for one in weave(PipelineConfig.model_validate(config)).planned]
+    return [one.promise for one in weave(PipelineConfig.model_validate(config)).planned]
 
 
 def first(steps: list, name: str):
-    return next(step for step in steps if step.stage.name == name)
+    return next(promise for promise in steps if promise.step.name == name)
 
 
-def estimated(step, root: str):
-    return estimate([step], root, RESOURCES)[0]
+def estimated(promise, root: str):
+    return estimate([promise], root, RESOURCES)[0]
 
 
-def write(step, root: str, frame: pl.DataFrame, seconds: float) -> None:
+def write(promise, root: str, frame: pl.DataFrame, seconds: float) -> None:
     """Put a dataset into the store as if the Step had been built."""
-    writer = storage.Writer(step.ref(root))
+    writer = storage.Writer(promise.ref(root))
     writer.write(frame)
     inputs = [
         storage.Input(
             name=name,
-            kind=entry.stage.produces,
+            kind=entry.step.produces,
             partition=entry.partition,
             fingerprint=entry.fingerprint,
             content="c",
         )
-        for name, entry in step.inputs.items()
+        for name, entry in promise.inputs.items()
     ]
-    facts = {"stage": step.stage.name, "arguments": step.settings, "inputs": inputs, "seconds": seconds}
+    facts = {"step": promise.step.name, "arguments": promise.settings, "inputs": inputs, "seconds": seconds}
     storage.commit(writer, **FACTS | facts | {"peak_memory_bytes": 10**9})
 
 
@@ -62,7 +62,9 @@ def root(tmp_path) -> str:
 
 def test_rows_and_bytes_follow_from_the_settings(root):
     steps = planned()
-    rows = {step.stage.name: estimated(step, root).rows for step in reversed(steps)}  # the first of its name stays
+    rows = {
+        promise.step.name: estimated(promise, root).rows for promise in reversed(steps)
+    }  # the first of its name stays
     assert rows["generate_corpus"] == 300
     asked = round(90 * (0.35 + 0.65 * 0.9))  # train without validation, and dev
     assert (rows["embed_documents"], rows["embed_queries"]) == (300, asked)
@@ -186,5 +188,5 @@ def test_estimates_load_no_torch():
 
 def test_steps_of_which_nothing_is_known_are_told_not_guessed(root):
     steps = planned(supplement={"enabled": True, "chat": {"model": "some-model"}})
-    estimates = [one for one in estimate(steps, root, RESOURCES) if one.stage == "promote_queries"]
+    estimates = [one for one in estimate(steps, root, RESOURCES) if one.step == "promote_queries"]
     assert [(one.rows, one.seconds, one.basis) for one in estimates] == [(None, None, "unknown")]

@@ -1,4 +1,4 @@
-"""Running Steps as Prefect tasks: cached, built, refreshed, failed, damaged."""
+"""Running Promises as Prefect tasks: cached, built, refreshed, failed, damaged."""
 
 import time
 from pathlib import Path
@@ -79,7 +79,7 @@ def test_refresh_builds_the_named_and_leaves_the_rest_cached(root):
 def test_damaged_part_is_rebuilt_and_the_rest_stays_cached(root, caplog):
     woven = pipeline()
     run(root, woven)
-    ref = woven.planned[0].step.ref(root)
+    ref = woven.planned[0].promise.ref(root)
     part = Path(ref.uri) / storage.load(ref).parts[0].name
     part.write_bytes(b"x" + part.read_bytes()[1:])
     outcomes = run(root, pipeline())

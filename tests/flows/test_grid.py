@@ -56,7 +56,7 @@ def test_config_is_found_beside_the_grid(write, tmp_path):
 def test_variants_share_all_steps_before_what_they_change(write):
     path = write(variants={"full": [], "mixed": ["plan_batches.same_language=false"]}, seeds=[1])
     full, mixed = (
-        {str(p.step.ref("s")): p.stage for p in weave(cell.config).planned}
+        {str(p.promise.ref("s")): p.stage for p in weave(cell.config).planned}
         for cell in list_cells(load_grid(path), path)
     )
     assert {stage for ref, stage in mixed.items() if ref not in full} == {"plan_batches", "train", "evaluate", "export"}
@@ -70,10 +70,10 @@ def test_grid_of_quad16_is_valid(shared, monkeypatch):
     assert (
         len(
             {
-                planned.step.fingerprint
+                planned.promise.fingerprint
                 for cell in cells
                 for planned in weave(cell.config).planned
-                if planned.step.stage.produces == "training_log"
+                if planned.promise.step.produces == "training_log"
             }
         )
         == 18

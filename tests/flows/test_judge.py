@@ -12,7 +12,7 @@ LANGUAGES = ("fi", "sw")
 
 
 def woven(**denoise):
-    """The Steps that the scores need, by name."""
+    """The Promises that the scores need, by name."""
     config = PipelineConfig(languages=LANGUAGES, denoise=denoise)
     inputs = [
         {language: make_numbers(language, config=NumberConfig(values=(number,))) for language in LANGUAGES}
@@ -20,7 +20,8 @@ def woven(**denoise):
     ]
     scores = judge(config, *inputs)
     return {
-        str(planned.step): planned.step for planned in Pipeline.weave({"denoise": list(scores.values())}, []).planned
+        str(planned.promise): planned.promise
+        for planned in Pipeline.weave({"denoise": list(scores.values())}, []).planned
     }
 
 

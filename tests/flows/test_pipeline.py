@@ -1,4 +1,4 @@
-"""The order of Steps, and which of them a name means."""
+"""The order of Promises, and which of them a name means."""
 
 import pytest
 from support.loom import NumberConfig, double_numbers, make_numbers, sum_numbers
@@ -15,7 +15,7 @@ def pipeline():
 
 
 def names(pipeline):
-    return [(planned.stage, str(planned.step)) for planned in pipeline.planned]
+    return [(planned.stage, str(planned.promise)) for planned in pipeline.planned]
 
 
 def test_inputs_come_first_and_each_step_once(pipeline):

@@ -25,9 +25,9 @@ def woven(folder: Path, *, denoise=None, **supplement):
 
 def steps(pipeline, stage=None, name=None):
     return [
-        planned.step
+        planned.promise
         for planned in pipeline.planned
-        if stage in (None, planned.stage) and name in (None, planned.step.stage.name)
+        if stage in (None, planned.stage) and name in (None, planned.promise.step.name)
     ]
 
 
@@ -38,19 +38,21 @@ def test_switched_off_there_is_no_step_of_it(folder: Path):
     pipeline = woven(folder, chat={"model": "scripted"})
     assert steps(pipeline, "supplement") == []
     (plan,) = steps(pipeline, name="plan_batches")
-    assert {step.stage.name for step in plan.arguments["hard_negatives"].values()} == {"select_hard_negatives"}
+    assert {promise.step.name for promise in plan.arguments["hard_negatives"].values()} == {"select_hard_negatives"}
 
 
 def test_switched_on_nothing_before_it_changes(folder: Path):
     off, on = woven(folder), woven(folder, **ON)
     for stage in ("ingest", "retrieve", "denoise"):
-        assert [step.fingerprint for step in steps(off, stage)] == [step.fingerprint for step in steps(on, stage)]
+        assert [promise.fingerprint for promise in steps(off, stage)] == [
+            promise.fingerprint for promise in steps(on, stage)
+        ]
 
 
 def test_switched_on_batches_are_planned_with_the_extended_ledger(folder: Path):
     pipeline = woven(folder, **ON)
     (plan,) = steps(pipeline, name="plan_batches")
-    assert {step.stage.name for step in plan.arguments["hard_negatives"].values()} == {"extend_hard_negatives"}
+    assert {promise.step.name for promise in plan.arguments["hard_negatives"].values()} == {"extend_hard_negatives"}
     assert len(steps(pipeline, "supplement", "count_shortfalls")) == 2
     assert steps(pipeline, name="tune_generator") == []
 
@@ -65,7 +67,7 @@ def test_new_candidates_are_judged_as_the_given_ones_with_one_calibration(folder
     assert len(steps(pipeline, name="fit_cross_encoder")) == (0 if judge == "llm" else 1)
     extended = steps(pipeline, name="extend_hard_negatives")
     kind = "apply_calibration" if judge == "cross_encoder" else "apply_verdicts"
-    assert {scores.stage.name for step in extended for scores in step.arguments["scores"]} == {kind}
+    assert {scores.step.name for promise in extended for scores in promise.arguments["scores"]} == {kind}
 
 
 def test_tuned_generator_is_one_step_for_all_languages(folder: Path):
@@ -73,9 +75,9 @@ def test_tuned_generator_is_one_step_for_all_languages(folder: Path):
     tune = {"instructions": str(folder / "instructions.jsonl")}
     pipeline = woven(folder, enabled=True, chat=chat, tune=tune)
     (tuned,) = steps(pipeline, "supplement", "tune_generator")
-    assert {step.arguments["adapter"].fingerprint for step in steps(pipeline, name="generate_from_positives")} == {
-        tuned.fingerprint
-    }
+    assert {
+        promise.arguments["adapter"].fingerprint for promise in steps(pipeline, name="generate_from_positives")
+    } == {tuned.fingerprint}
 
 
 def test_missing_file_of_instructions_is_an_error(folder: Path):

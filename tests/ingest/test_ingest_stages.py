@@ -10,7 +10,7 @@ from support.loom import SURROUNDINGS
 from support.raw_files import DOCUMENTS, QRELS, QUERIES, beir, jsonl, miracl, passages, tsv, write
 
 import storage
-from tasks.build import build
+from tasks.engine.build import build
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.steps import ingest
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tasks.models.chat import Reply
-from tasks.models.chat_answer import Trouble, read_answer
+from tasks.models.chat.answer import Trouble, read_answer
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 

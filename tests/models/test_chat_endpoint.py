@@ -9,10 +9,10 @@ import pytest
 from support.llm_server import LlmServer
 
 from tasks.models.chat import BudgetExhausted, ChatUnavailable, Reply, Request
-from tasks.models.chat_budget import Budget, estimate_tokens
-from tasks.models.chat_client import open_chat
-from tasks.models.chat_endpoint import Endpoint
-from tasks.models.config import ChatConfig
+from tasks.models.chat.budget import Budget, estimate_tokens
+from tasks.models.chat.client import open_chat
+from tasks.models.chat.config import ChatConfig
+from tasks.models.chat.endpoint import Endpoint
 
 REQUESTS = [Request("Judge.", f"question {number}", seed) for number in range(4) for seed in (1, 2)]
 

@@ -7,12 +7,12 @@ from support.tiny_llm import NO_SYSTEM, write_tiny_llm
 from transformers import AutoModelForCausalLM
 
 from tasks.models.chat import BudgetExhausted, Request
-from tasks.models.chat_budget import Budget
-from tasks.models.chat_client import open_chat
-from tasks.models.chat_identity import chat_digest
-from tasks.models.chat_local import LocalChat, load_chat_model
-from tasks.models.chat_sampling import SeededSampling
-from tasks.models.config import ChatConfig
+from tasks.models.chat.budget import Budget
+from tasks.models.chat.client import open_chat
+from tasks.models.chat.config import ChatConfig
+from tasks.models.chat.identity import chat_digest
+from tasks.models.chat.local import LocalChat, load_chat_model
+from tasks.models.chat.sampling import SeededSampling
 
 REQUESTS = [Request("Be brief.", user, seed) for user in ("red", "one two three red green") for seed in (0, 1)]
 

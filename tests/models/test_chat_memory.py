@@ -6,8 +6,8 @@ import pytest
 
 from storage import Journal
 from tasks.models.chat import BudgetExhausted, Reply, Request
-from tasks.models.chat_budget import Budget, estimate_tokens
-from tasks.models.chat_memory import RememberingChat
+from tasks.models.chat.budget import Budget, estimate_tokens
+from tasks.models.chat.memory import RememberingChat
 
 ONE, TWO = Request("s", "one", 0), Request("s", "two", 0)
 

@@ -25,8 +25,8 @@ def rows(woven):
         check_scores(pipeline, str(woven.folder / "data"))
         built = woven.build(pipeline)
     assert calls == []
-    assert {planned.step.stage.produces for planned in built} <= {"hard_negatives", "bake_off"}
-    return inspect.rows(pipeline.planned[-1].step.ref(str(woven.folder / "data")))
+    assert {planned.promise.step.produces for planned in built} <= {"hard_negatives", "bake_off"}
+    return inspect.rows(pipeline.planned[-1].promise.ref(str(woven.folder / "data")))
 
 
 def test_bake_off_counts_what_the_ledgers_hold(woven, rows):
@@ -36,9 +36,9 @@ def test_bake_off_counts_what_the_ledgers_hold(woven, rows):
     for strategy in STRATEGIES:
         steps = weave(woven.settings(f"denoise.strategy={strategy}")).until("denoise").planned
         ledger = next(
-            read(one.step.ref(root))
+            read(one.promise.ref(root))
             for one in steps
-            if (one.step.stage.produces, one.step.partition) == ("hard_negatives", "sw")
+            if (one.promise.step.produces, one.step.partition) == ("hard_negatives", "sw")
         )
         assert found[strategy, "sw"]["kept"] == ledger.filter(pl.col("decision") == "kept").height
         assert found[strategy, "sw"]["candidates"] == ledger.height

@@ -8,7 +8,7 @@ from support.loom import SURROUNDINGS
 import storage.inspect
 from flows.configs import PipelineConfig
 from flows.weave import weave
-from tasks.build import build, state
+from tasks.engine.build import build, state
 
 WEIGHTS = {"minilm": 0.5, "untrained": 2.0}
 
@@ -30,7 +30,7 @@ def mined(root: str, **fuse) -> pl.DataFrame:
             },
         }
     )  # fmt: skip
-    steps = [planned.step for planned in weave(config).until("fused").planned]
+    steps = [planned.promise for planned in weave(config).until("fused").planned]
     for step in steps:
         if not state(step, root).cached:
             build(step, root, SURROUNDINGS)

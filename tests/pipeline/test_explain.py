@@ -30,10 +30,10 @@ def dataset(woven):
 
     def one(kind: str, partition: str, **arguments: object) -> pl.DataFrame:
         found = [
-            planned_one.step
+            planned_one.promise
             for planned_one in planned
-            if (planned_one.step.stage.produces, planned_one.step.partition) == (kind, partition)
-            and arguments.items() <= planned_one.step.settings.items()
+            if (planned_one.promise.step.produces, planned_one.promise.partition) == (kind, partition)
+            and arguments.items() <= planned_one.promise.settings.items()
         ]
         assert len(found) == 1
         return read(found[0].ref(root))

@@ -8,14 +8,16 @@ import polars as pl
 import pytest
 from support.loom import SURROUNDINGS
 from support.plan_data import Language, plain_language
+from support.steps import declare
 
 from storage import read, scan
-from tasks.build import build, state
-from tasks.code import body_code
+from tasks.engine.build import build, state
+from tasks.engine.code import body_code
+from tasks.engine.job import Job
+from tasks.engine.step import Promise
 from tasks.plan_batches.config import PlanBatchesConfig, TopicsConfig
 from tasks.plan_batches.shares import plan_shares
-from tasks.plan_batches.task import find_topics, plan_batches
-from tasks.stage import Job, Step, stage
+from tasks.steps import find_topics, plan_batches
 
 pytestmark = pytest.mark.slow  # whole stages and training runs: not of the quick round
 
@@ -26,27 +28,27 @@ LANGUAGES: dict[str, Language] = {
 CONFIG = PlanBatchesConfig(batch_size=4, num_negatives=3, topics=TopicsConfig(num_topics=2))
 
 
-@stage(produces="queries")
+@declare(produces="queries")
 def give_queries(job: Job, *, language: str) -> None:
     """Write the language's queries."""
     given = pl.lit("given").alias("origin")
     job.out.write(LANGUAGES[language].queries.with_columns(given, parent=pl.lit(None, pl.String)))
 
 
-@stage(produces="qrels")
+@declare(produces="qrels")
 def give_qrels(job: Job, *, language: str) -> None:
     """Write the language's judgements."""
     job.out.write(LANGUAGES[language].qrels)
 
 
-@stage(produces="corpus")
+@declare(produces="corpus")
 def give_corpus(job: Job, *, language: str) -> None:
     """Write a document for each positive."""
     documents = LANGUAGES[language].qrels["doc_id"]
     job.out.write(pl.DataFrame({"doc_id": documents, "title": "About " + documents, "text": documents}))
 
 
-@stage(produces="embeddings")
+@declare(produces="embeddings")
 def give_embeddings(job: Job, *, language: str) -> None:
     """Write vectors that point to the topic, in two parts."""
     data = LANGUAGES[language]
@@ -56,7 +58,7 @@ def give_embeddings(job: Job, *, language: str) -> None:
     job.out.write(frame[5:])
 
 
-@stage(produces="hard_negatives")
+@declare(produces="hard_negatives")
 def give_ledger(job: Job, *, language: str) -> None:
     """Write the language's ledger."""
     ledger = LANGUAGES[language].ledger
@@ -82,8 +84,8 @@ def give_ledger(job: Job, *, language: str) -> None:
     )
 
 
-def steps(config: PlanBatchesConfig = CONFIG) -> tuple[Step, Step]:
-    def of(given: Any) -> dict[str, Step]:
+def steps(config: PlanBatchesConfig = CONFIG) -> tuple[Promise, Promise]:
+    def of(given: Any) -> dict[str, Promise]:
         return {name: given(name, language=name) for name in LANGUAGES}
 
     queries, qrels = of(give_queries), of(give_qrels)
@@ -94,7 +96,7 @@ def steps(config: PlanBatchesConfig = CONFIG) -> tuple[Step, Step]:
     return topics, plan
 
 
-def build_all(step: Step, root: str) -> None:
+def build_all(step: Promise, root: str) -> None:
     for needed in step.inputs.values():
         build_all(needed, root)
     if not state(step, root).cached:
@@ -132,7 +134,7 @@ def test_seed_of_the_plan_leaves_topics_cached() -> None:
 
 
 def test_planning_knows_nothing_of_how_topics_are_found() -> None:
-    _, modules = body_code(plan_batches.body)
+    _, modules = body_code(plan_batches.path)
     assert "tasks.plan_batches.plan" in modules
     assert "tasks.plan_batches.topics" not in modules
     other = CONFIG.model_copy(update={"topics": TopicsConfig(num_topics=2, seed=99)})

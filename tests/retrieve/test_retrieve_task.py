@@ -7,22 +7,25 @@ import numpy as np
 import polars as pl
 import pytest
 from support.loom import SURROUNDINGS
+from support.steps import declare
 from support.tiny_model import write_tiny_encoder
 
 import storage
 from storage.fingerprints import reached_modules
-from tasks.build import build
+from tasks import steps
+from tasks.engine.build import build
+from tasks.engine.job import Job
+from tasks.engine.step import Promise
 from tasks.models.encoder import Encoder
 from tasks.retrieve import task
 from tasks.retrieve.config import Bm25Config, FuseConfig, IvfPqConfig, SearchConfig
-from tasks.stage import Job, Step, stage
 
 TEXTS = {"d1": "red apples", "d2": "green pears", "d3": "a red sky", "d4": "blue water", "d5": "pears and apples"}
 QUERIES = {"t1": ("red apples", "train"), "t2": ("blue", "train"), "v1": ("pears", "dev")}
 SEARCH = SearchConfig(depth=3)
 
 
-@stage(produces="corpus")
+@declare(produces="corpus")
 def make_fruit(job: Job) -> None:
     """Write the documents in two parts."""
     frame = pl.DataFrame({"doc_id": list(TEXTS), "title": [""] * len(TEXTS), "text": list(TEXTS.values())})
@@ -30,7 +33,7 @@ def make_fruit(job: Job) -> None:
     job.out.write(frame[2:])
 
 
-@stage(produces="queries")
+@declare(produces="queries")
 def make_questions(job: Job) -> None:
     """Write the queries of two splits."""
     rows = [(query_id, text, split, "given", None) for query_id, (text, split) in QUERIES.items()]
@@ -38,7 +41,7 @@ def make_questions(job: Job) -> None:
     job.out.write(pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row"))
 
 
-@stage(produces="encoder")
+@declare(produces="encoder")
 def make_encoder(job: Job, *, seed: int = 0) -> None:
     """Write a tiny encoder."""
     facts = {
@@ -58,30 +61,30 @@ def root(tmp_path: Path) -> str:
     return str(tmp_path / "store")
 
 
-def made(step: Step, root: str) -> pl.DataFrame:
-    for needed in step.inputs.values():
+def made(promise: Promise, root: str) -> pl.DataFrame:
+    for needed in promise.inputs.values():
         if storage.find(needed.ref(root)) is None:
             made(needed, root)
-    build(step, root, SURROUNDINGS)
-    return storage.read(step.ref(root))
+    build(promise, root, SURROUNDINGS)
+    return storage.read(promise.ref(root))
 
 
-def embed_fruit(seed: int = 0, **changed) -> Step:
+def embed_fruit(seed: int = 0, **changed) -> Promise:
     settings = {"max_tokens": 16, "text": "title_and_text", "shard_size": 2} | changed
-    return task.embed_documents("en", corpus=make_fruit("en"), encoder=make_encoder(seed=seed), **settings)
+    return steps.embed_documents("en", corpus=make_fruit("en"), encoder=make_encoder(seed=seed), **settings)
 
 
-def search_fruit(seed: int = 0, **changed) -> Step:
-    asked = task.embed_queries(
+def search_fruit(seed: int = 0, **changed) -> Promise:
+    asked = steps.embed_queries(
         "en", queries=make_questions("en"), encoder=make_encoder(seed=seed), splits=("train",), max_tokens=16
     )
-    return task.search_dense(
+    return steps.search_dense(
         "en", documents=embed_fruit(seed, **changed), queries=asked, system=f"tiny{seed}", search=SEARCH
     )
 
 
-def bm25_fruit(config: Bm25Config | None = None) -> Step:
-    return task.retrieve_bm25(
+def bm25_fruit(config: Bm25Config | None = None) -> Promise:
+    return steps.retrieve_bm25(
         "en",
         corpus=make_fruit("en"),
         queries=make_questions("en"),
@@ -122,7 +125,7 @@ def test_embedding_goes_on_with_the_missing_shards(root, monkeypatch):
 def test_bm25_and_dense_candidates_are_fused_for_one_split(root):
     found = made(bm25_fruit(), root)
     assert found.filter(query_id="v1")["doc_id"].to_list() == ["d2", "d5"]
-    fused = task.fuse_candidates(
+    fused = steps.fuse_candidates(
         "en",
         candidates=[bm25_fruit(), search_fruit()],
         queries=make_questions("en"),
@@ -146,13 +149,13 @@ def test_code_of_the_java_process_is_in_the_fingerprint():
     assert {"tasks.retrieve.lucene_process", "tasks.retrieve.lucene_index", "tasks.retrieve.analyzers"} <= reached
 
 
-def concatenate_fruit(**changed) -> Step:
+def concatenate_fruit(**changed) -> Promise:
     systems = {f"tiny{seed}": search_fruit(seed, **(changed if seed else {})) for seed in (0, 1)}
-    return task.fuse_vectors(
+    return steps.fuse_vectors(
         "en",
         candidates=list(systems.values()),
-        documents={system: step.inputs["documents"] for system, step in systems.items()},
-        vectors={system: step.inputs["queries"] for system, step in systems.items()},
+        documents={system: promise.inputs["documents"] for system, promise in systems.items()},
+        vectors={system: promise.inputs["queries"] for system, promise in systems.items()},
         queries=make_questions("en"),
         splits=("train",),
         config=FuseConfig(method="concat", standardise="none", top_k=2),
@@ -161,7 +164,7 @@ def concatenate_fruit(**changed) -> Step:
 
 def test_two_encoders_are_fused_as_one_whatever_their_shards(root):
     fused = made(concatenate_fruit(), root)
-    parts = {seed: [made(step(seed), root) for step in (embed_fruit, search_fruit)] for seed in (0, 1)}
+    parts = {seed: [made(promise(seed), root) for promise in (embed_fruit, search_fruit)] for seed in (0, 1)}
     asked = {seed: storage.read(search_fruit(seed).inputs["queries"].ref(root)) for seed in (0, 1)}
     documents, queries = (
         np.concatenate([frames[seed]["vector"].to_numpy().astype(float) for seed in (0, 1)], axis=1)
@@ -176,9 +179,9 @@ def test_two_encoders_are_fused_as_one_whatever_their_shards(root):
 def test_queries_in_batches_are_searched_and_fused_as_together(root, monkeypatch):
     found, fused = made(search_fruit(), root), made(concatenate_fruit(), root)
     monkeypatch.setattr(task, "QUERIES_AT_ONCE", 1)
-    for step, whole in ((search_fruit(), found), (concatenate_fruit(), fused)):
-        assert made(step, f"{root}-2").equals(whole)
-        assert len(storage.load(step.ref(f"{root}-2")).parts) == 2
+    for promise, whole in ((search_fruit(), found), (concatenate_fruit(), fused)):
+        assert made(promise, f"{root}-2").equals(whole)
+        assert len(storage.load(promise.ref(f"{root}-2")).parts) == 2
 
 
 def test_search_goes_on_with_the_missing_batch(root, monkeypatch):
@@ -206,7 +209,7 @@ def test_half_precision_weights_embed_nearly_the_same(root, dtype):
     assert not half.equals(whole)
 
 
-@stage(produces="embeddings")
+@declare(produces="embeddings")
 def make_vectors(job: Job, *, number: int, seed: int) -> None:
     """Write random unit vectors in two parts."""
     vectors = np.random.default_rng(seed).normal(size=(number, 16))
@@ -216,16 +219,16 @@ def make_vectors(job: Job, *, number: int, seed: int) -> None:
     job.out.write(frame[number // 2 :])
 
 
-def search_many(number: int, **settings) -> Step:
+def search_many(number: int, **settings) -> Promise:
     asked, documents = make_vectors("en", number=20, seed=1), make_vectors("en", number=number, seed=2)
-    return task.search_dense("en", documents=documents, queries=asked, system="e", search=SEARCH, **settings)
+    return steps.search_dense("en", documents=documents, queries=asked, system="e", search=SEARCH, **settings)
 
 
 def test_approximate_search_tells_its_recall(root):
     settings = IvfPqConfig(num_lists=20, num_probes=8, code_bytes=8, num_candidates=200, sampled_queries=10)
-    step = search_many(10_000, approximate_above=5000, ivf_pq=settings)
-    found, exact = made(step, root), made(search_many(10_000), root)
-    told = json.loads((storage.folder(step.ref(root)) / "search" / "recall.json").read_text())
+    promise = search_many(10_000, approximate_above=5000, ivf_pq=settings)
+    found, exact = made(promise, root), made(search_many(10_000), root)
+    told = json.loads((storage.folder(promise.ref(root)) / "search" / "recall.json").read_text())
     sample = exact.filter(pl.col("query_id").is_in([f"1-{row:05}" for row in range(0, 20, 2)]))
     assert told["recall"] == round(sample.join(found, on=["query_id", "doc_id"], how="semi").height / sample.height, 6)
     assert 0.3 < told["recall"] < 1.0
@@ -233,7 +236,7 @@ def test_approximate_search_tells_its_recall(root):
 
 
 def test_search_is_exact_up_to_the_stated_size(root):
-    step = search_many(10_000, approximate_above=10_000, ivf_pq=IvfPqConfig())
-    assert made(step, root).equals(made(search_many(10_000), root))
-    assert storage.load(step.ref(root)).files == []
+    promise = search_many(10_000, approximate_above=10_000, ivf_pq=IvfPqConfig())
+    assert made(promise, root).equals(made(search_many(10_000), root))
+    assert storage.load(promise.ref(root)).files == []
     assert made(search_many(30, approximate_above=0, ivf_pq=IvfPqConfig()), root).equals(made(search_many(30), root))

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from tasks.models.chat import Request
-from tasks.models.chat_budget import Budget
-from tasks.models.chat_identity import locate_chat_model
-from tasks.models.chat_local import LocalChat, load_chat_model
+from tasks.models.chat.budget import Budget
+from tasks.models.chat.identity import locate_chat_model
+from tasks.models.chat.local import LocalChat, load_chat_model
 from tasks.supplement import lora
 from tasks.supplement.back_forward import Short, generate_queries
 

@@ -9,30 +9,32 @@ import pytest
 from support.generator_answers import back_forward
 from support.llm_server import LlmServer
 from support.loom import SURROUNDINGS
+from support.steps import declare
 from support.tiny_llm import write_tiny_llm
 
 import storage
-from tasks.build import build, state
+from tasks import steps
+from tasks.engine.build import build, state
+from tasks.engine.job import Job
+from tasks.engine.step import Promise
 from tasks.models.chat import BudgetExhausted, ChatUnavailable
-from tasks.models.chat_identity import chat_digest
-from tasks.models.config import ChatConfig
-from tasks.stage import Job, Step, stage
-from tasks.supplement import task
+from tasks.models.chat.config import ChatConfig
+from tasks.models.chat.identity import chat_digest
+from tasks.steps import tune_generator
 from tasks.supplement.config import GenerateConfig, SourceConfig, TuneConfig
-from tasks.supplement.tune_task import tune_generator
 
 PLACES = ["Turku", "Nairobi", "Lima", "Kyoto", "Cairo", "Quito"]
 STRING = pl.String
 
 
-@stage(produces="corpus")
+@declare(produces="corpus")
 def write_corpus(job: Job) -> None:
     """Write a document about each place."""
     rows = [(f"d{n}", place, f"{place} is an old city with a harbour, number {n}.") for n, place in enumerate(PLACES)]
     job.out.write(pl.DataFrame(rows, schema=dict.fromkeys(["doc_id", "title", "text"], STRING), orient="row"))
 
 
-@stage(produces="queries")
+@declare(produces="queries")
 def write_queries(job: Job) -> None:
     """Write a train query about each place."""
     rows = [(f"q{n}", f"Where is {place}?", "train", "given", None) for n, place in enumerate(PLACES)]
@@ -40,7 +42,7 @@ def write_queries(job: Job) -> None:
     job.out.write(pl.DataFrame(rows, schema=dict.fromkeys(names, STRING), orient="row"))
 
 
-@stage(produces="qrels")
+@declare(produces="qrels")
 def write_qrels(job: Job) -> None:
     """Judge the document of each place relevant, but of the last."""
     rows = [(f"q{n}", f"d{n}", 1) for n in range(len(PLACES) - 1)]
@@ -48,7 +50,7 @@ def write_qrels(job: Job) -> None:
     job.out.write(pl.DataFrame(rows, schema=schema, orient="row"))
 
 
-@stage(produces="hard_negatives")
+@declare(produces="hard_negatives")
 def write_ledger(job: Job, *, kept: tuple[int, ...]) -> None:
     """Keep some negatives for each query."""
     rows = [(f"q{n}", f"n{m}", m, "kept", m) for n, number in enumerate(kept) for m in range(1, number + 1)]
@@ -58,9 +60,9 @@ def write_ledger(job: Job, *, kept: tuple[int, ...]) -> None:
     job.out.write(table.with_columns(absent).select(columns))
 
 
-def generating(server: LlmServer, *, kept=(0, 1, 2, 3, 4, 0), num_negatives=3, chat=None, **config) -> Step:
+def generating(server: LlmServer, *, kept=(0, 1, 2, 3, 4, 0), num_negatives=3, chat=None, **config) -> Promise:
     settings = {"base_url": server.url, "max_retries": 0, "timeout_seconds": 20.0, **(chat or {})}
-    return task.generate_from_positives(
+    return steps.generate_from_positives(
         "en",
         language="en",
         hard_negatives=write_ledger("en", kept=kept),
@@ -76,7 +78,7 @@ def generating(server: LlmServer, *, kept=(0, 1, 2, 3, 4, 0), num_negatives=3, c
     )
 
 
-def make(step: Step, root: Path) -> pl.DataFrame:
+def make(step: Promise, root: Path) -> pl.DataFrame:
     for needed in step.inputs.values():
         make(needed, root)
     if not state(step, str(root)).cached:
@@ -165,8 +167,8 @@ def test_exhausted_budget_is_an_error_and_a_larger_one_goes_on(server: LlmServer
 
 def test_endpoint_and_place_of_the_model_are_not_in_the_fingerprint(server: LlmServer):
     first, second = generating(server), generating(server, chat={"base_url": "http://elsewhere/v1", "max_calls": 9})
-    moved = task.generate_from_positives("en", **{**first.arguments, "source": SourceConfig(model="elsewhere")})
-    other = task.generate_from_positives("en", **{**first.arguments, "identity": "other"})
+    moved = steps.generate_from_positives("en", **{**first.arguments, "source": SourceConfig(model="elsewhere")})
+    other = steps.generate_from_positives("en", **{**first.arguments, "identity": "other"})
     assert first.fingerprint == second.fingerprint == moved.fingerprint != other.fingerprint
 
 
@@ -187,8 +189,8 @@ def test_tuned_local_generator_answers_with_its_adapter(server: LlmServer, tmp_p
         "config": GenerateConfig(max_generated=1),
     }
     arguments = {**generating(server).arguments, **local}
-    plain = make(task.generate_from_positives("en", **arguments), tmp_path / "store")
-    adapted = make(task.generate_from_positives("en", **arguments, adapter=tuned), tmp_path / "store")
+    plain = make(steps.generate_from_positives("en", **arguments), tmp_path / "store")
+    adapted = make(steps.generate_from_positives("en", **arguments, adapter=tuned), tmp_path / "store")
     content = storage.load(tuned.ref(str(tmp_path / "store"))).content
     assert plain["model"].unique().to_list() == [f"local:{digest[:12]}"]
     assert adapted["model"].unique().to_list() == [f"local:{digest[:12]}+{content[:12]}"]
@@ -199,11 +201,11 @@ def test_tuned_local_generator_answers_with_its_adapter(server: LlmServer, tmp_p
 
 def test_stages_after_it_take_good_queries_and_count_the_short_ones(server: LlmServer, tmp_path: Path):
     generated = generating(server)
-    asked = make(task.promote_queries("en", generated=generated), tmp_path)
+    asked = make(steps.promote_queries("en", generated=generated), tmp_path)
     assert asked.select("query_id", "split", "origin", "parent").row(0) == ("q0~1", "train", "generated", "q0")
     after = write_ledger("en", kept=(3, 1, 2, 3, 4, 0))
     rows = make(
-        task.count_shortfalls(
+        steps.count_shortfalls(
             "en",
             language="en",
             before=write_ledger("en", kept=(0, 1, 2, 3, 4, 0)),
@@ -225,5 +227,5 @@ def test_stages_after_it_take_good_queries_and_count_the_short_ones(server: LlmS
 def test_ledger_without_a_short_query_asks_nothing(server: LlmServer, tmp_path: Path):
     generated = generating(server, kept=(3,) * 6)
     assert make(generated, tmp_path).is_empty()
-    assert make(task.promote_queries("en", generated=generated), tmp_path).is_empty()
+    assert make(steps.promote_queries("en", generated=generated), tmp_path).is_empty()
     assert server.calls == 0

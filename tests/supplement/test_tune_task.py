@@ -10,15 +10,15 @@ from support.loom import SURROUNDINGS
 from support.tiny_llm import write_tiny_llm
 
 import storage
-from tasks.build import build
+from tasks.engine.build import build
+from tasks.engine.step import Promise
 from tasks.models.chat import Request
-from tasks.models.chat_client import open_chat
-from tasks.models.chat_identity import chat_digest
-from tasks.models.config import ChatConfig
-from tasks.stage import Step
+from tasks.models.chat.client import open_chat
+from tasks.models.chat.config import ChatConfig
+from tasks.models.chat.identity import chat_digest
+from tasks.steps import tune_generator
 from tasks.supplement import lora
 from tasks.supplement.config import SourceConfig, TuneConfig
-from tasks.supplement.tune_task import tune_generator
 
 LINES = [{"instruction": f"Say {word}.", "output": word * 3} for word in ("abc", "talo", "mji", "река", "東京")]
 CONFIG = TuneConfig(rank=4, alpha=8, learning_rate=5e-2, num_epochs=6, batch_size=2, max_conversation_tokens=200)
@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def step(folder: Path, **changed) -> Step:
+def step(folder: Path, **changed) -> Promise:
     config = CONFIG.model_copy(update={"instructions": str(folder / "instructions.jsonl")} | changed)
     return tune_generator(
         source=SourceConfig(model=str(folder / "model")),

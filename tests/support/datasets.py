@@ -11,7 +11,7 @@ def qrels(*doc_ids: str) -> pl.DataFrame:
 
 
 FACTS = {
-    "stage": "ingest_qrels",
+    "step": "ingest_qrels",
     "code": "c",
     "arguments": {},
     "inputs": [],

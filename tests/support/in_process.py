@@ -1,4 +1,4 @@
-"""A pipeline built in this process, without Prefect: Steps in order, and a count of the networks that ran."""
+"""A pipeline built in this process, without Prefect: Promises in order, and a count of the networks that ran."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,15 +8,15 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from flows.pipeline import Pipeline, Planned
-from tasks.build import build, state
+from tasks.engine.build import build, state
 
 
 def build_missing(pipeline: Pipeline, root: str) -> list[Planned]:
     """Build what is not in the store, and return it."""
     built = []
     for planned in pipeline.planned:
-        if not state(planned.step, root).cached:
-            build(planned.step, root, SURROUNDINGS)
+        if not state(planned.promise, root).cached:
+            build(planned.promise, root, SURROUNDINGS)
             built.append(planned)
     return built
 

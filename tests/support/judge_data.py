@@ -5,12 +5,14 @@ from typing import Any
 
 import polars as pl
 from support.loom import SURROUNDINGS
+from support.steps import declare
 
 import storage
-from tasks.build import build, state
 from tasks.denoise.config import LlmConfig
-from tasks.denoise.judge_task import apply_verdicts, judge_pairs, score_verdicts
-from tasks.stage import Job, Step, stage
+from tasks.engine.build import build, state
+from tasks.engine.job import Job
+from tasks.engine.step import Promise
+from tasks.steps import apply_verdicts, judge_pairs, score_verdicts
 
 QUERIES = ("q1", "q2", "q3")
 CANDIDATES = ("a", "b", "c", "d", "e", "f")
@@ -19,14 +21,14 @@ PROBABILITY = {"p": 0.9, "a": 0.8, "b": 0.5, "c": 0.3, "d": 0.2, "e": 0.1, "f": 
 JUDGED = [(query, "p", 1) for query in QUERIES] + [(query, "a", 0) for query in QUERIES] + [("q3", "b", 1)]
 
 
-@stage(produces="corpus")
+@declare(produces="corpus")
 def write_corpus(job: Job) -> None:
     """Write the documents."""
     rows = [(doc_id, f"title {doc_id}", f"text of {doc_id}") for doc_id in PROBABILITY]
     job.out.write(pl.DataFrame(rows, schema=["doc_id", "title", "text"], orient="row"))
 
 
-@stage(produces="queries")
+@declare(produces="queries")
 def write_queries(job: Job) -> None:
     """Write the queries, and one of another split."""
     rows = [(query, f"question {query}", "train", "given", None) for query in QUERIES]
@@ -35,14 +37,14 @@ def write_queries(job: Job) -> None:
     job.out.write(pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row"))
 
 
-@stage(produces="qrels")
+@declare(produces="qrels")
 def write_qrels(job: Job) -> None:
     """Write the judgements."""
     schema = {"query_id": pl.String, "doc_id": pl.String, "relevance": pl.Int32}
     job.out.write(pl.DataFrame(JUDGED, schema=schema, orient="row"))
 
 
-@stage(produces="fused")
+@declare(produces="fused")
 def write_fused(job: Job) -> None:
     """Write the candidates of all queries."""
     rows = [
@@ -57,7 +59,7 @@ def _found(rank: int) -> dict[str, Any]:
     return {"system": "bm25", "rank": rank, "score": 1.0}
 
 
-@stage(produces="scores")
+@declare(produces="scores")
 def write_scores(job: Job) -> None:
     """Write what a cross-encoder found."""
     rows = [
@@ -76,7 +78,7 @@ def settings(url: str, **given: Any) -> LlmConfig:
     return LlmConfig(chat=chat, **{"num_samples": 3, "shard_queries": 2} | given)
 
 
-def verdicts(config: LlmConfig, band: tuple[float, float] | None = None, identity: str = "scripted") -> Step:
+def verdicts(config: LlmConfig, band: tuple[float, float] | None = None, identity: str = "scripted") -> Promise:
     """Promise the verdicts; in a cascade where there is a band."""
     inputs = {"fused": write_fused("sw"), "queries": write_queries("sw"), "qrels": write_qrels("sw")}
     cascade = {"scores": write_scores("sw"), "band": band} if band else {}
@@ -92,24 +94,24 @@ def verdicts(config: LlmConfig, band: tuple[float, float] | None = None, identit
     )
 
 
-def graded(config: LlmConfig, band: tuple[float, float]) -> Step:
+def graded(config: LlmConfig, band: tuple[float, float]) -> Promise:
     """Promise the scores of a cascade."""
     found = verdicts(config, band)
     return apply_verdicts("sw", scores=write_scores("sw"), verdicts=found, config=config.votes)
 
 
-def scored(config: LlmConfig) -> Step:
+def scored(config: LlmConfig) -> Promise:
     """Promise the raw scores of the LLM as the only judge."""
     return score_verdicts("sw", verdicts=verdicts(config), config=config.votes)
 
 
-def make(step: Step, root: str) -> pl.DataFrame:
-    """Build a Step and what it needs, where it is missing, and read it."""
-    for needed in step.inputs.values():
+def make(promise: Promise, root: str) -> pl.DataFrame:
+    """Build a Promise and what it needs, where it is missing, and read it."""
+    for needed in promise.inputs.values():
         make(needed, root)
-    if not state(step, root).cached:
-        build(step, root, SURROUNDINGS)
-    return storage.read(step.ref(root))
+    if not state(promise, root).cached:
+        build(promise, root, SURROUNDINGS)
+    return storage.read(promise.ref(root))
 
 
 if __name__ == "__main__":  # python -m support.judge_data STORE URL: judge once, in a process that can be killed

@@ -6,10 +6,12 @@ from typing import Any
 
 import polars as pl
 from pydantic import Field
+from support.steps import declare
 
 from storage import DatasetRef, read
-from tasks.build import Surroundings
-from tasks.stage import Job, Settings, stage
+from tasks.engine.build import Surroundings
+from tasks.engine.job import Job
+from tasks.engine.step import Settings
 
 CALLS: list[str] = []  # bodies that ran, in order
 
@@ -30,28 +32,28 @@ def _rows(values: list[int]) -> pl.DataFrame:
     )
 
 
-@stage(produces="qrels")
+@declare(produces="qrels")
 def make_numbers(job: Job, *, config: NumberConfig) -> None:
     """Write the configured numbers."""
     CALLS.append("make_numbers")
     job.out.write(_rows(list(config.values)))
 
 
-@stage(produces="qrels")
+@declare(produces="qrels")
 def double_numbers(job: Job, *, numbers: DatasetRef, factor: int) -> None:
     """Multiply each number."""
     CALLS.append("double_numbers")
     job.out.write(_rows([value * factor for value in read(numbers)["relevance"]]))
 
 
-@stage(produces="qrels")
+@declare(produces="qrels")
 def sum_numbers(job: Job, *, parts: dict[str, DatasetRef]) -> None:
     """Add all up."""
     CALLS.append("sum_numbers")
     job.out.write(_rows([sum(sum(read(part)["relevance"]) for part in parts.values())]))
 
 
-@stage(produces="qrels", resource="model")
+@declare(produces="qrels", resource="model")
 def train_numbers(job: Job, *, numbers: DatasetRef | None = None) -> None:
     """Pass numbers on, or make them; holds the share of the network. Calls `BEFORE_READING` first."""
     CALLS.append("train_numbers")
@@ -60,7 +62,7 @@ def train_numbers(job: Job, *, numbers: DatasetRef | None = None) -> None:
     job.out.write(_rows(read(numbers)["relevance"].to_list() if numbers else [1, 2]))
 
 
-@stage(produces="qrels")
+@declare(produces="qrels")
 def fail(job: Job, *, numbers: DatasetRef) -> None:
     """Fail on purpose."""
     raise ValueError(f"fail: expected nothing, got {read(numbers)['relevance'].to_list()}. Do not use this stage.")

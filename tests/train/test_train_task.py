@@ -9,20 +9,22 @@ import polars as pl
 import pytest
 import torch
 from support.loom import SURROUNDINGS
+from support.steps import declare
 from support.tiny_training import DOCUMENTS, NUM_STEPS, QUERIES, plan, tiny_encoder
 from transformers import AutoModel, AutoTokenizer
 
 import storage
 from storage.fingerprints import reached_modules
-from tasks.build import build, state
-from tasks.code import body_code
+from tasks.engine.build import build, state
+from tasks.engine.code import body_code
+from tasks.engine.job import Job
+from tasks.engine.step import Promise
 from tasks.models.encoder import Encoder
 from tasks.models.tokenizer import TextTokenizer
-from tasks.stage import Job, Step, stage
+from tasks.steps import tokenize_documents, tokenize_queries, train_encoder
 from tasks.train import loop
 from tasks.train.config import TrainConfig
 from tasks.train.process import TrainingFailed
-from tasks.train.task import tokenize_documents, tokenize_queries, train_encoder
 from tasks.train.tokens import open_tokens
 
 pytestmark = pytest.mark.slow  # whole stages and training runs: not of the quick round
@@ -31,7 +33,7 @@ CONFIG = TrainConfig(learning_rate=1e-3, temperature=0.1, max_query_tokens=16, m
 TEXTS = ["what is red", "blue is a colour", "green"]
 
 
-@stage(produces="queries")
+@declare(produces="queries")
 def make_queries(job: Job) -> None:
     """Write the queries, and one that the plan does not have."""
     texts = {**{name: text for (_, name), text in QUERIES.items()}, "unplanned": "what is it"}
@@ -39,7 +41,7 @@ def make_queries(job: Job) -> None:
     job.out.write(frame.with_columns(split=pl.lit("train"), origin=pl.lit("given"), parent=pl.lit(None, pl.String)))
 
 
-@stage(produces="corpus")
+@declare(produces="corpus")
 def make_corpus(job: Job, *, leave_out: str) -> None:
     """Write the documents in two parts."""
     names = [name for _, name in DOCUMENTS if name != leave_out]
@@ -50,14 +52,14 @@ def make_corpus(job: Job, *, leave_out: str) -> None:
     job.out.write(frame[2:])
 
 
-@stage(produces="qrels")
+@declare(produces="qrels")
 def make_names(job: Job) -> None:
     """Name each document, one of them twice."""
     names = [*(name for _, name in DOCUMENTS), "d0"]
     job.out.write(pl.DataFrame({"query_id": ["q"] * len(names), "doc_id": names, "relevance": [1] * len(names)}))
 
 
-@stage(produces="batch_plan")
+@declare(produces="batch_plan")
 def make_plan(job: Job) -> None:
     """Write the plan."""
     rows = [
@@ -78,14 +80,14 @@ def make_plan(job: Job) -> None:
     job.out.write(pl.DataFrame(rows))
 
 
-@stage(produces="encoder")
+@declare(produces="encoder")
 def make_encoder(job: Job) -> None:
     """Write the tiny encoder."""
     tiny_encoder(job.scratch / "model")
     job.out.add_folder(job.scratch / "model", "model")
 
 
-def tokens(*, leave_out: str = "") -> list[Step]:
+def tokens(*, leave_out: str = "") -> list[Promise]:
     encoder = make_encoder()
     corpus = make_corpus("en", leave_out=leave_out)
     return [
@@ -104,7 +106,7 @@ def tokens(*, leave_out: str = "") -> list[Step]:
     ]
 
 
-def built(step: Step, root: str) -> Step:
+def built(step: Promise, root: str) -> Promise:
     """Build what a step needs."""
     for needed in step.inputs.values():
         if not state(needed, root).cached:
@@ -112,7 +114,7 @@ def built(step: Step, root: str) -> Step:
     return step
 
 
-def training(root: str, *, leave_out: str = "", **config: object) -> Step:
+def training(root: str, *, leave_out: str = "", **config: object) -> Promise:
     step = train_encoder(
         batch_plan=make_plan(),
         query_tokens={"en": tokens(leave_out=leave_out)[0]},
@@ -124,7 +126,7 @@ def training(root: str, *, leave_out: str = "", **config: object) -> Step:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> tuple[str, Step]:
+def trained(tmp_path_factory) -> tuple[str, Promise]:
     root = str(tmp_path_factory.mktemp("store"))
     step = training(root)
     build(step, root, SURROUNDINGS)
@@ -264,9 +266,9 @@ def test_tokens_do_not_depend_on_the_plan(trained):
 
 
 def test_fingerprint_covers_the_code_that_runs_in_the_other_process():
-    _, modules = body_code(train_encoder.body)
+    _, modules = body_code(train_encoder.path)
     assert {"tasks.train.launch", "tasks.train.loop", "tasks.train.tokens"} <= reached_modules(modules)
-    _, modules = body_code(tokenize_queries.body)
+    _, modules = body_code(tokenize_queries.path)
     assert "tasks.train.loop" not in reached_modules(modules)
 
 

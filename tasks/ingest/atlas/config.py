@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from tasks.stage import Settings
+from tasks.engine.step import Settings
 
 
 class AtlasConfig(Settings):

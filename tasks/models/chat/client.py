@@ -5,18 +5,18 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tasks.engine.deferred import deferred
 from tasks.models.chat import ChatModel
-from tasks.models.chat_budget import Budget
-from tasks.models.chat_endpoint import Endpoint
-from tasks.models.chat_identity import locate_chat_model
-from tasks.models.chat_memory import Memory, RememberingChat
-from tasks.models.config import ChatConfig
-from tasks.stage import deferred
+from tasks.models.chat.budget import Budget
+from tasks.models.chat.config import ChatConfig
+from tasks.models.chat.endpoint import Endpoint
+from tasks.models.chat.identity import locate_chat_model
+from tasks.models.chat.memory import Memory, RememberingChat
 
 if TYPE_CHECKING:
-    from tasks.models import chat_local
+    from tasks.models.chat import local as chat_local
 else:
-    chat_local = deferred("tasks.models.chat_local")  # an endpoint needs no torch
+    chat_local = deferred("tasks.models.chat.local")  # an endpoint needs no torch
 
 
 def open_chat(config: ChatConfig, *, device: str, batch_tokens: int, adapter: Path | None = None) -> ChatModel:

@@ -9,7 +9,7 @@ from support.loom import SURROUNDINGS, NumberConfig, double_numbers, make_number
 
 import storage
 from storage import MissingDataset
-from tasks.build import build, state, sweep
+from tasks.engine.build import build, state, sweep
 
 
 @pytest.fixture
@@ -23,11 +23,11 @@ def numbers(*values):
 
 
 def test_built_dataset_is_cached(root):
-    step = numbers()
-    assert state(step, root).reason == "not built"
-    build(step, root, SURROUNDINGS)
-    assert state(step, root).cached
-    assert storage.read(step.ref(root))["relevance"].to_list() == [1, 2]
+    promise = numbers()
+    assert state(promise, root).reason == "not built"
+    build(promise, root, SURROUNDINGS)
+    assert state(promise, root).cached
+    assert storage.read(promise.ref(root))["relevance"].to_list() == [1, 2]
 
 
 def test_manifest_tells_inputs_settings_and_cost(root):
@@ -41,22 +41,22 @@ def test_manifest_tells_inputs_settings_and_cost(root):
 
 
 def test_missing_input_is_an_error_and_writes_nothing(root):
-    step = double_numbers("sw", numbers=numbers(), factor=2)
+    promise = double_numbers("sw", numbers=numbers(), factor=2)
     with pytest.raises(MissingDataset, match="qrels/sw"):
-        build(step, root, SURROUNDINGS)
-    assert storage.find(step.ref(root)) is None
+        build(promise, root, SURROUNDINGS)
+    assert storage.find(promise.ref(root)) is None
 
 
 def test_damage_is_reported_and_rebuilt_with_equal_content(root):
-    step = numbers()
-    before = build(step, root, SURROUNDINGS)
-    path = storage.backend.local_path(step.ref(root).uri) / before.parts[0].name
+    promise = numbers()
+    before = build(promise, root, SURROUNDINGS)
+    path = storage.backend.local_path(promise.ref(root).uri) / before.parts[0].name
     path.write_bytes(path.read_bytes()[:-1] + b"?")
-    found = state(step, root)
+    found = state(promise, root)
     assert found.damaged
     assert str(path) in found.reason
-    assert build(step, root, SURROUNDINGS).content == before.content
-    assert state(step, root).cached
+    assert build(promise, root, SURROUNDINGS).content == before.content
+    assert state(promise, root).cached
 
 
 def test_input_rebuilt_with_equal_content_leaves_the_rest_cached(root):
@@ -79,7 +79,7 @@ def test_input_with_other_content_makes_the_rest_stale(root):
     old = storage.load(two.ref(root))
     storage.commit(
         writer,
-        **old.model_dump(include={"stage", "code", "versions", "created_at", "seconds"}),
+        **old.model_dump(include={"step", "code", "versions", "created_at", "seconds"}),
         arguments={},
         inputs=[],
         peak_memory_bytes=0,
@@ -96,32 +96,32 @@ def test_refresh_builds_again(root):
 
 
 def test_scratch_goes_with_the_commit(root):
-    step = numbers()
-    build(step, root, SURROUNDINGS)
-    left = {path.name for path in storage.backend.local_path(step.ref(root).uri).iterdir()}
+    promise = numbers()
+    build(promise, root, SURROUNDINGS)
+    left = {path.name for path in storage.backend.local_path(promise.ref(root).uri).iterdir()}
     assert {name.partition("-")[0] for name in left} <= {"manifest.json", "part", "progress"}
 
 
 def test_scratch_of_a_build_killed_after_its_commit_is_swept(root):
-    step = numbers()
-    build(step, root, SURROUNDINGS)
-    folder = storage.backend.local_path(step.ref(root).uri) / "scratch"
+    promise = numbers()
+    build(promise, root, SURROUNDINGS)
+    folder = storage.backend.local_path(promise.ref(root).uri) / "scratch"
     (folder / "work").mkdir(parents=True)
     (folder / "work" / "index").write_text("left behind")
     (folder / "lock").touch()
-    sweep(step, root)
+    sweep(promise, root)
     assert not folder.exists()
-    assert state(step, root).cached
+    assert state(promise, root).cached
 
 
 def test_scratch_of_a_live_build_is_not_swept(root):
-    step = numbers()
-    build(step, root, SURROUNDINGS)
-    folder = storage.backend.local_path(step.ref(root).uri) / "scratch"
+    promise = numbers()
+    build(promise, root, SURROUNDINGS)
+    folder = storage.backend.local_path(promise.ref(root).uri) / "scratch"
     (folder / "work").mkdir(parents=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        sweep(step, root)
+        sweep(promise, root)
         assert (folder / "work").exists()
 
 
@@ -129,6 +129,6 @@ def test_stage_over_languages_sums_them(root):
     parts = {"sw": numbers(1), "en": make_numbers("en", config=NumberConfig(values=(5,)))}
     for part in parts.values():
         build(part, root, SURROUNDINGS)
-    step = sum_numbers(parts=parts)
-    build(step, root, SURROUNDINGS)
-    assert storage.read(step.ref(root))["relevance"].to_list() == [6]
+    promise = sum_numbers(parts=parts)
+    build(promise, root, SURROUNDINGS)
+    assert storage.read(promise.ref(root))["relevance"].to_list() == [6]

@@ -12,8 +12,8 @@ import httpx
 from anyio.from_thread import start_blocking_portal
 
 from tasks.models.chat import BudgetExhausted, ChatUnavailable, Reply, Request
-from tasks.models.chat_answer import Trouble, read_answer
-from tasks.models.chat_budget import Budget, estimate_tokens
+from tasks.models.chat.answer import Trouble, read_answer
+from tasks.models.chat.budget import Budget, estimate_tokens
 
 _LONGEST_WAIT_SECONDS = 60.0  # between two tries, unless the server asks for more
 _LONGEST_ASKED_SECONDS = 600.0  # that a server's Retry-After is heeded

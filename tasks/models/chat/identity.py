@@ -6,7 +6,7 @@ from pathlib import Path
 
 import huggingface_hub
 
-from tasks.models.config import ChatConfig
+from tasks.models.chat.config import ChatConfig
 from tasks.models.digest import model_digest
 from tasks.models.locate import BUNDLED, locate_model
 

@@ -1,21 +1,15 @@
-"""What code a stage's fingerprint covers."""
+"""What code a step's fingerprint covers."""
 
 import importlib
-import linecache
-import sys
 
 import pytest
 
-from tasks import code
+from storage import fingerprints
+from tasks.engine import code
 
 TASK = '''
-from tasks.stage import Job, deferred, stage
-from typing import TYPE_CHECKING
-if TYPE_CHECKING:
-    from storage import fingerprints
-    from tasks.evaluate import measure
-else:
-    measure = deferred("tasks.evaluate.measure")
+from tasks.engine.job import Job
+from tasks.evaluate import measure
 from tasks.evaluate import runs
 
 FACTOR = 2
@@ -39,17 +33,15 @@ def rewritten(tmp_path, monkeypatch):
 
     def rewrite(text):
         (tmp_path / "loomtask.py").write_text(text)
-        sys.modules.pop("loomtask", None)
         importlib.invalidate_caches()
-        linecache.clearcache()
         code._module_names.cache_clear()
-        return code.body_code(importlib.import_module("loomtask").body)
+        fingerprints._source.cache_clear()
+        return code.body_code("loomtask:body")
 
-    yield rewrite
-    sys.modules.pop("loomtask", None)
+    return rewrite
 
 
-def test_covers_own_helpers_constants_and_deferred_modules(rewritten):
+def test_covers_own_helpers_constants_and_modules(rewritten):
     definitions, modules = rewritten(TASK)
     assert any("FACTOR = 2" in definition for definition in definitions)
     assert any("def _own" in definition for definition in definitions)

@@ -12,8 +12,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, 
 from tasks.models.backbone import _quiet
 from tasks.models.batches import length_buckets
 from tasks.models.chat import Reply, Request
-from tasks.models.chat_budget import Budget
-from tasks.models.chat_sampling import SeededSampling
+from tasks.models.chat.budget import Budget
+from tasks.models.chat.sampling import SeededSampling
 
 
 class LocalChat:

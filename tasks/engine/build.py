@@ -1,4 +1,4 @@
-"""Where a Step meets the store: is its dataset there, and if not, build it."""
+"""Where a Promise meets the store: is its dataset there, and if not, build it."""
 
 import contextlib
 import datetime
@@ -29,8 +29,8 @@ from storage import (
     load,
     salvage,
 )
-from tasks.job import Job, Progress
-from tasks.stage import Step
+from tasks.engine.job import Job, Progress
+from tasks.engine.step import Promise
 
 _LIBRARIES = ("faiss-cpu", "polars", "pyarrow", "pyserini", "scikit-learn", "tokenizers", "torch", "transformers")
 
@@ -47,7 +47,7 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class State:
-    """Whether a Step's dataset is there and up to date, and why not."""
+    """Whether a Promise's dataset is there and up to date, and why not."""
 
     manifest: Manifest | None
     reason: str
@@ -60,13 +60,13 @@ class State:
         return self.manifest is not None
 
 
-def state(step: Step, root: str) -> State:
-    """Compare a Step with the store.
+def state(promise: Promise, root: str) -> State:
+    """Compare a Promise with the store.
 
     A dataset is up to date when every part is there and sound, and every input holds what it held when the dataset was
     built: an input that was built again with equal content changes nothing.
     """
-    ref = step.ref(root)
+    ref = promise.ref(root)
     try:
         manifest = find(ref)
         if manifest is None:
@@ -75,27 +75,27 @@ def state(step: Step, root: str) -> State:
     except DamagedDataset as damage:
         return State(None, str(damage), damaged=True)
     recorded = {entry.name: entry.content for entry in manifest.inputs}
-    for name, entry in step.inputs.items():
+    for name, entry in promise.inputs.items():
         now = _content(entry, root)
         if now is not None and now != recorded.get(name):
             return State(None, f"input {name} changed")
     return State(manifest, "cached")
 
 
-def _content(step: Step, root: str) -> str | None:
+def _content(promise: Promise, root: str) -> str | None:
     try:
-        return load(step.ref(root)).content
+        return load(promise.ref(root)).content
     except (MissingDataset, DamagedDataset):
         return None  # the input's own state says so, and it is built first
 
 
-def build(step: Step, root: str, surroundings: Surroundings, *, refresh: bool = False) -> Manifest:
-    """Build a Step's dataset and commit it.
+def build(promise: Promise, root: str, surroundings: Surroundings, *, refresh: bool = False) -> Manifest:
+    """Build a Promise's dataset and commit it.
 
     A killed build goes on from its committed shards and its scratch folder; a damaged dataset keeps its sound parts.
 
     Args:
-        step: its inputs must be built.
+        promise: its inputs must be built.
         root: the store.
         surroundings: device, batch size and such.
         refresh: build all of it again, whatever is there.
@@ -106,13 +106,13 @@ def build(step: Step, root: str, surroundings: Surroundings, *, refresh: bool = 
     Raises:
         MissingDataset, DamagedDataset: an input is not there or not sound; names it.
     """
-    ref, found = step.ref(root), state(step, root)
+    ref, found = promise.ref(root), state(promise, root)
     if found.damaged and not refresh:
         salvage(ref)
     elif refresh or found.reason != "not built":
         discard(ref)
-    inputs = [_input(name, entry, root) for name, entry in step.inputs.items()]
-    log = logging.getLogger(f"polyloom.{step.stage.name}")
+    inputs = [_input(name, entry, root) for name, entry in promise.inputs.items()]
+    log = logging.getLogger(f"polyloom.{promise.step.name}")
     started, created = time.monotonic(), datetime.datetime.now(datetime.UTC)
     with _scratch(ref.uri, keep=not refresh) as scratch:
         writer = Writer(ref)
@@ -125,12 +125,12 @@ def build(step: Step, root: str, surroundings: Surroundings, *, refresh: bool = 
             progress=surroundings.progress,
             log=log,
         )
-        step.run(job, root)
+        promise.run(job, root)
         return commit(
             writer,
-            stage=step.stage.name,
-            code=step.stage.code,
-            arguments=step.settings,
+            step=promise.step.name,
+            code=promise.step.code,
+            arguments=promise.settings,
             inputs=inputs,
             versions=_versions(),
             created_at=created.isoformat(timespec="seconds"),
@@ -139,8 +139,8 @@ def build(step: Step, root: str, surroundings: Surroundings, *, refresh: bool = 
         )
 
 
-def _input(name: str, step: Step, root: str) -> Input:
-    manifest = load(step.ref(root))
+def _input(name: str, promise: Promise, root: str) -> Input:
+    manifest = load(promise.ref(root))
     return Input(
         name=name,
         kind=manifest.kind,
@@ -159,9 +159,9 @@ def _versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in ("polyloom", *_LIBRARIES)}
 
 
-def sweep(step: Step, root: str) -> None:
+def sweep(promise: Promise, root: str) -> None:
     """Remove what a build of a committed dataset left that was killed right after its commit; a live build's stays."""
-    folder = _scratch_folder(step.ref(root).uri)
+    folder = _scratch_folder(promise.ref(root).uri)
     if folder.exists() and (lock := _lock(folder)) is not None:
         shutil.rmtree(folder)
         os.close(lock)

@@ -3,13 +3,14 @@
 import pytest
 from support.loom import NumberConfig, double_numbers, make_numbers, sum_numbers
 
-from tasks.stage import deferred, stage
+from tasks.engine.deferred import deferred
+from tasks.engine.step import Step
 
 
-def test_calling_a_stage_promises_and_runs_nothing():
-    step = make_numbers("sw", config=NumberConfig())
-    assert (step.stage.name, step.partition, step.stage.produces) == ("make_numbers", "sw", "qrels")
-    assert str(step) == "make_numbers-sw"
+def test_calling_a_step_promises_and_runs_nothing():
+    promise = make_numbers("sw", config=NumberConfig())
+    assert (promise.step.name, promise.partition, promise.step.produces) == ("make_numbers", "sw", "qrels")
+    assert str(promise) == "make_numbers-sw"
 
 
 def test_equal_promises_have_equal_names():
@@ -42,13 +43,13 @@ def test_resolves_steps_to_references():
 
 
 def test_rejects_arguments_that_the_body_does_not_take():
-    with pytest.raises(TypeError, match="missing a required argument: 'factor'"):
+    with pytest.raises(TypeError, match="missing=..factor.."):
         double_numbers(numbers=make_numbers(config=NumberConfig()))
 
 
 def test_rejects_a_kind_without_a_schema():
     with pytest.raises(ValueError, match="expected a kind of .*, got 'nonsense'"):
-        stage(produces="nonsense")
+        Step("support.loom:make_numbers", produces="nonsense")
 
 
 def test_settings_refuse_unknown_names():

@@ -1,0 +1,58 @@
+"""Every step of the pipeline: where its body is, what kind of dataset it makes, and what it needs a share of.
+
+Light on purpose: naming a step imports nothing of its body, so planning a pipeline loads no torch, faiss or Java.
+"""
+
+from tasks.engine.step import Step
+
+ingest_corpus = Step("tasks.ingest.task:ingest_corpus", produces="corpus")
+ingest_queries = Step("tasks.ingest.task:ingest_queries", produces="queries")
+ingest_qrels = Step("tasks.ingest.task:ingest_qrels", produces="qrels")
+quarantine_rows = Step("tasks.ingest.task:quarantine_rows", produces="quarantine")
+generate_corpus = Step("tasks.ingest.task:generate_corpus", produces="corpus")
+generate_queries = Step("tasks.ingest.task:generate_queries", produces="queries")
+generate_qrels = Step("tasks.ingest.task:generate_qrels", produces="qrels")
+generate_truth = Step("tasks.ingest.task:generate_truth", produces="truth")
+
+prepare_encoder = Step("tasks.encoder.task:prepare_encoder", produces="encoder", resource="model")
+
+retrieve_bm25 = Step("tasks.retrieve.task:retrieve_bm25", produces="candidates", resource="jvm")
+embed_documents = Step("tasks.retrieve.task:embed_documents", produces="embeddings", resource="model")
+embed_queries = Step("tasks.retrieve.task:embed_queries", produces="embeddings", resource="model")
+search_dense = Step("tasks.retrieve.task:search_dense", produces="candidates", resource="model")
+fuse_candidates = Step("tasks.retrieve.task:fuse_candidates", produces="fused")
+fuse_vectors = Step("tasks.retrieve.task:fuse_vectors", produces="fused", resource="model")
+
+fit_cross_encoder = Step("tasks.denoise.fit_task:fit_cross_encoder", produces="cross_encoder", resource="model")
+judge_pairs = Step("tasks.denoise.judge_task:judge_pairs", produces="verdicts", resource="model")
+score_verdicts = Step("tasks.denoise.judge_task:score_verdicts", produces="raw_scores")
+apply_verdicts = Step("tasks.denoise.judge_task:apply_verdicts", produces="scores")
+score_candidates = Step("tasks.denoise.score_task:score_candidates", produces="raw_scores", resource="model")
+score_new_candidates = Step(
+    "tasks.denoise.supplement_task:score_new_candidates", produces="raw_scores", resource="model"
+)
+extend_hard_negatives = Step("tasks.denoise.supplement_task:extend_hard_negatives", produces="hard_negatives")
+calibrate_scores = Step("tasks.denoise.task:calibrate_scores", produces="calibration")
+apply_calibration = Step("tasks.denoise.task:apply_calibration", produces="scores")
+select_hard_negatives = Step("tasks.denoise.task:select_hard_negatives", produces="hard_negatives")
+relabel_candidates = Step("tasks.denoise.task:relabel_candidates", produces="qrels")
+
+generate_from_positives = Step("tasks.supplement.task:generate_from_positives", produces="generated", resource="model")
+promote_queries = Step("tasks.supplement.task:promote_queries", produces="queries")
+collect_candidates = Step("tasks.supplement.task:collect_candidates", produces="new_candidates")
+count_shortfalls = Step("tasks.supplement.task:count_shortfalls", produces="shortfalls")
+tune_generator = Step("tasks.supplement.tune_task:tune_generator", produces="adapter", resource="model")
+
+find_topics = Step("tasks.plan_batches.task:find_topics", produces="topics")
+plan_batches = Step("tasks.plan_batches.task:plan_batches", produces="batch_plan")
+
+tokenize_queries = Step("tasks.train.task:tokenize_queries", produces="tokens")
+tokenize_documents = Step("tasks.train.task:tokenize_documents", produces="tokens")
+train_encoder = Step("tasks.train.task:train_encoder", produces="training_log", resource="model")
+
+make_run = Step("tasks.evaluate.task:make_run", produces="run")
+measure_runs = Step("tasks.evaluate.task:measure_runs", produces="metrics")
+
+export_model = Step("tasks.export.task:export_model", produces="model")
+
+compare_strategies = Step("tasks.bake_off.task:compare_strategies", produces="bake_off")
