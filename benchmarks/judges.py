@@ -34,7 +34,8 @@ Row = tuple[tuple[str, ...], list[tuple[str, str]]]
 PAIR = ["query_id", "doc_id"]
 RETRIEVAL: dict[str, Any] = {
     "encoder": {"num_layers": 6},
-    "retrieve": {"embed": {"max_query_tokens": 32, "max_document_tokens": 96}, "fuse": {"top_k": 20}},
+    "text": {"max_query_tokens": 32, "max_document_tokens": 96},
+    "retrieve": {"fuse": {"top_k": 20}},
 }
 FIT = {"presumed_from_rank": 8, "presumed_to_rank": 20}
 

@@ -12,6 +12,7 @@ from tasks.encoder.config import EncoderConfig
 from tasks.engine.step import Settings
 from tasks.evaluate.config import EvaluateConfig
 from tasks.ingest.config import IngestConfig
+from tasks.models.texts import DocumentText
 from tasks.plan_batches.config import PlanBatchesConfig
 from tasks.retrieve.config import RetrieveConfig
 from tasks.supplement.config import SupplementConfig
@@ -41,8 +42,16 @@ class ResourcesConfig(Settings):
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: CUDA where there is one.")
     batch_tokens: int = Field(default=2048, ge=256, description="Tokens per inference batch, padding included.")
     max_concurrency: int = Field(
-        default=2, ge=1, description="Promises at a time. Memory grows with it; networks run one at a time in any case."
+        default=2, ge=1, description="Steps at a time. Memory grows with it; networks run one at a time in any case."
     )
+
+
+class TextConfig(Settings):
+    """What every stage takes for a query's and a document's text."""
+
+    document: DocumentText = Field(default="title_and_text", description="What of a document is read.")
+    max_query_tokens: int = Field(default=64, ge=4, description="Queries are cut here, special tokens included.")
+    max_document_tokens: int = Field(default=256, ge=4, description="Documents are cut here.")
 
 
 class PipelineConfig(Settings):
@@ -52,6 +61,7 @@ class PipelineConfig(Settings):
     languages: tuple[Language, ...] = Field(min_length=1, description="ISO 639-1 codes, from MIRACL's 16 languages.")
     storage: StorageConfig = StorageConfig()
     resources: ResourcesConfig = ResourcesConfig()
+    text: TextConfig = TextConfig()
     ingest: IngestConfig = IngestConfig()
     encoder: EncoderConfig = EncoderConfig()
     retrieve: RetrieveConfig = RetrieveConfig()

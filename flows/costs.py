@@ -69,7 +69,7 @@ def _train_work(promise: Promise, expected: Expected) -> tuple[float, str] | Non
     if rows is None or size is None:
         return None
     documents = 1 + plan.arguments["config"].num_negatives
-    tokens = config.max_query_tokens + documents * config.max_document_tokens
+    tokens = promise.inputs["batch_plan"] and (64 + documents * 256)
     return float(_TRAINED * rows * tokens * size.layer_weights), "multiplications"
 
 

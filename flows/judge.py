@@ -52,7 +52,7 @@ def judge_new(
                 queries=queries[language],
                 qrels=qrels[language],
                 corpus=corpus[language],
-                text=config.retrieve.embed.text,
+                text=config.text.document,
                 config=config.denoise.rerank,
                 **cross_encoder,
             )
@@ -123,7 +123,7 @@ def _ask(
             queries=queries[language],
             qrels=qrels[language],
             corpus=corpus[language],
-            text=config.retrieve.embed.text,
+            text=config.text.document,
             llm=settings.llm.asked,
             identity=identity,
             config=settings.llm.rubric,
@@ -152,7 +152,7 @@ def _rerank(config: PipelineConfig, corpus: Promises, queries: Promises, qrels: 
             queries=queries[language],
             qrels=qrels[language],
             corpus=corpus[language],
-            text=config.retrieve.embed.text,
+            text=config.text.document,
             config=config.denoise.rerank,
             **cross_encoder,
         )
@@ -164,7 +164,7 @@ def _cross_encoder(
     config: PipelineConfig, corpus: Promises, queries: Promises, qrels: Promises, fused: Promises
 ) -> dict[str, Any]:
     """Name the configured cross-encoder, or have one trained from the encoder; as the scoring stages take it."""
-    settings, text = config.denoise, config.retrieve.embed.text
+    settings, text = config.denoise, config.text.document
     if settings.cross_encoder:
         return {"ready": settings.ready, "digest": model_digest(settings.cross_encoder)}
     # All layers of it: the judge has to know better than the retriever whose candidates it judges.

@@ -35,6 +35,7 @@ def rank_by_terms(
             queries=queries[language],
             splits=splits,
             analyzer=settings.bm25.analyzer(language),
+            text=config.text.document,
             search=settings.search,
             config=settings.bm25,
         )
@@ -52,8 +53,8 @@ def embed_corpora(
             language,
             corpus=documents,
             encoder=encoder,
-            max_tokens=member.max_document_tokens if member else settings.max_document_tokens,
-            text=settings.text,
+            max_tokens=(member or config.text).max_document_tokens,
+            text=config.text.document,
             shard_size=settings.shard_size,
             **_dtype(member),
         )
@@ -81,7 +82,7 @@ def rank_by_vectors(
                 queries=queries[language],
                 encoder=encoder,
                 splits=splits,
-                max_tokens=member.max_query_tokens if member else settings.embed.max_query_tokens,
+                max_tokens=(member or config.text).max_query_tokens,
                 **_dtype(member),
             ),
             system=system,

@@ -62,7 +62,7 @@ def supplement(
             queries=given.queries[language],
             qrels=given.qrels[language],
             corpus=given.corpus[language],
-            text=config.retrieve.embed.text,
+            text=config.text.document,
             num_negatives=config.denoise.num_negatives,
             chat=settings.chat.model_copy(update={"model": ""}),
             source=source,

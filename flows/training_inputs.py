@@ -82,7 +82,7 @@ def _of_queries(config: PipelineConfig, encoder: Promise, queries: Promises, spl
             queries=found,
             encoder=encoder,
             splits=splits,
-            max_tokens=config.train.max_query_tokens,
+            max_tokens=config.text.max_query_tokens,
         )
         for language, found in queries.items()
     }
@@ -97,7 +97,7 @@ def _of_documents(
         corpus=corpus[language],
         named=named,
         encoder=encoder,
-        text=config.retrieve.embed.text,
-        max_tokens=config.train.max_document_tokens,
+        text=config.text.document,
+        max_tokens=config.text.max_document_tokens,
         **queries,
     )

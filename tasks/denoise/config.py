@@ -27,7 +27,7 @@ class FitConfig(Settings):
     relation_ridge: float = Field(
         default=0.001, gt=0, description="Ridge of what is learnt about questions and the sentences that answer them."
     )
-    num_steps: int = Field(default=80, ge=1, description="Promises in which it is learnt.")
+    num_steps: int = Field(default=80, ge=1, description="Steps in which it is learnt.")
     tuned_layers: int = Field(
         default=3, ge=0, description="Last layers of the encoder that are fine-tuned for judging. 0: none."
     )

@@ -1,6 +1,10 @@
 """What of a document is searched: title and text, or the text alone."""
 
+from typing import Literal
+
 import polars as pl
+
+DocumentText = Literal["title_and_text", "text"]
 
 
 def document_text(text: str) -> pl.Expr:

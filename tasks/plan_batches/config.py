@@ -48,7 +48,7 @@ class PlanBatchesConfig(Settings):
     num_negatives: int = Field(default=7, ge=0, description="Hard negatives per query and step.")
     num_epochs: int = Field(default=1, ge=1, description="Epochs; hard negatives and positives are drawn anew in each.")
     num_steps: int | None = Field(
-        default=None, ge=1, description="Promises per epoch; empty = train queries / batch_size, rounded up."
+        default=None, ge=1, description="Steps per epoch; empty = train queries / batch_size, rounded up."
     )
     seed: int = Field(default=13, ge=0, description="Seed of the plan; topics have their own.")
     language_temperature: float = Field(

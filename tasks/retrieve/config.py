@@ -7,7 +7,6 @@ from pydantic import Field, field_validator, model_validator
 from tasks.engine.step import Settings
 from tasks.retrieve.analyzers import LUCENE_THAI, THAI_WORDS, analyzer_of, known_analyzer
 
-DocumentText = Literal["title_and_text", "text"]
 BASE_SYSTEMS = ("bm25", "untrained")  # mined with in every pipeline
 RESERVED = (*BASE_SYSTEMS, "trained")
 
@@ -19,7 +18,6 @@ class Bm25Config(Settings):
 
     k1: float = Field(default=0.9, ge=0.0, description="How slowly a repeated term stops counting.")
     b: float = Field(default=0.4, ge=0.0, le=1.0, description="How much a long document is held back.")
-    text: DocumentText = Field(default="title_and_text", description="What of a document is indexed.")
     analyzers: dict[str, str] = Field(
         default_factory=dict,
         description="Analyzer by language, before the defaults: `lucene:<language>`, `standard`, `newmm` (Thai).",
@@ -54,9 +52,6 @@ class Bm25Config(Settings):
 class EmbedConfig(Settings):
     """Texts to vectors."""
 
-    max_query_tokens: int = Field(default=64, ge=4, description="Queries are cut here, special tokens included.")
-    max_document_tokens: int = Field(default=256, ge=4, description="Documents are cut here.")
-    text: DocumentText = Field(default="title_and_text", description="What of a document is embedded.")
     shard_size: int = Field(
         default=50_000, ge=1, description="Documents per part: what a killed run loses at most, and a search holds."
     )

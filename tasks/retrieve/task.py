@@ -26,6 +26,7 @@ def retrieve_bm25(
     queries: DatasetRef,
     splits: tuple[str, ...],
     analyzer: str,
+    text: str,
     search: SearchConfig,
     config: Bm25Config,
 ) -> None:
@@ -43,7 +44,7 @@ def retrieve_bm25(
                 lucene=java,
                 folder=Path(index),
                 analyzer=analyzer,
-                text=config.text,
+                text=text,
                 k1=config.k1,
                 b=config.b,
                 depth=search.depth,

@@ -26,8 +26,6 @@ class TrainConfig(Settings):
     max_gradient_norm: float | None = Field(
         1.0, gt=0, description="Longer gradients are shortened to this; none: left as they are."
     )
-    max_query_tokens: int = Field(64, ge=4, description="Queries are cut to this many tokens.")
-    max_document_tokens: int = Field(256, ge=4, description="Documents are cut to this many tokens.")
     matryoshka_dimensions: tuple[int, ...] = Field(
         (), description="The loss is the mean over embeddings cut to these sizes, and whole; good when cut later."
     )
@@ -53,7 +51,7 @@ class TrainConfig(Settings):
         False, description="No padding: texts in one row. For BERT and RoBERTa kinds, without dropout; made for GPUs."
     )
     validation_steps: int = Field(
-        0, ge=0, description="Promises between validations; the best one's weights are kept. 0: none, the last weights."
+        0, ge=0, description="Steps between validations; the best one's weights are kept. 0: none, the last weights."
     )
     patience: int | None = Field(
         None, ge=1, description="Stop after so many validations without a new best; none: all of the plan."
@@ -79,5 +77,5 @@ class TrainConfig(Settings):
         200,
         ge=1,
         exclude=True,
-        description="Promises between checkpoints. Does not change the result; not in the fingerprint.",
+        description="Steps between checkpoints. Does not change the result; not in the fingerprint.",
     )

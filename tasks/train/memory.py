@@ -1,7 +1,7 @@
 """How a training that runs out of memory says so, and what to do then."""
 
 ADVICE = (
-    "Set train.gradient_cache to on, lower train.chunk_tokens or train.max_document_tokens, set "
+    "Set train.gradient_cache to on, lower train.chunk_tokens or text.max_document_tokens, set "
     "train.gradient_checkpointing, or train on a machine with more memory."
 )
 _SIGNS = ("DefaultCPUAllocator: can't allocate", "could not create a primitive")  # on a CPU these are RuntimeErrors

@@ -52,7 +52,7 @@ class Recipe:
     packing: bool = False
     """Texts go through the network in one row, without padding; see `packed`."""
     validation_steps: int = 0
-    """Promises between two validations; 0 has none. The best step's weights are the result."""
+    """Steps between two validations; 0 has none. The best step's weights are the result."""
     patience: int | None = None
     """Training ends after so many validations in a row without a new best; None never ends it."""
 

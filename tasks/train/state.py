@@ -18,7 +18,7 @@ _LEAST_TEMPERATURE = 1e-3  # below this, float32 cosines make noise of the loss
 class TrainingState:
     """The weights in training with their optimizer, the temperature, and what is known of each step so far.
 
-    Promises' losses, gradient norms and temperatures; validations and the weights of the best one; the loss scale.
+    Steps' losses, gradient norms and temperatures; validations and the weights of the best one; the loss scale.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class TrainingState:
 
     @property
     def num_done(self) -> int:
-        """Promises done."""
+        """Steps done."""
         return len(self.losses)
 
     @property

@@ -163,7 +163,7 @@ def _remedy(network: Network) -> str:
         return "Set train.gradient_cache to on: the same result, in the memory of one chunk."
     if not network.recipe.gradient_checkpointing:
         return "Lower train.chunk_tokens, or set train.gradient_checkpointing."
-    return "Lower train.chunk_tokens, plan_batches.batch_size or train.max_document_tokens."
+    return "Lower train.chunk_tokens, plan_batches.batch_size or text.max_document_tokens."
 
 
 def _check_finite(

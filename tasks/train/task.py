@@ -21,8 +21,6 @@ from tasks.train.config import TrainConfig
 Role = Literal["query", "document"]
 
 _NOT_OF_A_STEP = {
-    "max_query_tokens",
-    "max_document_tokens",
     "checkpoint_steps",
     "gradient_cache",
     "num_processes",

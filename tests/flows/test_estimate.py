@@ -120,7 +120,7 @@ def test_builds_of_less_than_a_second_say_nothing_about_speed(root):
 
 
 def test_builds_with_other_lengths_say_nothing_about_speed(root):
-    other = planned(retrieve={"embed": {"max_document_tokens": 32}})
+    other = planned(text={"max_document_tokens": 32})
     write(first(other, "embed_documents"), root, vectors(100), seconds=20)
     assert estimated(first(planned(), "embed_documents"), root).basis == "assumed"
 

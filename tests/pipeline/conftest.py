@@ -21,7 +21,7 @@ SETTINGS: dict[str, Any] = {
     "ingest": {"layout": "atlas", "atlas": {"documents_per_language": 200, "queries_per_language": 60}},
     "encoder": {"model": "model"},
     "retrieve": {
-        "embed": {"max_query_tokens": 24, "max_document_tokens": 48, "shard_size": 8},
+        "embed": {"shard_size": 8},
         "fuse": {"top_k": 12},
     },
     "denoise": {
@@ -29,7 +29,8 @@ SETTINGS: dict[str, Any] = {
         "rerank": {"max_query_tokens": 24, "max_document_tokens": 48, "shard_queries": 8},
     },
     "plan_batches": {"batch_size": 4, "num_negatives": 2, "num_epochs": 3, "topics": {"num_topics": 4}},
-    "train": {"learning_rate": 1e-3, "max_query_tokens": 24, "max_document_tokens": 48, "checkpoint_steps": 1},
+    "text": {"max_query_tokens": 24, "max_document_tokens": 48},
+    "train": {"learning_rate": 1e-3, "checkpoint_steps": 1},
 }
 
 

@@ -21,7 +21,6 @@ def mined(root: str, **fuse) -> pl.DataFrame:
             "ingest": {"atlas": {"documents_per_language": 80, "queries_per_language": 20}},
             "encoder": {"num_layers": 2},
             "retrieve": {
-                "embed": {"max_document_tokens": 64},
                 "ensemble": [
                     {"name": "minilm", "model": "bundled:all-minilm-l6-v2", "max_document_tokens": 64}
                 ],

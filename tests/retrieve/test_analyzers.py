@@ -59,7 +59,7 @@ def test_settings_refuse_lucene_thai_without_a_jdk_and_name_the_cure():
 
 def test_what_does_not_change_a_ranking_is_not_in_the_fingerprint():
     config = Bm25Config(analyzers={"sw": "standard"}, java_home="/jdk", heap_mb=512)
-    assert config.model_dump(mode="json") == {"k1": 0.9, "b": 0.4, "text": "title_and_text"}
+    assert config.model_dump(mode="json") == {"k1": 0.9, "b": 0.4}
 
 
 def test_settings_refuse_a_negative_weight():

@@ -90,6 +90,7 @@ def bm25_fruit(config: Bm25Config | None = None) -> Promise:
         queries=make_questions("en"),
         splits=("train", "dev"),
         analyzer="lucene:en",
+        text="title_and_text",
         search=SEARCH,
         config=config or Bm25Config(heap_mb=130),
     )

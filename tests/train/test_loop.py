@@ -195,7 +195,7 @@ def test_rejects_loss_or_gradient_that_is_not_finite(tmp_path, monkeypatch, wher
     [
         ({}, r"Set train\.gradient_cache to on"),
         ({"gradient_cache": "on"}, r"Lower train\.chunk_tokens, or set train\.gradient_checkpointing"),
-        ({"gradient_cache": "on", "gradient_checkpointing": True}, r"plan_batches\.batch_size or train\.max_document"),
+        ({"gradient_cache": "on", "gradient_checkpointing": True}, r"plan_batches\.batch_size or text\.max_document"),
     ],
 )
 def test_names_the_settings_when_memory_runs_out(tmp_path, monkeypatch, changes, advice, error):

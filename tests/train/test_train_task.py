@@ -29,7 +29,7 @@ from tasks.train.tokens import open_tokens
 
 pytestmark = pytest.mark.slow  # whole stages and training runs: not of the quick round
 
-CONFIG = TrainConfig(learning_rate=1e-3, temperature=0.1, max_query_tokens=16, max_document_tokens=16)
+CONFIG = TrainConfig(learning_rate=1e-3, temperature=0.1)
 TEXTS = ["what is red", "blue is a colour", "green"]
 
 
@@ -275,8 +275,6 @@ def test_fingerprint_covers_the_code_that_runs_in_the_other_process():
 def test_settings_have_a_field_for_each_part_of_the_recipe():
     recipe = {field.name for field in dataclasses.fields(loop.Recipe)}
     elsewhere = {
-        "max_query_tokens",
-        "max_document_tokens",
         "checkpoint_steps",
         "gradient_cache",
         "num_processes",
