@@ -5,8 +5,8 @@ from typing import Any
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from flows.grid import Cell
-from flows.grid_results import compare
+from flows.ablation_cells import Cell
+from flows.ablation_results import compare
 from flows.train_retriever import train_retriever
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from flows.configs import PipelineConfig
-from flows.pipeline import Promises
+from flows.run.pipeline import Promises
 from tasks.engine.step import Promise
 from tasks.models.chat.identity import chat_identity
 from tasks.models.digest import model_digest

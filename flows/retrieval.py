@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flows.configs import PipelineConfig
-from flows.pipeline import Promises
+from flows.run.pipeline import Promises
 from tasks.encoder.config import EncoderConfig
 from tasks.engine.step import Promise
 from tasks.models.digest import model_digest

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.configs import PipelineConfig
-from flows.pipeline import Promises
+from flows.run.pipeline import Promises
 from storage import checksum
 from tasks.engine.step import Promise
 from tasks.models.chat.identity import chat_identity

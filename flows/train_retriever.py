@@ -4,9 +4,9 @@ from typing import Any
 
 from prefect import flow
 
-from flows import artifacts
 from flows.configs import PipelineConfig
-from flows.execute import Execution
+from flows.run.execute import Execution
+from flows.show import artifacts
 from flows.weave import weave
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from flows.configs import PipelineConfig
-from flows.pipeline import Promises
+from flows.run.pipeline import Promises
 from tasks.engine.step import Promise
 from tasks.steps import fuse_candidates, tokenize_documents, tokenize_queries
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from flows.configs import PipelineConfig
 from flows.judge import judge, judge_new, relabel
-from flows.pipeline import Pipeline, Promises
 from flows.retrieval import (
     MEASURED,
     MINED,
@@ -14,6 +13,7 @@ from flows.retrieval import (
     rank_by_terms,
     rank_by_vectors,
 )
+from flows.run.pipeline import Pipeline, Promises
 from flows.supplement import Given, supplement
 from flows.training_inputs import VALIDATED, training_inputs
 from storage import checksum, remembered

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import get_args
 
 from flows.configs import PipelineConfig
-from flows.pipeline import Pipeline, inputs_first
+from flows.run.pipeline import Pipeline, inputs_first
 from flows.weave import weave
 from tasks.denoise.config import SelectConfig, Strategy
 from tasks.engine.build import state

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import app
-from flows.pipeline import STAGES
+from flows.cli.main import app
+from flows.run.pipeline import STAGES
 from storage import SCHEMAS
 
 REPOSITORY = Path(__file__).parents[1]

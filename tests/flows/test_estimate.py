@@ -11,8 +11,8 @@ from support.datasets import FACTS
 
 import storage
 from flows.configs import PipelineConfig, ResourcesConfig
-from flows.console import estimate_lines, human_seconds
-from flows.estimate import estimate
+from flows.show.console import estimate_lines, human_seconds
+from flows.show.estimate import estimate
 from flows.weave import weave
 
 RESOURCES = ResourcesConfig(device="cpu")
@@ -182,7 +182,9 @@ def test_times_are_written_for_people(number, text):
 
 
 def test_estimates_load_no_torch():
-    code = "import sys, flows.cli; sys.exit(bool({'torch', 'faiss', 'prefect', 'transformers'} & set(sys.modules)))"
+    code = (
+        "import sys, flows.cli.main; sys.exit(bool({'torch', 'faiss', 'prefect', 'transformers'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

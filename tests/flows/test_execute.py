@@ -13,8 +13,8 @@ from support.loom import NumberConfig, double_numbers, fail, make_numbers, sum_n
 
 import storage
 from flows.configs import ResourcesConfig
-from flows.execute import Execution
-from flows.pipeline import Pipeline
+from flows.run.execute import Execution
+from flows.run.pipeline import Pipeline
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(180)]
 

@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 from support.datasets import FACTS
 
-from flows.explain import explain
-from flows.explain_view import explanation
+from flows.show.explain import explain
+from flows.show.explain_view import explanation
 from storage import DatasetRef, MissingDataset, Writer, commit
 
 

@@ -6,7 +6,7 @@ from support.tiny_llm import write_tiny_llm
 
 from flows.configs import PipelineConfig
 from flows.judge import judge
-from flows.pipeline import Pipeline
+from flows.run.pipeline import Pipeline
 
 LANGUAGES = ("fi", "sw")
 

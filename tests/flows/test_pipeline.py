@@ -3,7 +3,7 @@
 import pytest
 from support.loom import NumberConfig, double_numbers, make_numbers, sum_numbers
 
-from flows.pipeline import Pipeline
+from flows.run.pipeline import Pipeline
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from prefect import flow, task
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_LEVEL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
-from flows import progress_artifact
-from flows.progress_artifact import with_artifact
+from flows.run import progress_artifact
+from flows.run.progress_artifact import with_artifact
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(180)]
 

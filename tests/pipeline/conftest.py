@@ -11,7 +11,7 @@ from support.in_process import build_missing, counted_calls
 from support.tiny_model import write_tiny_encoder
 
 from flows.configs import PipelineConfig, load_config
-from flows.pipeline import Pipeline, Planned
+from flows.run.pipeline import Pipeline, Planned
 from flows.weave import weave
 
 SETTINGS: dict[str, Any] = {

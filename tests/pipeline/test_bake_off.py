@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from support.in_process import counted_calls
 
-from flows.bake_off_table import by_strategy, dropped_table, kept_table
+from flows.show.bake_off_table import by_strategy, dropped_table, kept_table
 from flows.weave import weave
 from flows.weave_bake_off import STRATEGIES, check_scores, weave_bake_off
 from storage import inspect, read

@@ -7,7 +7,7 @@ from support.loom import SURROUNDINGS
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from flows.pipeline import Pipeline, Planned
+from flows.run.pipeline import Pipeline, Planned
 from tasks.engine.build import build, state
 
 

@@ -27,7 +27,7 @@ _READ_BY_STRATEGY = {
 
 
 def explanation(entry: Row) -> Group:
-    """Lay one entry of `flows.explain.explain` out, stage by stage."""
+    """Lay one entry of `flows.show.explain.explain` out, stage by stage."""
     return Group(*_sections(entry))
 
 

@@ -5,19 +5,19 @@ from typing import Annotated
 
 import typer
 
-from flows import console as show_as
-from flows.bake_off_table import dropped_table, kept_table
-from flows.cli_options import Config, Json, Set, out, write_json
+from flows.ablation_cells import list_cells, load_grid
+from flows.ablation_results import compare, missing_cells, per_cell
+from flows.cli.options import Config, Json, Set, out, write_json
+from flows.cli.prefect_api import prefect_api
 from flows.configs import load_config
-from flows.grid import list_cells, load_grid
-from flows.grid_results import compare, missing_cells, per_cell
-from flows.outcome import Outcome
-from flows.prefect_api import prefect_api
+from flows.run.outcome import Outcome
+from flows.show import console as show_as
+from flows.show.bake_off_table import dropped_table, kept_table
 from flows.weave_bake_off import STRATEGIES, check_scores, weave_bake_off
 from storage import inspect
 from tasks.engine.deferred import deferred
 
-run_flow = deferred("flows.run_flow")  # Prefect loads only where something is to be built or recorded
+run_flow = deferred("flows.cli.run_flow")  # Prefect loads only where something is to be built or recorded
 
 
 def ablation(

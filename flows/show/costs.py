@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 
-from flows.expected import Expected
+from flows.show.expected import Expected
 from tasks.engine.step import Promise
 from tasks.retrieve.config import QUERIES_AT_ONCE, IvfPqConfig, SearchConfig
 
@@ -64,12 +64,12 @@ def _embed_work(promise: Promise, expected: Expected) -> tuple[float, str] | Non
 
 
 def _train_work(promise: Promise, expected: Expected) -> tuple[float, str] | None:
-    plan, config, size = promise.inputs["batch_plan"], promise.arguments["config"], expected.encoder(promise)
+    plan, size = promise.inputs["batch_plan"], expected.encoder(promise)
     rows = expected.rows(plan)
     if rows is None or size is None:
         return None
     documents = 1 + plan.arguments["config"].num_negatives
-    tokens = promise.inputs["batch_plan"] and (64 + documents * 256)
+    tokens = 64 + documents * 256
     return float(_TRAINED * rows * tokens * size.layer_weights), "multiplications"
 
 

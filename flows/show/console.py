@@ -9,8 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
-from flows.estimate import Estimate
-from flows.outcome import Outcome
+from flows.run.outcome import Outcome
+from flows.show.estimate import Estimate
 from storage import DatasetRef, Manifest
 
 SYSTEMS = ("bm25", "untrained", "trained")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.configs import ResourcesConfig
-from flows.costs import SPEEDS, memory, work
-from flows.expected import Expected
+from flows.show.costs import SPEEDS, memory, work
+from flows.show.expected import Expected
 from storage import DatasetRef, Manifest, find, inspect
 from tasks.engine.step import Promise
 

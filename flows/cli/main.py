@@ -9,16 +9,16 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from flows import carry
-from flows import console as show_as
-from flows.cli_compare import ablation, bake_off
-from flows.cli_look import explain, ls, show
-from flows.cli_options import Config, Json, Set, out, write_json
+from flows.cli import carry
+from flows.cli.compare import ablation, bake_off
+from flows.cli.look import explain, ls, show
+from flows.cli.options import Config, Json, Set, out, write_json
+from flows.cli.prefect_api import prefect_api
 from flows.configs import ConfigError, PipelineConfig, load_config
-from flows.estimate import estimate
-from flows.outcome import Outcome
-from flows.pipeline import Pipeline
-from flows.prefect_api import prefect_api
+from flows.run.outcome import Outcome
+from flows.run.pipeline import Pipeline
+from flows.show import console as show_as
+from flows.show.estimate import estimate
 from flows.weave import weave
 from storage import MissingDataset, StorageError, inspect
 from tasks.engine.build import state
@@ -26,7 +26,7 @@ from tasks.engine.deferred import deferred
 from tasks.models.chat import BudgetExhausted, ChatUnavailable
 from tasks.train.process import TrainingFailed
 
-run_flow = deferred("flows.run_flow")  # Prefect loads only where something is to be built or recorded
+run_flow = deferred("flows.cli.run_flow")  # Prefect loads only where something is to be built or recorded
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 

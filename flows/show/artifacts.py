@@ -6,9 +6,9 @@ from typing import Any
 import polars as pl
 from prefect.artifacts import create_table_artifact
 
-from flows.bake_off_table import by_strategy
-from flows.outcome import Outcome
-from flows.pipeline import Pipeline
+from flows.run.outcome import Outcome
+from flows.run.pipeline import Pipeline
+from flows.show.bake_off_table import by_strategy
 from storage import inspect, load, scan
 from tasks.plan_batches.shares import plan_shares, topics_per_batch
 

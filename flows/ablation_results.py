@@ -4,8 +4,8 @@ from typing import Any
 
 import polars as pl
 
-from flows.grid import Cell
-from flows.pipeline import Pipeline
+from flows.ablation_cells import Cell
+from flows.run.pipeline import Pipeline
 from flows.weave import weave
 from storage import scan
 from tasks.engine.build import state

@@ -9,14 +9,14 @@ from typing import Any
 from rich.console import Console
 from rich.logging import RichHandler
 
+from flows.ablation_cells import Cell
 from flows.configs import PipelineConfig
-from flows.grid import Cell
-from flows.outcome import Outcome
-from flows.progress import Bars
+from flows.run.outcome import Outcome
+from flows.run.progress import Bars
 from tasks.engine.deferred import deferred
 
 bake_off = deferred("flows.bake_off")  # these load Prefect, which reads the environment at import
-execute = deferred("flows.execute")
+execute = deferred("flows.run.execute")
 train_retriever = deferred("flows.train_retriever")
 ablation = deferred("flows.ablation")
 

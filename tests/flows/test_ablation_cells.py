@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from flows.ablation_cells import list_cells, load_grid
 from flows.configs import ConfigError
-from flows.grid import list_cells, load_grid
 from flows.weave import weave
 
 REPOSITORY = Path(__file__).parents[2]

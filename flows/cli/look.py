@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from flows import console as show_as
-from flows.cli_options import Json, Root, Set, out, write_json
+from flows.cli.options import Json, Root, Set, out, write_json
 from flows.configs import StorageConfig, load_config
-from flows.explain import datasets_of
-from flows.explain import explain as gather
-from flows.explain_view import explanation
+from flows.show import console as show_as
+from flows.show.explain import datasets_of
+from flows.show.explain import explain as gather
+from flows.show.explain_view import explanation
 from storage import inspect, load
 
 

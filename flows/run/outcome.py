@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from flows.pipeline import Pipeline, Planned
+from flows.run.pipeline import Pipeline, Planned
 from storage import Manifest
 from tasks.engine.build import state, sweep
 
