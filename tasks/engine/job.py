@@ -1,7 +1,9 @@
-"""Job: what a stage's body gets that must not change its result."""
+"""Job: what a step's body gets that must not change its result, and how it tells how far it is."""
 
+import contextlib
 import logging
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +12,21 @@ from typing import Protocol
 from storage import Writer
 
 
-class Advance(Protocol):
-    """Tells how far a piece of work is."""
+class Draw(Protocol):
+    """Shows how far a piece of work is; the flow's side of progress."""
 
     def __call__(self, done: int, note: str = "") -> None:
         """Take the number done so far, and what else there is to say of it."""
 
 
-Progress = Callable[[int, str], AbstractContextManager[Advance]]
+class Advance(Protocol):
+    """Tells that a piece of work got on; the body's side of progress."""
+
+    def __call__(self, number: int, note: str = "") -> None:
+        """Take the number that is newly done, and what else there is to say of it."""
+
+
+Progress = Callable[[int, str], AbstractContextManager[Draw]]
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,30 @@ class Job:
     scratch: Path
     """A local folder that survives a kill and goes with the commit: resume state, an index."""
     progress: Progress
-    """`with job.progress(total, unit) as advance: advance(done)` draws a bar; `advance(done, note)` says more."""
+    """What draws the bars of `bar`."""
     log: logging.Logger
     """Warnings and counts that a person should see."""
+
+    @contextlib.contextmanager
+    def bar(self, total: int, unit: str) -> Iterator[Advance]:
+        """Draw a bar: `with job.bar(total, unit) as advance: advance(number)`, from any thread.
+
+        What an earlier, killed build has done is told as well, when it is passed over.
+
+        Args:
+            total: how much there is to do.
+            unit: of what.
+
+        Yields:
+            A function that takes what is newly done, and counts.
+        """
+        done, lock = 0, threading.Lock()
+        with self.progress(total, unit) as draw:
+
+            def advance(number: int, note: str = "") -> None:
+                nonlocal done
+                with lock:
+                    done += number
+                    draw(done, note)
+
+            yield advance
