@@ -1,5 +1,7 @@
-"""The pipeline as a table of contents: one call per stage, top to bottom. Nothing runs here."""
+"""The pipeline as a table of contents: one function per stage, top to bottom. Nothing runs here."""
 
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from flows.configs import PipelineConfig
@@ -18,7 +20,7 @@ from flows.supplement import Given, supplement
 from flows.training_inputs import VALIDATED, training_inputs
 from storage import checksum, remembered
 from tasks.engine.step import Promise
-from tasks.ingest.steps import Ingested, ingest
+from tasks.ingest.steps import ingest
 from tasks.models.digest import model_digest
 from tasks.steps import (
     export_model,
@@ -39,108 +41,170 @@ def weave(config: PipelineConfig) -> Pipeline:
         ValueError: the settings contradict each other.
         FileNotFoundError: they name files that are not there.
     """
-    with remembered() as memo:
-        ingested: dict[str, Ingested] = {
-            language: ingest(config.ingest, language, memo) for language in config.languages
-        }
-    corpus = {language: found.corpus for language, found in ingested.items()}
-    queries = {language: found.queries for language, found in ingested.items()}
-    qrels = {language: found.qrels for language, found in ingested.items()}
-    aside = [promise for found in ingested.values() for promise in (found.truth, found.quarantine) if promise]
-
-    encoder = prepare_encoder(config=config.encoder, digest=model_digest(config.encoder.model))
-    bm25 = rank_by_terms(config, corpus, queries)
-    embeddings = embed_corpora(config, encoder, corpus)
-    untrained = rank_by_vectors(config, encoder, embeddings, queries, "untrained", (*MINED, *MEASURED))
-    ensemble = rank_by_ensemble(config, corpus, queries)
-    fused = fuse(config, queries, {"bm25": bm25, "untrained": untrained, **ensemble})
-
-    scores = judge(config, corpus, queries, qrels, fused)
-    first_ledger = {
-        language: select_hard_negatives(
-            language,
-            fused=fused[language],
-            scores=scores[language],
-            qrels=qrels[language],
-            queries=queries[language],
-            config=config.denoise.select,
-        )
-        for language in corpus
-    }
-
-    def find(asked: Promises) -> Promises:
-        ranked = {
-            "bm25": rank_by_terms(config, corpus, asked),
-            "untrained": rank_by_vectors(config, encoder, embeddings, asked, "untrained", MINED),
-            **rank_by_ensemble(config, corpus, asked),
-        }
-        return fuse(config, asked, ranked)
-
-    def score(new_candidates: Promises) -> Promises:
-        return judge_new(config, corpus, queries, qrels, fused, new_candidates)
-
+    texts = _ingest(config)
+    found = _retrieve(config, texts)
+    scores, first_ledger = _denoise(config, texts, found)
+    given = Given(texts.corpus, texts.queries, texts.qrels, scores, first_ledger)
     hard_negatives, supplemented = supplement(
-        config, Given(corpus, queries, qrels, scores, first_ledger), find=find, score=score
+        config,
+        given,
+        find=partial(_retrieve_again, config, texts, found),
+        score=partial(judge_new, config, texts.corpus, texts.queries, texts.qrels, found.fused),
     )
-
-    judged = relabel(config, qrels, hard_negatives)
-    topics = find_topics(
-        embeddings=embeddings,
-        corpus=corpus,
-        queries=queries,
-        qrels=judged,
-        config=config.plan_batches.topics,
-        models=tuple(checksum(Path(path)) for path in config.plan_batches.topics.model_files),
-    )
-    batch_plan = plan_batches(
-        hard_negatives=hard_negatives, queries=queries, qrels=judged, topics=topics, config=config.plan_batches
-    )
+    qrels = relabel(config, texts.qrels, hard_negatives)
+    topics, batch_plan = _plan_batches(config, texts, found, hard_negatives, qrels)
     # What a batch plan can name: tokenized once, so that another threshold or seed tokenizes nothing.
-    named = {language: [fused[language], judged[language]] for language in corpus}
+    named = {language: [found.fused[language], qrels[language]] for language in texts.corpus}
     if supplemented:
         named = {language: [*promises, hard_negatives[language]] for language, promises in named.items()}
-    trained_encoder = train_encoder(
-        batch_plan=batch_plan,
-        **training_inputs(
-            config,
-            encoder=encoder,
-            corpus=corpus,
-            queries=queries,
-            qrels=qrels,
-            named=named,
-            held_out=rank_by_vectors(config, encoder, embeddings, queries, "untrained", VALIDATED),
-            scores=scores,
-        ),
-        encoder=encoder,
-        config=config.train,
-    )
-    trained_embeddings = embed_corpora(config, trained_encoder, corpus)
-    trained = rank_by_vectors(config, trained_encoder, trained_embeddings, queries, "trained", MEASURED)
-
-    metrics = {
-        system: _measure(config, candidates, queries, qrels, system)
-        for system, candidates in {"bm25": bm25, "untrained": untrained, "trained": trained}.items()
-    }
+    trained = _train(config, texts, found, scores, batch_plan, named)
+    metrics = _evaluate(config, texts, found, trained)
     return Pipeline.weave(
         {
-            "ingest": [*corpus.values(), *queries.values(), *qrels.values(), *aside],
-            "retrieve": [encoder, *bm25.values(), *untrained.values(), *fused.values()],
+            "ingest": [*texts.corpus.values(), *texts.queries.values(), *texts.qrels.values(), *texts.aside],
+            "retrieve": [found.encoder, *found.bm25.values(), *found.untrained.values(), *found.fused.values()],
             "denoise": [*scores.values(), *first_ledger.values()],
             "supplement": supplemented,
             "plan_batches": [topics, batch_plan],
-            "train": [trained_encoder],
+            "train": [trained],
             "evaluate": list(metrics.values()),
-            "export": [export_model(trained=trained_encoder, metrics=metrics, name=config.name)],
+            "export": [export_model(trained=trained, metrics=metrics, name=config.name)],
         },
         metrics=list(metrics.values()),
     )
 
 
-def _measure(config: PipelineConfig, candidates: Promises, queries: Promises, qrels: Promises, system: str) -> Promise:
-    runs = {
-        language: make_run(
-            language, candidates=found, queries=queries[language], system=system, depth=config.evaluate.depth
+@dataclass(frozen=True)
+class _Texts:
+    """What ingest makes."""
+
+    corpus: Promises
+    queries: Promises
+    qrels: Promises
+    aside: list[Promise]
+    """What no other stage reads: the truth of atlas, rows in quarantine."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What retrieval makes: the base encoder, its vectors, candidates by system, and the candidates to mine from."""
+
+    encoder: Promise
+    embeddings: Promises
+    bm25: Promises
+    untrained: Promises
+    fused: Promises
+
+
+def _ingest(config: PipelineConfig) -> _Texts:
+    with remembered() as memo:
+        ingested = {language: ingest(config.ingest, language, memo) for language in config.languages}
+    return _Texts(
+        corpus={language: made.corpus for language, made in ingested.items()},
+        queries={language: made.queries for language, made in ingested.items()},
+        qrels={language: made.qrels for language, made in ingested.items()},
+        aside=[promise for made in ingested.values() for promise in (made.truth, made.quarantine) if promise],
+    )
+
+
+def _retrieve(config: PipelineConfig, texts: _Texts) -> _Found:
+    encoder = prepare_encoder(config=config.encoder, digest=model_digest(config.encoder.model))
+    embeddings = embed_corpora(config, encoder, texts.corpus)
+    bm25 = rank_by_terms(config, texts.corpus, texts.queries)
+    untrained = rank_by_vectors(config, encoder, embeddings, texts.queries, "untrained", (*MINED, *MEASURED))
+    ensemble = rank_by_ensemble(config, texts.corpus, texts.queries)
+    fused = fuse(config, texts.queries, {"bm25": bm25, "untrained": untrained, **ensemble})
+    return _Found(encoder, embeddings, bm25, untrained, fused)
+
+
+def _denoise(config: PipelineConfig, texts: _Texts, found: _Found) -> tuple[Promises, Promises]:
+    scores = judge(config, texts.corpus, texts.queries, texts.qrels, found.fused)
+    ledger = {
+        language: select_hard_negatives(
+            language,
+            fused=fused,
+            scores=scores[language],
+            qrels=texts.qrels[language],
+            queries=texts.queries[language],
+            config=config.denoise.select,
         )
-        for language, found in candidates.items()
+        for language, fused in found.fused.items()
     }
-    return measure_runs(runs=runs, qrels=qrels, queries=queries, system=system, metrics=config.evaluate.metrics)
+    return scores, ledger
+
+
+def _retrieve_again(config: PipelineConfig, texts: _Texts, found: _Found, generated: Promises) -> Promises:
+    """Find candidates for generated queries, as for the given ones."""
+    ranked = {
+        "bm25": rank_by_terms(config, texts.corpus, generated),
+        "untrained": rank_by_vectors(config, found.encoder, found.embeddings, generated, "untrained", MINED),
+        **rank_by_ensemble(config, texts.corpus, generated),
+    }
+    return fuse(config, generated, ranked)
+
+
+def _plan_batches(
+    config: PipelineConfig, texts: _Texts, found: _Found, hard_negatives: Promises, qrels: Promises
+) -> tuple[Promise, Promise]:
+    topics = find_topics(
+        embeddings=found.embeddings,
+        corpus=texts.corpus,
+        queries=texts.queries,
+        qrels=qrels,
+        config=config.plan_batches.topics,
+        models=tuple(checksum(Path(path)) for path in config.plan_batches.topics.model_files),
+    )
+    batch_plan = plan_batches(
+        hard_negatives=hard_negatives, queries=texts.queries, qrels=qrels, topics=topics, config=config.plan_batches
+    )
+    return topics, batch_plan
+
+
+def _train(
+    config: PipelineConfig,
+    texts: _Texts,
+    found: _Found,
+    scores: Promises,
+    batch_plan: Promise,
+    named: dict[str, list[Promise]],
+) -> Promise:
+    inputs = training_inputs(
+        config,
+        encoder=found.encoder,
+        corpus=texts.corpus,
+        queries=texts.queries,
+        qrels=texts.qrels,
+        named=named,
+        held_out=rank_by_vectors(config, found.encoder, found.embeddings, texts.queries, "untrained", VALIDATED),
+        scores=scores,
+    )
+    return train_encoder(batch_plan=batch_plan, **inputs, encoder=found.encoder, config=config.train)
+
+
+def _evaluate(config: PipelineConfig, texts: _Texts, found: _Found, trained: Promise) -> dict[str, Promise]:
+    """Measure the systems on the dev queries; by system."""
+    embeddings = embed_corpora(config, trained, texts.corpus)
+    candidates = {
+        "bm25": found.bm25,
+        "untrained": found.untrained,
+        "trained": rank_by_vectors(config, trained, embeddings, texts.queries, "trained", MEASURED),
+    }
+    return {
+        system: measure_runs(
+            runs={
+                language: make_run(
+                    language,
+                    candidates=ranked,
+                    queries=texts.queries[language],
+                    system=system,
+                    depth=config.evaluate.depth,
+                )
+                for language, ranked in by_language.items()
+            },
+            qrels=texts.qrels,
+            queries=texts.queries,
+            system=system,
+            metrics=config.evaluate.metrics,
+        )
+        for system, by_language in candidates.items()
+    }
