@@ -1,7 +1,5 @@
 """The pipeline as a table of contents: one call per stage, top to bottom. Nothing runs here."""
 
-from pathlib import Path
-
 from flows.configs import PipelineConfig
 from flows.judge import judge, judge_new, relabel
 from flows.pipeline import Pipeline, Promises
@@ -16,10 +14,10 @@ from flows.retrieval import (
 )
 from flows.supplement import Given, supplement
 from flows.training_inputs import VALIDATED, training_inputs
-from storage import checksum, remembered
+from storage import file_digest
 from tasks.engine.step import Promise
 from tasks.ingest.steps import Ingested, ingest
-from tasks.models.digest import model_digest
+from tasks.models.locate import model_digest
 from tasks.steps import (
     export_model,
     find_topics,
@@ -39,10 +37,7 @@ def weave(config: PipelineConfig) -> Pipeline:
         ValueError: the settings contradict each other.
         FileNotFoundError: they name files that are not there.
     """
-    with remembered() as memo:
-        ingested: dict[str, Ingested] = {
-            language: ingest(config.ingest, language, memo) for language in config.languages
-        }
+    ingested: dict[str, Ingested] = {language: ingest(config.ingest, language) for language in config.languages}
     corpus = {language: found.corpus for language, found in ingested.items()}
     queries = {language: found.queries for language, found in ingested.items()}
     qrels = {language: found.qrels for language, found in ingested.items()}
@@ -90,7 +85,7 @@ def weave(config: PipelineConfig) -> Pipeline:
         queries=queries,
         qrels=judged,
         config=config.plan_batches.topics,
-        models=tuple(checksum(Path(path)) for path in config.plan_batches.topics.model_files),
+        models=tuple(file_digest(path) for path in config.plan_batches.topics.model_files),
     )
     batch_plan = plan_batches(
         hard_negatives=hard_negatives, queries=queries, qrels=judged, topics=topics, config=config.plan_batches
