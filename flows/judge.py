@@ -6,7 +6,7 @@ from flows.configs import PipelineConfig
 from flows.run.pipeline import Promises
 from tasks.engine.step import Promise
 from tasks.models.chat.identity import chat_identity
-from tasks.models.digest import model_digest
+from tasks.models.locate import model_digest
 from tasks.steps import (
     apply_calibration,
     apply_verdicts,

@@ -7,7 +7,7 @@ from flows.configs import PipelineConfig
 from flows.run.pipeline import Promises
 from tasks.encoder.config import EncoderConfig
 from tasks.engine.step import Promise
-from tasks.models.digest import model_digest
+from tasks.models.locate import model_digest
 from tasks.retrieve.config import EnsembleEncoder
 from tasks.steps import (
     embed_documents,

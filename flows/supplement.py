@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flows.configs import PipelineConfig
 from flows.run.pipeline import Promises
-from storage import checksum
+from storage import file_digest
 from tasks.engine.step import Promise
 from tasks.models.chat.identity import chat_identity
 from tasks.steps import (
@@ -120,6 +120,6 @@ def _tune(settings: SupplementConfig, source: SourceConfig, identity: str) -> Pr
     return tune_generator(
         source=source,
         identity=identity,
-        instructions=checksum(file),
+        instructions=file_digest(file),
         config=settings.tune,
     )

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from flows.configs import PipelineConfig
 from flows.judge import judge, judge_new, relabel
@@ -18,10 +17,10 @@ from flows.retrieval import (
 from flows.run.pipeline import Pipeline, Promises
 from flows.supplement import Given, supplement
 from flows.training_inputs import VALIDATED, training_inputs
-from storage import checksum, remembered
+from storage import file_digest
 from tasks.engine.step import Promise
 from tasks.ingest.steps import ingest
-from tasks.models.digest import model_digest
+from tasks.models.locate import model_digest
 from tasks.steps import (
     export_model,
     find_topics,
@@ -97,8 +96,7 @@ class _Found:
 
 
 def _ingest(config: PipelineConfig) -> _Texts:
-    with remembered() as memo:
-        ingested = {language: ingest(config.ingest, language, memo) for language in config.languages}
+    ingested = {language: ingest(config.ingest, language) for language in config.languages}
     return _Texts(
         corpus={language: made.corpus for language, made in ingested.items()},
         queries={language: made.queries for language, made in ingested.items()},
@@ -152,7 +150,7 @@ def _plan_batches(
         queries=texts.queries,
         qrels=qrels,
         config=config.plan_batches.topics,
-        models=tuple(checksum(Path(path)) for path in config.plan_batches.topics.model_files),
+        models=tuple(file_digest(path) for path in config.plan_batches.topics.model_files),
     )
     batch_plan = plan_batches(
         hard_negatives=hard_negatives, queries=texts.queries, qrels=qrels, topics=topics, config=config.plan_batches

@@ -1,7 +1,6 @@
 """The dataset store: immutable, content-addressed, verified. Knows no Prefect and no torch."""
 
-from storage.backend import checksum
-from storage.digests import remembered
+from storage.digests import file_digest
 from storage.errors import DamagedDataset, MissingDataset, SchemaMismatch, StorageError
 from storage.fingerprints import code_fingerprint, fingerprint
 from storage.journal import Journal, open_journal
@@ -25,11 +24,11 @@ __all__ = [
     "Writer",
     "check_dataset",
     "checkout",
-    "checksum",
     "code_fingerprint",
     "commit",
     "count",
     "discard",
+    "file_digest",
     "find",
     "fingerprint",
     "folder",
@@ -38,7 +37,6 @@ __all__ = [
     "num_parts",
     "open_journal",
     "read",
-    "remembered",
     "salvage",
     "scan",
 ]

@@ -8,6 +8,8 @@ from typing import Any, cast
 
 import fsspec
 
+_TIMES = ("ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "created")  # as file systems call it
+
 
 def is_local(uri: str) -> bool:
     """Say whether a URI is on this machine's disk."""
@@ -52,6 +54,27 @@ def size(uri: str) -> int | None:
         return None
 
 
+def open_file(uri: str) -> Any:
+    """Open a file for reading its bytes."""
+    return local_path(uri).open("rb") if is_local(uri) else fsspec.open(uri, "rb")
+
+
+def version(uri: str) -> str | None:
+    """Describe what changes with a file's content: its size, time and inode; None where a store tells no time.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    if is_local(uri):
+        stat = local_path(uri).stat()
+        return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}"
+    filesystem, path = _open(uri)
+    filesystem.invalidate_cache()
+    facts = filesystem.info(path)
+    time = next((facts[name] for name in _TIMES if facts.get(name)), None)
+    return None if time is None else f"{facts.get('size')} {time}"
+
+
 def put(source: Path, uri: str) -> None:
     """Move a finished local file into the store under its final name, in one step."""
     if is_local(uri):
@@ -74,7 +97,7 @@ def put_bytes(content: bytes, uri: str) -> None:
 
 
 def cache() -> Path:
-    """Return this user's folder for what can be had again: files of remote stores, journals of checksums."""
+    """Return this user's folder for what can be had again: files of remote stores, the journal of digests."""
     folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "polyloom"
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -1,24 +1,64 @@
-"""Digests of input files that were read before, kept between runs: only new or changed files are read to plan a run."""
+"""Digests of files, remembered between runs: one that keeps its size, time and inode is read once.
 
-import contextlib
-import json
-from collections.abc import Iterator
+Input files, models and the store's own parts are all asked about here. What was found lies in one journal in the
+user's cache folder, a line per file; several processes may add to it, and losing it costs one more reading of each
+file.
+"""
+
+import functools
+import hashlib
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
 
 from storage import backend
 
+Algorithm = Literal["sha256", "blake2b"]
+_ALGORITHMS: dict[Algorithm, Callable[[], Any]] = {
+    "sha256": hashlib.sha256,
+    "blake2b": functools.partial(hashlib.blake2b, digest_size=16),
+}
+_LOCK = threading.Lock()
 
-@contextlib.contextmanager
-def remembered() -> Iterator[dict[str, str]]:
-    """Yield the mapping from a file's path, size and time to its digest; what is added to it is kept.
 
-    Losing the file behind it costs one more reading of the inputs.
+def file_digest(path: str | Path, algorithm: Algorithm = "sha256") -> str:
+    """Return the digest of a file's bytes, in hex.
+
+    Args:
+        path: local, or an fsspec URL; a file that its store gives no time for is read each time.
+        algorithm: `sha256`, or `blake2b` of 16 bytes.
+
+    Raises:
+        FileNotFoundError: there is no such file.
     """
-    path = backend.cache() / "digests.json"
-    try:
-        memo: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        memo = {}
-    before = len(memo)
-    yield memo
-    if len(memo) != before:
-        backend.put_bytes(json.dumps(memo, indent=0, sort_keys=True).encode(), str(path))
+    uri, journal = str(path), backend.cache() / "digests.txt"
+    name = _name(uri, algorithm)
+    with _LOCK:
+        digest = _digests(journal).get(name) if name else None
+    if digest is not None:
+        return digest
+    with backend.open_file(uri) as file:
+        digest = hashlib.file_digest(file, _ALGORITHMS[algorithm]).hexdigest()
+    if name and name == _name(uri, algorithm):  # it did not change while it was read
+        with _LOCK, journal.open("a", encoding="utf-8") as lines:
+            _digests(journal)[name] = digest
+            lines.write(f"{digest} {name}\n")  # in one piece, at the end: lines of several processes do not mix
+    return digest
+
+
+def _name(uri: str, algorithm: Algorithm) -> str | None:
+    version = backend.version(uri)
+    place = backend.local_path(uri).absolute() if backend.is_local(uri) else uri
+    return version and f"{algorithm} {version} {place}"
+
+
+@functools.cache
+def _digests(journal: Path) -> dict[str, str]:
+    """Read the journal once; a line that a kill cut off names a file that is not there."""
+    digests = {}
+    if journal.exists():
+        for line in journal.read_text(encoding="utf-8", errors="replace").splitlines():
+            digest, _, name = line.partition(" ")
+            digests[name] = digest
+    return digests

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
-from storage import backend, manifest, verified
+from storage import backend, manifest
+from storage.digests import file_digest
 from storage.errors import DamagedDataset
 from storage.manifest import Manifest, Part
 from storage.reference import DatasetRef
@@ -15,7 +16,7 @@ from storage.reference import DatasetRef
 def damage(uri: str, part: Part) -> str | None:
     """Say what is wrong with a committed file, or None.
 
-    A local file that was found sound is read again only when its size or time has changed; a remote one is compared
+    A local file is read again only when its size, time or inode has changed; a remote one is compared
     by size here and by checksum whenever it is fetched.
     """
     found = backend.size(uri)
@@ -23,12 +24,8 @@ def damage(uri: str, part: Part) -> str | None:
         return "file missing"
     if found != part.bytes:
         return f"expected {part.bytes} bytes, got {found}"
-    if backend.is_local(uri):
-        path = backend.local_path(uri)
-        if not verified.known(path, part.sha256):
-            if backend.checksum(path) != part.sha256:
-                return f"checksum differs from the manifest's {part.sha256[:12]}"
-            verified.remember(path, part.sha256)
+    if backend.is_local(uri) and file_digest(uri) != part.sha256:
+        return f"checksum differs from the manifest's {part.sha256[:12]}"
     return None
 
 
@@ -54,11 +51,9 @@ def sound_path(ref: DatasetRef, part: Part) -> Path:
     if problem := damage(uri, part):
         raise DamagedDataset(ref.uri, uri, problem)
     path = backend.fetch(uri, part.sha256)
-    if not backend.is_local(uri) and not verified.known(path, part.sha256):
-        if backend.checksum(path) != part.sha256:
-            path.unlink()
-            raise DamagedDataset(ref.uri, uri, f"checksum differs from the manifest's {part.sha256[:12]}")
-        verified.remember(path, part.sha256)
+    if not backend.is_local(uri) and file_digest(path) != part.sha256:
+        path.unlink()
+        raise DamagedDataset(ref.uri, uri, f"checksum differs from the manifest's {part.sha256[:12]}")
     return path
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from tasks.engine.job import Advance
+from tasks.engine.job import Draw
 
 LOG_SECONDS = 15.0  # between two lines where there is no terminal
 
@@ -40,7 +40,7 @@ class Bars:
         self._progress.stop()
 
     @contextlib.contextmanager
-    def draw(self, label: str, total: int, unit: str) -> Iterator[Advance]:
+    def draw(self, label: str, total: int, unit: str) -> Iterator[Draw]:
         """Draw one bar; yields a function that takes the number done so far."""
         bar = self._progress.add_task(label, total=total, unit=unit, note="")
         try:
@@ -50,7 +50,7 @@ class Bars:
 
 
 @contextlib.contextmanager
-def log_progress(log: logging.Logger, label: str, total: int, unit: str) -> Iterator[Advance]:
+def log_progress(log: logging.Logger, label: str, total: int, unit: str) -> Iterator[Draw]:
     """Log how far a piece of work is, at most once in `LOG_SECONDS`; what has a note logs its own lines."""
     started = last = time.monotonic()
 

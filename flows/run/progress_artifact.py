@@ -11,13 +11,13 @@ import httpx
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.exceptions import PrefectHTTPStatusError
 
-from tasks.engine.job import Advance, Progress
+from tasks.engine.job import Draw, Progress
 
 SECONDS = 5.0  # before there is one, and between two updates: each is a request
 
 
 @contextlib.contextmanager
-def with_artifact(draw: Progress, label: str, total: int, unit: str) -> Iterator[Advance]:
+def with_artifact(draw: Progress, label: str, total: int, unit: str) -> Iterator[Draw]:
     """Draw progress, and show it in the Prefect UI as well; call it in a task run.
 
     Args:

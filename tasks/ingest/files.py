@@ -1,15 +1,14 @@
 """Settings -> the input files of one language, each with the digest of its content."""
 
 import glob
-import hashlib
 import os
 import re
-from collections.abc import MutableMapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import fsspec
 
+from storage.digests import file_digest
 from tasks.engine.deferred import deferred
 from tasks.ingest.config import HUB, HUB_PREFIX, FileFormat, IngestConfig, InputFile, Source, What, check_language
 
@@ -18,22 +17,18 @@ if TYPE_CHECKING:
 else:  # only loaded where files come from the hub
     hub = deferred("tasks.ingest.hub")
 
-BLOCK_BYTES = 1 << 20
 SUFFIXES: dict[str, FileFormat] = {
     ".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl", ".tsv": "tsv", ".txt": "tsv", ".parquet": "parquet",
 }  # fmt: skip
-_STAMPS = ("ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "created")
 
 
-def find_source(config: IngestConfig, language: str, what: What, memo: MutableMapping[str, str]) -> Source:
+def find_source(config: IngestConfig, language: str, what: What) -> Source:
     """Find the files of one language's corpus, queries or qrels and digest them.
 
     Args:
         config: any layout but atlas, which has no files.
         language: ISO 639-1.
         what: `corpus`, `queries` or `qrels`.
-        memo: digests by path, size and modification time; looked up and added to. Keep it between runs, so that
-            unchanged files are not read again.
 
     Raises:
         ValueError: unknown language; an environment variable that is not set; a file of unknown kind.
@@ -44,7 +39,9 @@ def find_source(config: IngestConfig, language: str, what: What, memo: MutableMa
         columns=config.column_names(what),
         on_bad_row=config.on_bad_row,
         files=tuple(
-            InputFile(path=path, digest=digest_file(path, memo), split=split, format=_file_format(path, config, what))
+            InputFile(
+                path=path, digest=file_digest(path, "blake2b"), split=split, format=_file_format(path, config, what)
+            )
             for path, split in input_files(config, language, what)
         ),
     )
@@ -89,36 +86,6 @@ def find_files(pattern: str) -> list[str]:
         if found:
             return sorted(found, key=_natural)
     return []
-
-
-def digest_file(path: str, memo: MutableMapping[str, str]) -> str:
-    """Return the blake2b digest of a file's bytes, 32 hexadecimal digits.
-
-    Args:
-        path: local path or fsspec URL.
-        memo: known digests by `path|size|modified`; a file that a store gives no modification time for is always
-            read.
-    """
-    key = _memo_key(path)
-    if key is not None and key in memo:
-        return memo[key]
-    digest = hashlib.blake2b(digest_size=16)
-    with fsspec.open(path, "rb") as file:
-        while block := file.read(BLOCK_BYTES):
-            digest.update(block)
-    if key is not None:
-        memo[key] = digest.hexdigest()
-    return digest.hexdigest()
-
-
-def _memo_key(path: str) -> str | None:
-    if "://" not in path:
-        stat = Path(path).resolve().stat()
-        return f"{Path(path).resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
-    system, inner = fsspec.url_to_fs(path)
-    info: dict[str, Any] = system.info(inner)
-    modified = next((info[name] for name in _STAMPS if info.get(name)), None)
-    return None if modified is None else f"{path}|{info.get('size')}|{modified}"
 
 
 def _rooted(config: IngestConfig, what: What) -> str:

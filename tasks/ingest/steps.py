@@ -1,7 +1,6 @@
 """Promise one language's ingest: files or atlas -> Steps of corpus, queries, qrels, truth and quarantine."""
 
 import importlib.metadata
-from collections.abc import MutableMapping
 from dataclasses import dataclass
 
 from tasks.engine.step import Promise
@@ -32,13 +31,12 @@ class Ingested:
     """Only where bad rows are left out."""
 
 
-def ingest(config: IngestConfig, language: str, memo: MutableMapping[str, str]) -> Ingested:
+def ingest(config: IngestConfig, language: str) -> Ingested:
     """Promise the datasets of one language; runs nothing but reads new input files once, for their digests.
 
     Args:
         config: the settings of ingest.
         language: ISO 639-1.
-        memo: digests of input files by path, size and modification time; added to.
 
     Raises:
         ValueError: unknown language, or an environment variable of a path is not set.
@@ -47,9 +45,9 @@ def ingest(config: IngestConfig, language: str, memo: MutableMapping[str, str]) 
     if config.layout == "atlas":
         return _generated(config, check_language(language))
     sources = {
-        "corpus": find_source(config, language, "corpus", memo),
-        "queries": find_source(config, language, "queries", memo),
-        "qrels": find_source(config, language, "qrels", memo),
+        "corpus": find_source(config, language, "corpus"),
+        "queries": find_source(config, language, "queries"),
+        "qrels": find_source(config, language, "qrels"),
     }
     judgements = None if config.split_by_queries else sources["qrels"]
     corpus = ingest_corpus(language, source=sources["corpus"])

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors import safe_open
 from torch import Tensor
-from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
-from tasks.models.lean import load_lean
+from tasks.models.word_embeddings import StoredRows, find_word_embeddings
+
+_LOOKED_UP_ONLY = ("bert", "roberta", "xlm-roberta")  # their forward does nothing with the matrix but look up rows
 
 
 def load_backbone(
@@ -48,7 +51,7 @@ def load_backbone(
             local_files_only=True,
             output_loading_info=True,
         )
-    return _whole(backbone, report["missing_keys"], folder)
+    return _without_pooler(backbone, report["missing_keys"], folder)
 
 
 def load_backbone_for_inference(folder: Path, *, dtype: torch.dtype) -> PreTrainedModel:
@@ -58,11 +61,47 @@ def load_backbone_for_inference(folder: Path, *, dtype: torch.dtype) -> PreTrain
     """
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     with _quiet():
-        lean = load_lean(AutoModel, folder, config, dtype=dtype)
-    return load_backbone(folder, dtype=dtype) if lean is None else _whole(*lean, folder)
+        loaded = load_with_stored_rows(AutoModel, folder, config, dtype=dtype)
+    return load_backbone(folder, dtype=dtype) if loaded is None else _without_pooler(*loaded, folder)
 
 
-def _whole(backbone: Any, missing_names: set[str], folder: Path) -> PreTrainedModel:
+def load_with_stored_rows(
+    auto: Any, folder: Path, config: PretrainedConfig, *, dtype: torch.dtype
+) -> tuple[PreTrainedModel, set[str]] | None:
+    """Load what `auto.from_pretrained(folder, config=config)` would, in eval mode, with `StoredRows` in it.
+
+    Args:
+        auto: `AutoModel` or `AutoModelFor…`.
+        folder: config.json and safetensors weights.
+        config: of the network; not kept.
+        dtype: of the weights.
+
+    Returns:
+        The network and the names of the weights that the file lacks. None where the word embeddings cannot stay in the
+        file: another architecture, weights in several files, or not the one plain matrix that the configuration says.
+    """
+    if config.model_type not in _LOOKED_UP_ONLY:
+        return None
+    with torch.device("meta"):
+        kind = type(auto.from_config(config))
+    matrix = find_word_embeddings(folder / "model.safetensors", kind.base_model_prefix, config)
+    if matrix is None:
+        return None
+    padding = config.pad_token_id or 0
+    config = type(config)(**config.to_dict() | {"vocab_size": padding + 1})  # rows for a stand-in that is thrown away
+    with safe_open(matrix.file, framework="pt") as weights:
+        state = {name: weights.get_tensor(name) for name in weights.keys() if name != matrix.name}  # noqa: SIM118
+    state[matrix.name] = torch.zeros(padding + 1, matrix.num_columns, dtype=matrix.dtype)
+    network, report = kind.from_pretrained(
+        None, config=config, state_dict=state, dtype=dtype, use_safetensors=True, output_loading_info=True
+    )
+    network.set_input_embeddings(StoredRows(matrix, dtype=dtype))
+    network.config.vocab_size = matrix.num_rows
+    network.config.name_or_path = str(folder)
+    return network, set(report["missing_keys"])
+
+
+def _without_pooler(backbone: Any, missing_names: set[str], folder: Path) -> PreTrainedModel:
     missing = sorted(name for name in missing_names if not name.startswith("pooler."))
     if missing:
         raise ValueError(

@@ -1,11 +1,14 @@
-"""Batches for inference: texts of like length together, so that little padding is computed."""
+"""Batches for inference: texts of like length together, so that little padding is computed, and memory between them."""
 
+import ctypes
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; other libraries have none, and need none
 
 
 def length_buckets(lengths: Sequence[int], *, batch_tokens: int) -> list[list[int]]:
@@ -50,3 +53,12 @@ def pad(token_ids: Sequence[Sequence[int] | NDArray[np.int32]], *, pad_id: int) 
         token_ids_BT[row, : len(ids)] = torch.tensor(ids, dtype=torch.int64)
         attention_BT[row, : len(ids)] = 1
     return token_ids_BT, attention_BT
+
+
+def return_freed_memory() -> None:
+    """Return what was freed to the system: between batches of changing shapes the C library keeps more than one needs.
+
+    It costs the next batch some page faults, so it is for a CPU's batches.
+    """
+    if _trim is not None:
+        _trim(0)

@@ -4,7 +4,7 @@ import gc
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Self, assert_never
 
 import numpy as np
 import torch
@@ -14,10 +14,8 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 from tasks.models.backbone import load_backbone, load_backbone_for_inference, save_backbone
-from tasks.models.batches import length_buckets, pad
-from tasks.models.freed import return_freed_memory
-from tasks.models.layout import LAYOUT_FILES, Role, read_pooling
-from tasks.models.pooling import pool
+from tasks.models.batches import length_buckets, pad, return_freed_memory
+from tasks.models.layout import LAYOUT_FILES, Pooling, Role, read_pooling
 from tasks.models.tokenizer import TextTokenizer
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -134,6 +132,30 @@ class Encoder(nn.Module):
                     progress(len(positions))
         self.train(was_training)
         return vector_ND
+
+
+def pool(hidden_BTD: Tensor, attention_BT: Tensor, *, pooling: Pooling) -> Tensor:
+    """Return one vector per text, not normalised.
+
+    Args:
+        hidden_BTD: token vectors; padding stands on the right.
+        attention_BT: 1 for a token, 0 for padding; at least one token per text.
+        pooling: ``mean`` over the tokens, the first token (``cls``), or the ``last`` one that is not padding.
+
+    Returns:
+        [B, D], float32 whatever the input's type: half precision loses digits in long means.
+    """
+    match pooling:
+        case "mean":
+            mask_BT1 = attention_BT.unsqueeze(-1).float()
+            return (hidden_BTD.float() * mask_BT1).sum(dim=1) / mask_BT1.sum(dim=1)
+        case "cls":
+            return hidden_BTD[:, 0].float()
+        case "last":
+            last_B = attention_BT.sum(dim=1) - 1
+            return hidden_BTD[torch.arange(len(last_B), device=last_B.device), last_B].float()
+        case _:
+            assert_never(pooling)
 
 
 def shared_encoder(folder: Path, device: str, dtype: str = "float32") -> Encoder:

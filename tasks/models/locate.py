@@ -1,14 +1,18 @@
-"""Where a model's files are: the bundled one in its package, a local folder, or a hub id in the local cache.
+"""Where a model's files are, and its identity, which is their bytes and never its name.
 
+The bundled models lie in their packages, others in a local folder or, by a hub id, in the hub's local cache.
 Light on purpose, no torch: planning a run asks for the digest of every model.
 """
 
+import hashlib
 import importlib.util
 import re
 from pathlib import Path
 
 import huggingface_hub
 from huggingface_hub import errors
+
+from storage.digests import file_digest
 
 BUNDLED = "bundled:"
 _BUNDLED_MODELS = {  # package, the model's file or folder in it, how to install it
@@ -39,6 +43,7 @@ MODEL_FILES = (
 )
 _HUB_ID = re.compile(r"(?P<id>[\w.-]+(/[\w.-]+)?)(@(?P<revision>[\w./-]+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def locate_model(source: str) -> Path:
@@ -73,6 +78,35 @@ def has_weights(folder: Path) -> bool:
 def model_files(folder: Path) -> list[Path]:
     """Return the files that make the model, sorted by their path; readmes and other formats are not among them."""
     return sorted({path for pattern in MODEL_FILES for path in folder.glob(pattern) if path.is_file()})
+
+
+def model_digest(source: str) -> str:
+    """Return a digest of the model's weights, tokenizer and configuration.
+
+    The same model under another name, in another folder or from the hub has the same digest.
+
+    Args:
+        source: as for `locate_model`.
+
+    Returns:
+        64 hexadecimal digits.
+
+    Raises:
+        FileNotFoundError: there is no such model, or it has no safetensors weights.
+        ValueError: `source` is none of the known forms.
+    """
+    place = locate_model(source)
+    if place.is_file():
+        return _content_digest(place)
+    lines = [f"{path.relative_to(place).as_posix()} {_content_digest(path)}\n" for path in model_files(place)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _content_digest(path: Path) -> str:
+    target = path.resolve()
+    if target.parent.name == "blobs" and _SHA256.fullmatch(target.name):
+        return target.name  # the hub's cache names large files by their SHA-256
+    return file_digest(target)
 
 
 def _bundled(source: str) -> Path:

@@ -15,9 +15,8 @@ from transformers import (
     PreTrainedModel,
 )
 
-from tasks.models.batches import length_buckets
-from tasks.models.freed import return_freed_memory
-from tasks.models.lean import load_lean
+from tasks.models.backbone import load_with_stored_rows
+from tasks.models.batches import length_buckets, return_freed_memory
 from tasks.models.locate import locate_model
 
 _OPTIONS = {"trust_remote_code": False, "local_files_only": True}
@@ -105,9 +104,9 @@ def _load(place: Path, device: str) -> tuple[Any, set[str]]:
     auto = AutoModelForSequenceClassification
     if device == "cpu":
         config = AutoConfig.from_pretrained(place, **_OPTIONS)
-        lean = load_lean(auto, place, config, dtype=torch.float32)
-        if lean is not None:
-            return lean
+        stored = load_with_stored_rows(auto, place, config, dtype=torch.float32)
+        if stored is not None:
+            return stored
     network, report = auto.from_pretrained(
         place, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **_OPTIONS
     )

@@ -10,11 +10,8 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from tasks.models.backbone import load_backbone, save_backbone
 from tasks.models.bundled import MAX_TOKENS, write_bundled_encoder
-from tasks.models.digest import model_digest
 from tasks.models.layout import Pooling, read_json, read_pooling, write_layout, write_tokenizer_config
 from tasks.models.locate import locate_model
-
-__all__ = ["EncoderFacts", "model_digest", "write_encoder"]
 
 _MODULES = {"Transformer", "Pooling", "Normalize"}
 _TOKEN_ROLES = ("bos", "cls", "eos", "sep", "pad", "unk", "mask")

@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from tasks.models.encoder import Encoder
-from tasks.models.vocabulary import narrow_vocabulary, widen_vocabulary
+from tasks.models.word_embeddings import narrow_vocabulary, widen_vocabulary
 from tasks.train.batch import compose_batch
 from tasks.train.checkpoint import newest_checkpoint, save_checkpoint
 from tasks.train.lora import add_adapters, merge_adapters

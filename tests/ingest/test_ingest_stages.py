@@ -26,7 +26,7 @@ def settings(path, **options):
 
 def build_all(config, root, language="fi"):
     """Build what a language's ingest promises and read it back."""
-    made = ingest(config, language, {})
+    made = ingest(config, language)
     steps = {name: step for name, step in vars(made).items() if step is not None}
     for step in steps.values():
         build(step, root, SURROUNDINGS)
@@ -55,13 +55,13 @@ def test_all_layouts_become_equal_datasets(tmp_path, root):
 
 
 def test_moved_files_keep_every_fingerprint(tmp_path):
-    one, two = (ingest(settings(miracl(tmp_path / name)), "fi", {}) for name in ("one", "two"))
+    one, two = (ingest(settings(miracl(tmp_path / name)), "fi") for name in ("one", "two"))
     assert [one.corpus.fingerprint, one.qrels.fingerprint] == [two.corpus.fingerprint, two.qrels.fingerprint]
 
 
 def test_seed_of_the_split_leaves_the_corpus_alone(tmp_path):
     config = settings(miracl(tmp_path))
-    one, two = ingest(config, "fi", {}), ingest(config.model_copy(update={"seed": 7}), "fi", {})
+    one, two = ingest(config, "fi"), ingest(config.model_copy(update={"seed": 7}), "fi")
     assert one.corpus.fingerprint == two.corpus.fingerprint
     assert one.queries.fingerprint != two.queries.fingerprint
 
@@ -131,7 +131,7 @@ def test_bad_row_is_an_error_and_commits_nothing(tmp_path, sound, name, kind):
     path, bad = rows_that_are_bad(miracl(tmp_path / "raw"))[name]
     row, reason = bad[kind]
     spoil(path, row)
-    step = getattr(ingest(settings(tmp_path / "raw"), "fi", {}), name)  # its inputs are in the store of the sound files
+    step = getattr(ingest(settings(tmp_path / "raw"), "fi"), name)  # its inputs are in the store of the sound files
     with pytest.raises(ValueError, match=rf"raw/.*, line 2.*: expected .*, got .*\({reason}\)\. .*on_bad_row"):
         build(step, sound[0], SURROUNDINGS)
     assert storage.find(step.ref(sound[0])) is None
@@ -167,7 +167,7 @@ def truncate(root):
 
 def test_truncated_gzip_is_an_error_that_names_the_file(tmp_path, root):
     truncate(miracl(tmp_path / "raw"))
-    made = ingest(settings(tmp_path / "raw"), "fi", {})
+    made = ingest(settings(tmp_path / "raw"), "fi")
     with pytest.raises(ValueError, match=r"docs-1.jsonl.gz, line \d+: expected a complete gzip file"):
         build(made.corpus, root, SURROUNDINGS)
     assert storage.find(made.corpus.ref(root)) is None
@@ -200,7 +200,7 @@ def test_beir_queries_of_other_splits_are_left_out_and_counted(tmp_path, root, c
 def test_beir_query_in_two_splits_is_an_error(tmp_path, root):
     path = beir(tmp_path / "raw") / "qrels/dev.tsv"
     path.write_text(tsv([("query-id", "corpus-id", "score"), ("q3", "2#0", 1), ("q1", "1#0", 1)]))
-    made = ingest(IngestConfig(layout="beir", path=str(tmp_path / "raw")), "fi", {})
+    made = ingest(IngestConfig(layout="beir", path=str(tmp_path / "raw")), "fi")
     with pytest.raises(ValueError, match=r"queries.jsonl, line 1.*'q1' in dev and train"):
         build(made.queries, root, SURROUNDINGS)
 
@@ -221,4 +221,4 @@ def test_atlas_becomes_four_datasets(root):
 def test_unknown_language_is_an_error_in_every_layout(tmp_path):
     for config in (IngestConfig(), settings(tmp_path)):
         with pytest.raises(ValueError, match="got 'xx'"):
-            ingest(config, "xx", {})
+            ingest(config, "xx")

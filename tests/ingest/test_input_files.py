@@ -1,13 +1,14 @@
 """Settings -> files, digests, sources; the hub's cache."""
 
 import gzip
+from hashlib import blake2b
 
 import fsspec
 import pytest
 from support.raw_files import beir, miracl, write
 
 from tasks.ingest.config import LANGUAGES, IngestConfig, check_language
-from tasks.ingest.files import digest_file, find_files, find_source, input_files
+from tasks.ingest.files import find_files, find_source, input_files
 from tasks.ingest.hub import fetch
 
 COMMIT = "c0ffee" + "0" * 34
@@ -98,7 +99,7 @@ def test_table_file_of_unknown_kind_is_an_error(tmp_path):
     write(tmp_path / "c.xlsx", "")
     config = IngestConfig(layout="table", path=str(tmp_path), **{**TABLE, "corpus": "c.xlsx"})
     with pytest.raises(ValueError, match=r"c.xlsx: expected a name that ends in .jsonl"):
-        find_source(config, "fi", "corpus", {})
+        find_source(config, "fi", "corpus")
 
 
 def test_miracl_without_a_path_is_on_the_hub():
@@ -107,40 +108,24 @@ def test_miracl_without_a_path_is_on_the_hub():
     assert not config.path
 
 
-def test_digest_follows_the_bytes_and_not_the_name(tmp_path):
-    one, two = write(tmp_path / "one", "same"), write(tmp_path / "two", "same")
-    assert digest_file(str(one), {}) == digest_file(str(two), {})
-    assert digest_file(str(one), {}) != digest_file(str(write(tmp_path / "three", "else")), {})
-
-
-def test_digest_is_remembered_until_the_file_changes(tmp_path):
-    path, memo = write(tmp_path / "a", "one"), {}
-    first = digest_file(str(path), memo)
-    (key,) = memo
-    memo[key] = "remembered"
-    assert digest_file(str(path), memo) == "remembered"
-    write(path, "three")
-    assert digest_file(str(path), memo) not in ("remembered", first)
-
-
-def test_remote_files_are_found_digested_and_remembered():
+def test_remote_files_are_found_and_digested():
     store = fsspec.filesystem("memory")
     for number in (2, 10):
         store.pipe(f"/remote/fi/docs-{number}.jsonl.gz", gzip.compress(b"%d" % number))
     config = IngestConfig(layout="table", path="memory://remote/{language}", **{**TABLE, "corpus": "docs-*.jsonl.gz"})
-    memo: dict[str, str] = {}
-    source = find_source(config, "fi", "corpus", memo)
+    source = find_source(config, "fi", "corpus")
     assert [file.path for file in source.files] == [
         "memory:///remote/fi/docs-2.jsonl.gz",
         "memory:///remote/fi/docs-10.jsonl.gz",
     ]
     assert [file.format for file in source.files] == ["jsonl", "jsonl"]
-    assert set(memo.values()) == {file.digest for file in source.files}
+    contents = [gzip.compress(b"%d" % number) for number in (2, 10)]
+    assert [file.digest for file in source.files] == [blake2b(one, digest_size=16).hexdigest() for one in contents]
 
 
 def test_source_dumps_content_and_no_path(tmp_path):
-    one = find_source(IngestConfig(layout="miracl", path=str(miracl(tmp_path / "one"))), "fi", "corpus", {})
-    two = find_source(IngestConfig(layout="miracl", path=str(miracl(tmp_path / "two"))), "fi", "corpus", {})
+    one = find_source(IngestConfig(layout="miracl", path=str(miracl(tmp_path / "one"))), "fi", "corpus")
+    two = find_source(IngestConfig(layout="miracl", path=str(miracl(tmp_path / "two"))), "fi", "corpus")
     assert one.model_dump(mode="json") == two.model_dump(mode="json")
     assert one.files[0].path != two.files[0].path
     assert str(tmp_path) not in one.model_dump_json()

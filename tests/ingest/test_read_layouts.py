@@ -25,7 +25,7 @@ def collection(config):
     """Read a collection back as plain values: documents, queries, judgements."""
     found = []
     for what, reader in READERS.items():
-        source = find_source(config, "fi", what, {})
+        source = find_source(config, "fi", what)
         files = [(file.path, file.format, file.split) for file in source.files]
         found.append([tuple(row[2:]) for row in reader(files, form=source.form, columns=source.columns)])
     return found

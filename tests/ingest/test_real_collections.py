@@ -67,7 +67,7 @@ def quad16(shared):
 
 def rows_of(settings, language, what):
     reader = {"corpus": read_documents, "queries": read_queries, "qrels": read_judgements}[what]
-    source = find_source(settings, language, what, {})
+    source = find_source(settings, language, what)
     files = [(file.path, file.format, file.split) for file in source.files]
     return lambda: reader(files, form=source.form, columns=source.columns)
 

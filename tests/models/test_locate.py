@@ -95,6 +95,6 @@ def test_locate_rejects_missing_folder(tmp_path):
 
 
 def test_model_digest_imports_neither_torch_nor_transformers():
-    code = "import sys, tasks.models.digest; print(sorted({'torch', 'transformers', 'tokenizers'} & set(sys.modules)))"
+    code = "import sys, tasks.models.locate; print(sorted({'torch', 'transformers', 'tokenizers'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

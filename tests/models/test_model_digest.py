@@ -5,8 +5,7 @@ import shutil
 
 import pytest
 
-from tasks.models.digest import model_digest
-from tasks.models.locate import locate_model
+from tasks.models.locate import locate_model, model_digest
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tasks.models.pooling import pool
+from tasks.models.encoder import pool
 
 HIDDEN_BTD = torch.tensor([[[1.0, 2.0], [3.0, 4.0], [100.0, 100.0]], [[1.0, 0.0], [2.0, 0.0], [6.0, 3.0]]])
 ATTENTION_BT = torch.tensor([[1, 1, 0], [1, 1, 1]])

@@ -8,7 +8,7 @@ from support.tiny_model import write_tiny_encoder
 from transformers import BertConfig, BertModel, XLMRobertaConfig, XLMRobertaModel
 
 from tasks.models.encoder import Encoder
-from tasks.models.vocabulary import narrow_vocabulary, widen_vocabulary
+from tasks.models.word_embeddings import narrow_vocabulary, widen_vocabulary
 
 USED = [0, 2, 5, 17, 40, 41]
 IDS_BT = torch.tensor([[0, 5, 17, 2], [0, 40, 41, 2], [0, 41, 2, 1]])

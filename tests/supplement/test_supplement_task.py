@@ -179,7 +179,7 @@ def test_tuned_local_generator_answers_with_its_adapter(server: LlmServer, tmp_p
     tuned = tune_generator(
         source=SourceConfig(model=str(model)),
         identity=digest,
-        instructions=storage.checksum(tmp_path / "say.jsonl"),
+        instructions=storage.file_digest(tmp_path / "say.jsonl"),
         config=TuneConfig(instructions=str(tmp_path / "say.jsonl"), learning_rate=0.05, num_epochs=8),
     )
     local = {

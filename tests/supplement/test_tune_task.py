@@ -46,7 +46,7 @@ def step(folder: Path, **changed) -> Promise:
     return tune_generator(
         source=SourceConfig(model=str(folder / "model")),
         identity=chat_digest(str(folder / "model")),
-        instructions=storage.checksum(folder / "instructions.jsonl"),
+        instructions=storage.file_digest(folder / "instructions.jsonl"),
         config=config,
     )
 

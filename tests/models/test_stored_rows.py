@@ -17,12 +17,12 @@ from transformers import (
     XLMRobertaForSequenceClassification,
 )
 
-from tasks.models.backbone import load_backbone, load_backbone_for_inference
+from tasks.models.backbone import load_backbone, load_backbone_for_inference, load_with_stored_rows
 from tasks.models.bundled import write_bundled_encoder
 from tasks.models.encoder import Encoder, forget_encoder, shared_encoder
 from tasks.models.layout import write_layout
-from tasks.models.lean import StoredRows, find_word_embeddings, load_lean
 from tasks.models.locate import locate_model
+from tasks.models.word_embeddings import StoredRows, find_word_embeddings
 
 TEXTS = ["the capital of France", "Paris", "", "a much longer text about Paris and the Seine " * 8]
 _SIZES = {
@@ -38,7 +38,7 @@ _TYPES = [torch.float32, torch.float16, torch.bfloat16]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return write_tiny_encoder(tmp_path_factory.mktemp("lean") / "model", texts=TEXTS)
+    return write_tiny_encoder(tmp_path_factory.mktemp("stored") / "model", texts=TEXTS)
 
 
 def _padded_ids(padding):
@@ -51,53 +51,53 @@ def _padded_ids(padding):
 def test_shared_encoder_gives_the_bytes_of_the_whole_one(tmp_path, pooling, dtype):
     write_tiny_encoder(tmp_path / "model", texts=TEXTS, pooling=pooling)
     whole = Encoder.load(tmp_path / "model", device="cpu", dtype=getattr(torch, dtype))
-    lean = shared_encoder(tmp_path / "model", "cpu", dtype)
-    assert isinstance(lean.backbone.get_input_embeddings(), StoredRows)
+    stored = shared_encoder(tmp_path / "model", "cpu", dtype)
+    assert isinstance(stored.backbone.get_input_embeddings(), StoredRows)
     asked = {"role": "query", "max_tokens": 32, "batch_tokens": 64}
-    np.testing.assert_array_equal(lean.embed(TEXTS, **asked), whole.embed(TEXTS, **asked))
+    np.testing.assert_array_equal(stored.embed(TEXTS, **asked), whole.embed(TEXTS, **asked))
     forget_encoder()
 
 
-@pytest.mark.parametrize("stored", _TYPES)
+@pytest.mark.parametrize("file_dtype", _TYPES)
 @pytest.mark.parametrize("dtype", _TYPES)
 @pytest.mark.parametrize(
     ("config", "network"), [(BertConfig, BertModel), (RobertaConfig, RobertaModel)], ids=["bert", "roberta"]
 )
-def test_lean_backbone_computes_the_same_in_every_type(tmp_path, config, network, stored, dtype):
-    network(config(**_SIZES, pad_token_id=1)).to(stored).save_pretrained(tmp_path)
-    whole, lean = load_backbone(tmp_path, dtype=dtype), load_backbone_for_inference(tmp_path, dtype=dtype)
-    assert lean.config.to_dict() == whole.config.to_dict()
-    assert (lean.dtype, lean.training, lean.pooler) == (dtype, False, None)
+def test_stored_rows_in_a_backbone_compute_the_same_in_every_type(tmp_path, config, network, file_dtype, dtype):
+    network(config(**_SIZES, pad_token_id=1)).to(file_dtype).save_pretrained(tmp_path)
+    whole, stored = load_backbone(tmp_path, dtype=dtype), load_backbone_for_inference(tmp_path, dtype=dtype)
+    assert stored.config.to_dict() == whole.config.to_dict()
+    assert (stored.dtype, stored.training, stored.pooler) == (dtype, False, None)
     with torch.inference_mode():  # positions of RoBERTa are counted from the padding's id
-        assert torch.equal(lean(**_padded_ids(1))[0], whole(**_padded_ids(1))[0])
+        assert torch.equal(stored(**_padded_ids(1))[0], whole(**_padded_ids(1))[0])
 
 
-def test_lean_classifier_computes_the_same(tmp_path):
+def test_stored_rows_in_a_classifier_compute_the_same(tmp_path):
     XLMRobertaForSequenceClassification(XLMRobertaConfig(**_SIZES, num_labels=1)).save_pretrained(tmp_path)
     auto, config = AutoModelForSequenceClassification, AutoConfig.from_pretrained(tmp_path)
-    lean, missing = load_lean(auto, tmp_path, config, dtype=torch.float32)
+    stored, missing = load_with_stored_rows(auto, tmp_path, config, dtype=torch.float32)
     whole = auto.from_pretrained(tmp_path)
     assert missing == set()
-    assert isinstance(lean.get_input_embeddings(), StoredRows)
+    assert isinstance(stored.get_input_embeddings(), StoredRows)
     with torch.inference_mode():
-        assert torch.equal(lean(**_padded_ids(1)).logits, whole(**_padded_ids(1)).logits)
+        assert torch.equal(stored(**_padded_ids(1)).logits, whole(**_padded_ids(1)).logits)
 
 
 @pytest.mark.slow
 def test_bundled_encoder_gives_the_bytes_of_the_whole_one(tmp_path):
     write_bundled_encoder(locate_model("bundled:multilingual-e5-small"), tmp_path, num_layers=2)
     write_layout(tmp_path, hidden_size=384, max_tokens=512, pooling="mean", query_prompt="", document_prompt="")
-    whole, lean = Encoder.load(tmp_path, device="cpu"), Encoder.load_for_inference(tmp_path, device="cpu")
+    whole, stored = Encoder.load(tmp_path, device="cpu"), Encoder.load_for_inference(tmp_path, device="cpu")
     asked = {"role": "document", "max_tokens": 32, "batch_tokens": 128}
-    np.testing.assert_array_equal(lean.embed(TEXTS, **asked), whole.embed(TEXTS, **asked))
+    np.testing.assert_array_equal(stored.embed(TEXTS, **asked), whole.embed(TEXTS, **asked))
 
 
 def test_the_matrix_is_in_no_parameter_or_buffer(folder):
-    whole, lean = load_backbone(folder), load_backbone_for_inference(folder, dtype=torch.float32)
+    whole, stored = load_backbone(folder), load_backbone_for_inference(folder, dtype=torch.float32)
     matrix = whole.get_input_embeddings().weight
-    held = sum(weight.numel() for weight in [*lean.parameters(), *lean.buffers()])
+    held = sum(weight.numel() for weight in [*stored.parameters(), *stored.buffers()])
     assert held == sum(weight.numel() for weight in [*whole.parameters(), *whole.buffers()]) - matrix.numel()
-    assert all(weight.device.type == "cpu" for weight in [*lean.parameters(), *lean.buffers()])
+    assert all(weight.device.type == "cpu" for weight in [*stored.parameters(), *stored.buffers()])
 
 
 def test_stored_rows_are_those_of_the_matrix_in_any_shape_and_order(folder):
@@ -119,19 +119,19 @@ def test_stored_rows_reject_ids_beyond_the_vocabulary(folder, wrong):
 def test_stored_rows_notice_a_file_cut_short(folder, tmp_path):
     encoder = Encoder.load(folder, device="cpu")
     encoder.save(tmp_path / "model")
-    lean = load_backbone_for_inference(tmp_path / "model", dtype=torch.float32)
+    stored = load_backbone_for_inference(tmp_path / "model", dtype=torch.float32)
     file = tmp_path / "model" / "model.safetensors"
-    rows = lean.get_input_embeddings()
+    rows = stored.get_input_embeddings()
     with file.open("r+b") as data:
         data.truncate(rows.matrix.offset + 10)
     with pytest.raises(OSError, match="The file is incomplete"):
         rows(torch.tensor([3]))
 
 
-def test_a_lean_encoder_refuses_to_be_saved(folder, tmp_path):
-    lean = Encoder.load_for_inference(folder, device="cpu")
+def test_an_encoder_with_stored_rows_refuses_to_be_saved(folder, tmp_path):
+    stored = Encoder.load_for_inference(folder, device="cpu")
     with pytest.raises(ValueError, match="StoredRows: expected a network loaded whole to save or train"):
-        lean.save(tmp_path / "model")
+        stored.save(tmp_path / "model")
 
 
 def test_a_file_with_its_weights_under_other_names_is_loaded_whole(folder, tmp_path):
