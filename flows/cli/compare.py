@@ -7,17 +7,14 @@ import typer
 
 from flows.ablation_cells import list_cells, load_grid
 from flows.ablation_results import compare, missing_cells, per_cell
+from flows.cli import run_flow
 from flows.cli.options import Config, Json, Set, out, write_json
-from flows.cli.prefect_api import prefect_api
 from flows.configs import load_config
 from flows.run.outcome import Outcome
 from flows.show import console as show_as
 from flows.show.bake_off_table import dropped_table, kept_table
 from flows.weave_bake_off import STRATEGIES, check_scores, weave_bake_off
 from storage import inspect
-from tasks.engine.deferred import deferred
-
-run_flow = deferred("flows.cli.run_flow")  # Prefect loads only where something is to be built or recorded
 
 
 def ablation(
@@ -32,7 +29,7 @@ def ablation(
     cells = list_cells(
         described, grid, overrides=tuple(set_ or ()), variants=tuple(variant or ()), seeds=tuple(seed or ())
     )
-    todo = cells if prefect_api() else missing_cells(cells)
+    todo = cells if run_flow.prefect_api() else missing_cells(cells)
     rows = run_flow.run_grid(todo, cells, described.reference, out) if todo else compare(cells, described.reference)
     write_json(json_, {"reference": described.reference, "comparison": rows, "means": per_cell(cells)})
     out.print(show_as.comparison_table(rows, described.reference))
@@ -51,7 +48,7 @@ def bake_off(
     names = tuple(strategy or STRATEGIES)
     pipeline = weave_bake_off(settings, names)
     check_scores(pipeline, settings.storage.location)
-    outcomes = None if prefect_api() else Outcome.of_stored(pipeline, settings.storage.location)
+    outcomes = None if run_flow.prefect_api() else Outcome.of_stored(pipeline, settings.storage.location)
     if outcomes is None:
         outcomes = run_flow.run_bake_off(settings, list(names), out)
     found = inspect.rows(pipeline.planned[-1].promise.ref(settings.storage.location))

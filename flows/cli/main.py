@@ -9,11 +9,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from flows.cli import carry
+from flows.cli import carry, run_flow
 from flows.cli.compare import ablation, bake_off
 from flows.cli.look import explain, ls, show
 from flows.cli.options import Config, Json, Set, out, write_json
-from flows.cli.prefect_api import prefect_api
 from flows.configs import ConfigError, PipelineConfig, load_config
 from flows.run.outcome import Outcome
 from flows.run.pipeline import Pipeline
@@ -22,11 +21,8 @@ from flows.show.estimate import estimate
 from flows.weave import weave
 from storage import MissingDataset, StorageError, inspect
 from tasks.engine.build import state
-from tasks.engine.deferred import deferred
 from tasks.models.chat import BudgetExhausted, ChatUnavailable
 from tasks.train.process import TrainingFailed
-
-run_flow = deferred("flows.cli.run_flow")  # Prefect loads only where something is to be built or recorded
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
@@ -58,7 +54,7 @@ def run(
     settings = load_config(config, tuple(set_ or ()))
     pipeline = weave(settings).until(until)
     pipeline.check_names(refresh or [])
-    outcomes = None if refresh or prefect_api() else Outcome.of_stored(pipeline, settings.storage.location)
+    outcomes = None if refresh or run_flow.prefect_api() else Outcome.of_stored(pipeline, settings.storage.location)
     if outcomes is None:
         outcomes = run_flow.run(settings, until, refresh or [], out)
     metrics = _metrics(pipeline, settings)
@@ -88,7 +84,7 @@ def plan(config: Config, set_: Set = None, until: Until = None) -> None:
         rows.append((planned.stage, promise.step.name, promise.ref(root), reason))
     out.print(show_as.plan_table(rows))
     if missing:
-        estimates = estimate(missing, root, settings.resources)
+        estimates = estimate(missing, root)
         out.print(show_as.estimate_table(estimates))
         out.print("\n".join(show_as.estimate_lines(estimates)), highlight=False)
     out.print(f"{len(missing)} of {len(rows)} datasets would be built.")

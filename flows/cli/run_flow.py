@@ -1,9 +1,11 @@
-"""Run the flow in this process, for the command line: bars on the terminal, Prefect's own server if none is set up."""
+"""Run a flow in this process, for the command line: bars on the terminal, Prefect's own server if none is set up."""
 
 import contextlib
 import logging
 import os
+import tomllib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -56,6 +58,20 @@ def run_bake_off(config: PipelineConfig, strategies: list[str], console: Console
     """Run the bake-off as a Prefect flow run; `Raises` as `run`."""
     with _prefect(console, lambda: bake_off.bake_off) as flow:
         return [Outcome(**row) for row in flow(config, strategies=strategies)]
+
+
+def prefect_api() -> str | None:
+    """Return the URL of the Prefect API that is set up here, in the environment or a profile."""
+    if url := os.environ.get("PREFECT_API_URL"):
+        return url
+    home = Path(os.environ.get("PREFECT_HOME", Path.home() / ".prefect"))
+    try:
+        profiles = tomllib.loads((home / "profiles.toml").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    active = os.environ.get("PREFECT_PROFILE", profiles.get("active", ""))
+    url = profiles.get("profiles", {}).get(active, {}).get("PREFECT_API_URL")
+    return str(url) if url else None
 
 
 @contextlib.contextmanager

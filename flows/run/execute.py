@@ -18,8 +18,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.configs import ResourcesConfig
 from flows.run.outcome import Outcome
 from flows.run.pipeline import Pipeline, Planned
-from flows.run.progress import Bars, log_progress
-from flows.run.progress_artifact import with_artifact
+from flows.run.progress import Bars, log_progress, with_artifact
 from storage import DamagedDataset, DatasetRef, Manifest
 from tasks.engine.build import Surroundings, build, state, sweep
 from tasks.engine.deferred import deferred

@@ -1,23 +1,32 @@
-"""Progress of long work: bars on a terminal, a log line now and then elsewhere."""
+"""Progress of long work: bars on a terminal, a log line now and then elsewhere, an artifact in the Prefect UI."""
 
 import contextlib
 import logging
 import time
 from collections.abc import Iterator
+from typing import cast
+from uuid import UUID
 
+from rich import progress as rich_progress
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from tasks.engine.job import Draw
+from tasks.engine.deferred import deferred
+from tasks.engine.job import Draw, Progress
+
+httpx = deferred("httpx")  # heavy, as are these, and first needed where Prefect runs
+prefect_artifacts = deferred("prefect.artifacts")
+prefect_exceptions = deferred("prefect.exceptions")
 
 LOG_SECONDS = 15.0  # between two lines where there is no terminal
+ARTIFACT_SECONDS = 5.0  # before there is an artifact, and between two updates: each is a request
 
 
 class Bars:
     """Draws the bars of all running steps; use as a context manager around a run."""
 
     def __init__(self, console: Console) -> None:
-        self._progress = Progress(
+        self._progress = rich_progress.Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -54,7 +63,7 @@ def log_progress(log: logging.Logger, label: str, total: int, unit: str) -> Iter
     """Log how far a piece of work is, at most once in `LOG_SECONDS`; what has a note logs its own lines."""
     started = last = time.monotonic()
 
-    def advance(done: int, note: str = "") -> None:
+    def draw(done: int, note: str = "") -> None:
         nonlocal last
         now = time.monotonic()
         if now - last >= LOG_SECONDS and not note:
@@ -62,4 +71,56 @@ def log_progress(log: logging.Logger, label: str, total: int, unit: str) -> Iter
             left = (now - started) / done * (total - done) if done else float("nan")
             log.info("%s: %d of %d %s, about %.0f s left", label, done, total, unit, left)
 
-    yield advance
+    yield draw
+
+
+@contextlib.contextmanager
+def with_artifact(draw: Progress, label: str, total: int, unit: str) -> Iterator[Draw]:
+    """Draw progress, and show it in the Prefect UI as well; call it in a task run.
+
+    Args:
+        draw: what draws it.
+        label: name of the step, such as `train_encoder-all`.
+        total: how much there is to do.
+        unit: of what.
+    """
+    artifact = _Artifact(label, total, unit)
+    with draw(total, unit) as draw_done:
+
+        def both(done: int, note: str = "") -> None:
+            draw_done(done, note)
+            artifact.update(done, note)
+
+        yield both
+    artifact.end()
+
+
+class _Artifact:
+    def __init__(self, label: str, total: int, unit: str) -> None:
+        self._key = "".join(letter if letter.isalnum() else "-" for letter in label.lower())
+        self._total, self._unit = total, unit
+        self._artifact: UUID | None = None
+        self._next: float | None = time.monotonic() + ARTIFACT_SECONDS
+        self._text = ""
+
+    def update(self, done: int, note: str) -> None:
+        if self._next is None or time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + ARTIFACT_SECONDS
+        self._text = f"{done:,} of {self._total:,} {self._unit}" + (f": {note}" if note else "")
+        self._send(100 * min(done / max(self._total, 1), 1.0))
+
+    def end(self) -> None:
+        if self._artifact is not None:
+            self._send(100.0)
+
+    def _send(self, percent: float) -> None:
+        try:
+            if self._artifact is None:
+                made = prefect_artifacts.create_progress_artifact(percent, key=self._key, description=self._text)
+                self._artifact = cast("UUID", made)  # a coroutine only in an event loop, where no step runs
+            else:
+                prefect_artifacts.update_progress_artifact(self._artifact, percent, description=self._text)
+        except (httpx.HTTPError, prefect_exceptions.PrefectHTTPStatusError) as error:
+            self._next = None  # the work is worth more than the picture of it
+            logging.getLogger("polyloom.run").warning("%s: its progress is no longer shown: %s", self._key, error)

@@ -119,12 +119,11 @@ def plan_table(rows: Iterable[tuple[str, str, DatasetRef, str]]) -> Table:
 
 
 def estimate_table(estimates: Sequence[Estimate]) -> Table:
-    """Sum up what a run would cost, one line per step."""
-    table = _table("Estimate")
+    """Sum up what a run would cost, one line per step; `?`: nothing in the store says."""
+    table = _table("Estimate, from earlier builds in this store")
     table.add_column("step", no_wrap=True)
     for name in ("datasets", "rows", "vectors", "memory", "time"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("speed")
     for step in dict.fromkeys(one.step for one in estimates):
         group = [one for one in estimates if one.step == step]
         peaks = [one.peak_memory for one in group if one.peak_memory is not None]
@@ -132,26 +131,27 @@ def estimate_table(estimates: Sequence[Estimate]) -> Table:
             step,
             str(len(group)),
             _total([one.rows for one in group], lambda rows: f"{rows:,.0f}"),
-            _total([one.bytes for one in group], human_bytes) if any(one.bytes for one in group) else "",
-            human_bytes(max(peaks)) if peaks else "",
+            "" if all(one.vector_bytes == 0 for one in group) else _total([v.vector_bytes for v in group], human_bytes),
+            human_bytes(max(peaks)) if peaks else "?",
             _total([one.seconds for one in group], human_seconds),
-            ", ".join(dict.fromkeys(one.basis for one in group)),
         )
     return table
 
 
 def estimate_lines(estimates: Sequence[Estimate]) -> list[str]:
     """Say the estimate's three figures, and what is missing from them."""
+    vectors = _total([one.vector_bytes for one in estimates if one.vector_bytes != 0], human_bytes)
+    seconds = _total([one.seconds for one in estimates], human_seconds)
     heaviest = max((one for one in estimates if one.peak_memory), key=lambda one: one.peak_memory or 0, default=None)
     unknown = dict.fromkeys(one.step for one in estimates if one.seconds is None)
-    unmeasured = dict.fromkeys(one.step for one in estimates if one.heavy and one.peak_memory is None)
-    lines = [f"Embeddings: {human_bytes(sum(one.bytes or 0 for one in estimates))}"]
+    lines = [f"Vectors: {vectors}"] if any(one.vector_bytes != 0 for one in estimates) else []
     if heaviest:
-        besides = f"; not known of {', '.join(unmeasured)}" if unmeasured else ""
-        lines.append(f"Peak memory: about {human_bytes(heaviest.peak_memory or 0)} ({heaviest.step}){besides}")
-    lines.append(f"Time: about {human_seconds(sum(one.seconds or 0.0 for one in estimates))}, one step at a time")
+        lines.append(f"Peak memory: about {human_bytes(heaviest.peak_memory or 0)} ({heaviest.step})")
+    if seconds == "?":
+        return [*lines, "Time: ?, until this store holds earlier builds to go by"]
+    lines.append(f"Time: about {seconds}, one step at a time")
     if unknown:
-        lines.append(f"Not in the time, since nothing says how long: {', '.join(unknown)}")
+        lines.append(f"Not in the time, since no earlier build here says how long: {', '.join(unknown)}")
     return lines
 
 

@@ -1,116 +1,129 @@
-"""What a run would cost, before it runs: bytes of embeddings, peak memory and time of what is not built yet."""
+"""What a run would cost, before it runs: from what the store's manifests tell of earlier builds. Guesses nothing."""
 
-import functools
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from flows.configs import ResourcesConfig
-from flows.show.costs import SPEEDS, memory, work
-from flows.show.expected import Expected
-from storage import DatasetRef, Manifest, find, inspect
+import polars as pl
+
+from storage import Input, Manifest, inspect, scan
 from tasks.engine.step import Promise
+from tasks.models.locate import locate_model
 
-_SHORTEST = 1.0  # seconds: a build that took less says nothing about speed
-_PAIRED = ("search_dense", "fuse_vectors")  # their time is in proportion to queries times documents
-_ID = 12  # bytes of an id, as they are stored
+_SEARCHED = {"search_dense": "documents", "fuse_vectors": "documents", "retrieve_bm25": "corpus"}  # for each query
+_MEASURES = ("batch_plan", "queries")
+_BUNDLED_WIDTH = 384  # of multilingual-e5-small, whose own format has no config.json
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What one dataset would cost; None: nothing says."""
+    """What one dataset would cost; None: nothing says. `vector_bytes` is exact, and 0 where there are no vectors."""
 
     step: str
     rows: int | None
-    bytes: int | None
-    """Of embeddings; None for other datasets."""
-    peak_memory: float | None
+    vector_bytes: int | None
+    peak_memory: int | None
     seconds: float | None
-    heavy: bool
-    """Whether it runs a network or a search."""
-    basis: str
-    """Where the time comes from: `measured` (a build in this store), `assumed` (a stated speed) or `unknown`."""
 
 
-def estimate(promises: Sequence[Promise], root: str, resources: ResourcesConfig) -> list[Estimate]:
-    """Estimate what building some Promises would cost.
+def estimate(promises: Sequence[Promise], root: str) -> list[Estimate]:
+    """Estimate what building some Promises in a store would cost.
 
-    Rows come from built inputs, else from the settings and the sizes of input files. Time is in proportion to the
-    longest build of the same stage in the store, where one took a second or more; else to an assumed speed.
-
-    Args:
-        promises: what would be built.
-        root: the store.
-        resources: device and batch size.
+    Rows and time are in proportion to an earlier build of the same step: to its batch plan or queries where it reads
+    these, else to all that it reads. Memory is the most that a build of this step has taken.
     """
-    expected = Expected(root)
-    history = functools.cache(lambda kind: [manifest for _, manifest in inspect.datasets(root, kind)])
-    cuda = resources.device == "cuda" or (resources.device == "auto" and Path("/dev/nvidia0").exists())
-    speeds = SPEEDS["cuda" if cuda else "cpu"]
-    found = []
+    history = _History(root)
+    estimates = []
     for promise in promises:
-        before = [manifest for manifest in history(promise.step.produces) if manifest.step == promise.step.name]
-        seconds, basis = _seconds(promise, expected, _alike(promise, before, expected), speeds, root)
-        held = memory(promise, expected, batch_tokens=resources.batch_tokens)
-        most = max((manifest.peak_memory_bytes for manifest in before), default=None)
-        found.append(
-            Estimate(
-                step=promise.step.name,
-                rows=expected.rows(promise),
-                bytes=_bytes(promise, expected),
-                peak_memory=held or most,
-                seconds=seconds,
-                heavy=promise.step.resource == "model" and promise.step.name != "prepare_encoder",
-                basis=basis,
-            )
-        )
-    return found
+        rows, memory = history.rows(promise), [build.peak_memory_bytes for build in history.builds(promise)]
+        vectors = promise.step.produces == "embeddings"
+        vector_bytes = (None if rows is None else rows * 2 * _width(promise)) if vectors else 0
+        seconds = history.seconds(promise)
+        estimates.append(Estimate(promise.step.name, rows, vector_bytes, max(memory, default=None), seconds))
+    return estimates
 
 
-def _bytes(promise: Promise, expected: Expected) -> int | None:
-    size = expected.encoder(promise) if promise.step.produces == "embeddings" else None
-    rows = expected.rows(promise)
-    return None if size is None or rows is None else rows * (2 * size.hidden + _ID)
+class _History:
+    """What the store has built, and what follows from it."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._manifests = {(ref.partition, ref.fingerprint): manifest for ref, manifest in inspect.datasets(root)}
+
+    def rows(self, promise: Promise) -> int | None:
+        """Count a dataset's rows, or say how many it will have."""
+        if built := self._find(promise):
+            return built.rows
+        match promise.step.name:
+            case "generate_corpus":
+                return int(promise.arguments["config"].documents_per_language)
+            case "generate_queries":
+                return int(promise.arguments["config"].queries_per_language)
+            case "embed_documents":
+                return self.rows(promise.inputs["corpus"])
+            case "embed_queries" if self._find(promise.inputs["queries"]):
+                queries = scan(promise.inputs["queries"].ref(self._root))
+                asked = queries.filter(pl.col("split").is_in(promise.arguments["splits"]))
+                return int(asked.select(pl.len()).collect().item())
+        growth, before = self._growth(promise, _measure(promise)), self._closest_build(promise)
+        return round(before.rows * growth) if before and growth is not None else None
+
+    def seconds(self, promise: Promise) -> float | None:
+        """Say how long a build will take."""
+        growth, before = self._growth(promise, _measure(promise)), self._closest_build(promise)
+        searched = self._growth(promise, _SEARCHED[promise.step.name]) if promise.step.name in _SEARCHED else 1.0
+        return before.seconds * growth * searched if before and growth is not None and searched is not None else None
+
+    def builds(self, promise: Promise) -> list[Manifest]:
+        """List the earlier builds of a Promise's step."""
+        return [manifest for manifest in self._manifests.values() if manifest.step == promise.step.name]
+
+    def _closest_build(self, promise: Promise) -> Manifest | None:
+        """Choose a build with the same settings and partition, else the longest; speaks for this one where it can."""
+
+        def closeness(build: Manifest) -> tuple[bool, bool, float]:
+            same = _settings(build.arguments, (entry.name for entry in build.inputs)) == settings
+            return same, build.partition == promise.partition, build.seconds
+
+        settings, builds = _settings(promise.settings, promise.inputs), self.builds(promise)
+        if promise.step.produces == "embeddings":  # other widths and other lengths have other speeds
+            width = f"[{_width(promise)}]"
+            builds = [build for build in builds if closeness(build)[0] and width in build.columns["vector"]]
+        if not promise.inputs:  # files, of which only a build with the same settings tells what is in them
+            builds = [build for build in builds if closeness(build)[:2] == (True, True)]
+        return max(builds, key=closeness, default=None)
+
+    def _growth(self, promise: Promise, start: str) -> float | None:
+        """Divide the rows of the inputs with some names by those of the closest build; None: a number is missing."""
+        if (before := self._closest_build(promise)) is None:
+            return None
+        now = [self.rows(entry) for name, entry in promise.inputs.items() if name.startswith(start)]
+        then = [self._find(entry) for entry in before.inputs if entry.name.startswith(start)]
+        if None in now or None in then:
+            return None
+        before_rows = sum(manifest.rows for manifest in then if manifest)
+        return sum(rows or 0 for rows in now) / before_rows if before_rows else 1.0
+
+    def _find(self, dataset: Promise | Input) -> Manifest | None:
+        return self._manifests.get((dataset.partition, dataset.fingerprint))
 
 
-def _alike(promise: Promise, before: list[Manifest], expected: Expected) -> list[Manifest]:
-    """Keep the builds whose speed says something: of the same encoder if there are some, else of one of its width."""
-    if promise.step.produces != "embeddings":
-        return before
-    size = expected.encoder(promise)
-    same = [one for one in before if one.arguments["max_tokens"] == promise.arguments["max_tokens"]]
-    own = promise.inputs["encoder"].fingerprint
-    return [one for one in same if own in {entry.fingerprint for entry in one.inputs}] or [
-        one for one in same if size and f"[{size.hidden}]" in one.columns["vector"]
-    ]
+def _measure(promise: Promise) -> str:
+    """Name the inputs, by how their names start, that rows and time of a dataset are in proportion to."""
+    return next((start for start in _MEASURES if any(name.startswith(start) for name in promise.inputs)), "")
 
 
-def _seconds(
-    promise: Promise, expected: Expected, before: list[Manifest], speeds: dict[str, float], root: str
-) -> tuple[float | None, str]:
-    longest = max(before, key=lambda manifest: manifest.seconds, default=None)
-    rows = expected.rows(promise)
-    if longest and rows is not None and longest.rows and longest.seconds >= _SHORTEST:
-        ratio = rows / longest.rows
-        if promise.step.name in _PAIRED:
-            now, then = _documents(promise, expected), _documents_then(longest, root)
-            ratio *= now / then if now and then else 1.0
-        return longest.seconds * ratio, "measured"
-    amount = work(promise, expected)
-    if amount:
-        return amount[0] / speeds[amount[1]], "assumed"
-    return (longest.seconds, "measured") if longest else (None, "unknown")
+def _settings(arguments: dict[str, object], inputs: Iterable[str]) -> dict[str, object]:
+    """Leave the datasets out of a step's arguments."""
+    read = {name.partition(".")[0] for name in inputs}
+    return {name: value for name, value in arguments.items() if name not in read}
 
 
-def _documents(promise: Promise, expected: Expected) -> int | None:
-    names = [name for name in promise.inputs if name.partition(".")[0] == "documents"]
-    return expected.rows(promise.inputs[names[0]]) if names else None
-
-
-def _documents_then(manifest: Manifest, root: str) -> int | None:
-    for entry in manifest.inputs:
-        if entry.name.partition(".")[0] == "documents":
-            ref = DatasetRef(kind=entry.kind, partition=entry.partition, fingerprint=entry.fingerprint, root=root)
-            found = find(ref)
-            return found.rows if found else None
-    return None
+def _width(promise: Promise) -> int:
+    """Tell how many numbers a vector has, by the encoder that a Promise is or uses."""
+    if promise.step.name != "prepare_encoder":
+        return _width(promise.inputs["encoder"])
+    place = locate_model(promise.arguments["config"].model)
+    if place.is_file():
+        return _BUNDLED_WIDTH
+    return int(json.loads((place / "config.json").read_text(encoding="utf-8"))["hidden_size"])

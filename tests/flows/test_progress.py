@@ -9,8 +9,8 @@ import pytest
 from prefect import flow, task
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_LEVEL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
-from flows.run import progress_artifact
-from flows.run.progress_artifact import with_artifact
+from flows.run import progress
+from flows.run.progress import with_artifact
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(180)]
 
@@ -39,9 +39,9 @@ def work(label, seen, notes):
 
     @task(name="work", persist_result=False)
     def steps():
-        with with_artifact(draw, label, len(notes), "steps") as advance:
+        with with_artifact(draw, label, len(notes), "steps") as draw_done:
             for done, note in enumerate(notes, start=1):
-                advance(done, note)
+                draw_done(done, note)
 
     @flow(name="test-progress", persist_result=False)
     def run():
@@ -51,7 +51,7 @@ def work(label, seen, notes):
 
 
 def test_shows_figures_and_ends_at_100(api, monkeypatch):
-    monkeypatch.setattr(progress_artifact, "SECONDS", 0.0)
+    monkeypatch.setattr(progress, "ARTIFACT_SECONDS", 0.0)
     seen = []
     work("weigh_evidence-all", seen, ["loss 0.9", "loss 0.5"])
     (found,) = artifacts(api, "weigh-evidence-all")
@@ -67,10 +67,10 @@ def test_short_work_has_none(api):
 
 
 def test_work_goes_on_where_the_server_is_gone(api, monkeypatch, caplog):
-    monkeypatch.setattr(progress_artifact, "SECONDS", 0.0)
+    monkeypatch.setattr(progress, "ARTIFACT_SECONDS", 0.0)
     seen = []
     # a task run keeps its client, so the server of this one cannot be taken away: another that is not there
-    monkeypatch.setattr(progress_artifact, "create_progress_artifact", lambda *_, **__: httpx.get("http://127.0.0.1:1"))
+    monkeypatch.setattr("prefect.artifacts.create_progress_artifact", lambda *_, **__: httpx.get("http://127.0.0.1:1"))
     work("unseen-all", seen, ["", ""])
     assert seen == [(1, ""), (2, "")]
     assert "its progress is no longer shown" in caplog.text
