@@ -51,7 +51,7 @@ class Built:
 
     def __init__(self, root: str, threads: int, **settings: Any) -> None:
         self.config = PipelineConfig.model_validate(settings)
-        self.steps = [planned.promise for planned in weave(self.config).planned]
+        self.steps = list(weave(self.config).promises)
         self.root = root
         self.surroundings = Surroundings(device="cpu", batch_tokens=2048, threads=threads, progress=silent)
 

@@ -21,6 +21,6 @@ def bake_off(config: PipelineConfig, strategies: list[str] | None = None) -> lis
     root = config.storage.location
     pipeline = weave_bake_off(config, strategies or STRATEGIES)
     check_scores(pipeline, root)
-    outcomes = Execution(pipeline, root, config.resources).run()
+    results = Execution(pipeline, root, config.resources).run()
     artifacts.publish_bake_off(pipeline, root)
-    return [outcome.as_json() for outcome in outcomes]
+    return [result.as_json() for result in results]

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -19,6 +19,8 @@ from tasks.supplement.config import SupplementConfig
 from tasks.train.config import TrainConfig
 
 Language = Literal["ar", "bn", "en", "es", "fa", "fi", "fr", "hi", "id", "ja", "ko", "ru", "sw", "te", "th", "zh"]
+
+S = TypeVar("S", bound=Settings)
 
 
 class StorageConfig(Settings):
@@ -83,14 +85,23 @@ class ConfigError(ValueError):
 
 
 def load_config(path: Path, overrides: tuple[str, ...] = ()) -> PipelineConfig:
-    """Read a configuration.
+    """Read a configuration; `Raises` as `read_settings`.
 
     Args:
         path: a YAML file.
         overrides: `stage.key=value` each; the value is YAML.
+    """
+    return read_settings(path, PipelineConfig, example="configs/quickstart.yaml", overrides=overrides)
 
-    Returns:
-        The settings, checked.
+
+def read_settings(path: Path, model: type[S], *, example: str, overrides: tuple[str, ...] = ()) -> S:
+    """Read settings of some class from a YAML file.
+
+    Args:
+        path: the file.
+        model: the class.
+        example: a file with such settings, for the error texts.
+        overrides: `stage.key=value` each; the value is YAML.
 
     Raises:
         ConfigError: no such file, not YAML, an unknown key or a value out of range; names each.
@@ -98,17 +109,15 @@ def load_config(path: Path, overrides: tuple[str, ...] = ()) -> PipelineConfig:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except FileNotFoundError as error:
-        raise ConfigError(f"{path}: expected a YAML file, got none. Try configs/quickstart.yaml.") from error
+        raise ConfigError(f"{path}: expected a YAML file, got none. Try {example}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: expected YAML in UTF-8, got: {error}. Mend the file.") from error
     if not isinstance(content, dict):
-        raise ConfigError(
-            f"{path}: expected settings by name, got {type(content).__name__}. See configs/quickstart.yaml."
-        )
+        raise ConfigError(f"{path}: expected settings by name, got {type(content).__name__}. See {example}.")
     for override in overrides:
         _apply(content, override)
     try:
-        return PipelineConfig.model_validate(content)
+        return model.model_validate(content)
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, one['loc']))}: {one['msg']} (got {one['input']!r})" for one in error.errors()]
         raise ConfigError("\n".join([f"{path}: expected valid settings, got {len(lines)} wrong:", *lines])) from error

@@ -24,6 +24,6 @@ def train_retriever(
     """
     pipeline = weave(config).until(until)
     pipeline.check_names(refresh or [])
-    outcomes = Execution(pipeline, config.storage.location, config.resources, frozenset(refresh or [])).run()
-    artifacts.publish(outcomes, pipeline, config.storage.location)
-    return [outcome.as_json() for outcome in outcomes]
+    results = Execution(pipeline, config.storage.location, config.resources, frozenset(refresh or [])).run()
+    artifacts.publish(results, pipeline, config.storage.location)
+    return [result.as_json() for result in results]

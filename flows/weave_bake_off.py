@@ -34,19 +34,16 @@ def weave_bake_off(config: PipelineConfig, strategies: Sequence[str]) -> Pipelin
             f"bake-off: expected strategies of {', '.join(STRATEGIES)}, got '{min(unknown)}'. Name one of these."
         )
     woven = weave(config)
-    own = [planned.promise for planned in woven.planned if planned.promise.step is select_hard_negatives]
+    first_ledgers = [promise for promise in woven.promises if promise.step is select_hard_negatives]
     settings = config.denoise.select
     ledgers = {
         strategy: {
-            promise.partition: _under(promise, settings.model_copy(update={"strategy": strategy})) for promise in own
+            promise.partition: _under(promise, settings.model_copy(update={"strategy": strategy}))
+            for promise in first_ledgers
         }
         for strategy in strategies
     }
-    truth = {
-        planned.promise.partition: planned.promise
-        for planned in woven.planned
-        if planned.promise.step.produces == "truth"
-    }
+    truth = {promise.partition: promise for promise in woven.promises if promise.step.produces == "truth"}
     comparison = compare_strategies(ledgers=ledgers, truth=truth, num_negatives=config.denoise.num_negatives)
     return woven.leading_to(STAGE, comparison)
 
@@ -61,7 +58,7 @@ def check_scores(pipeline: Pipeline, root: str) -> None:
     Raises:
         FileNotFoundError: it is not; names the first dataset that is missing.
     """
-    costly = [planned.promise for planned in pipeline.planned if planned.promise.step.resource != "cpu"]
+    costly = [promise for promise in pipeline.promises if promise.step.resource != "cpu"]
     for promise in {promise: None for one in costly for promise in inputs_first(one)}:
         if not (found := state(promise, root)).cached:
             raise FileNotFoundError(

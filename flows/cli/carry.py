@@ -74,7 +74,7 @@ def _copy_dataset(folder: Path, to: Path) -> None:
 
 
 def _promise(config: PipelineConfig, kind: str) -> Promise:
-    return next(planned.promise for planned in weave(config).planned if planned.promise.step.produces == kind)
+    return next(promise for promise in weave(config).promises if promise.step.produces == kind)
 
 
 def _built(config: PipelineConfig, kind: str) -> Promise:

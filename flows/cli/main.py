@@ -14,8 +14,7 @@ from flows.cli.compare import ablation, bake_off
 from flows.cli.look import explain, ls, show
 from flows.cli.options import Config, Json, Set, out, write_json
 from flows.configs import ConfigError, PipelineConfig, load_config
-from flows.run.outcome import Outcome
-from flows.run.pipeline import Pipeline
+from flows.run.pipeline import BuildResult, Pipeline
 from flows.show import console as show_as
 from flows.show.estimate import estimate
 from flows.weave import weave
@@ -54,13 +53,13 @@ def run(
     settings = load_config(config, tuple(set_ or ()))
     pipeline = weave(settings).until(until)
     pipeline.check_names(refresh or [])
-    outcomes = None if refresh or run_flow.prefect_api() else Outcome.of_stored(pipeline, settings.storage.location)
-    if outcomes is None:
-        outcomes = run_flow.run(settings, until, refresh or [], out)
+    results = None if refresh or run_flow.prefect_api() else BuildResult.of_stored(pipeline, settings.storage.location)
+    if results is None:
+        results = run_flow.run(settings, until, refresh or [], out)
     metrics = _metrics(pipeline, settings)
-    stages = [outcome.as_json() for outcome in outcomes]
+    stages = [result.as_json() for result in results]
     write_json(json_, {"stages": stages, "metrics": metrics, "report": None})
-    out.print(show_as.stages_table(outcomes))
+    out.print(show_as.stages_table(results))
     if metrics:
         out.print(show_as.metrics_table(metrics))
 
@@ -72,8 +71,8 @@ def plan(config: Config, set_: Set = None, until: Until = None) -> None:
     root = settings.storage.location
     changed: set[str] = set()
     rows, missing = [], []
-    for planned in weave(settings).until(until).planned:
-        promise = planned.promise
+    for staged in weave(settings).until(until).staged:
+        promise = staged.promise
         reason = state(promise, root).reason
         waiting = [name for name, entry in promise.inputs.items() if entry.fingerprint in changed]
         if reason != "cached":
@@ -81,7 +80,7 @@ def plan(config: Config, set_: Set = None, until: Until = None) -> None:
             missing.append(promise)
         elif waiting:
             reason = f"cached, unless {waiting[0]} comes out different"
-        rows.append((planned.stage, promise.step.name, promise.ref(root), reason))
+        rows.append((staged.stage, promise.step.name, promise.ref(root), reason))
     out.print(show_as.plan_table(rows))
     if missing:
         estimates = estimate(missing, root)

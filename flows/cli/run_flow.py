@@ -11,9 +11,9 @@ from typing import Any
 from rich.console import Console
 from rich.logging import RichHandler
 
-from flows.ablation_cells import Cell
+from flows.ablation_variants import SeededVariant
 from flows.configs import PipelineConfig
-from flows.run.outcome import Outcome
+from flows.run.pipeline import BuildResult
 from flows.run.progress import Bars
 from tasks.engine.deferred import deferred
 
@@ -33,31 +33,33 @@ ENVIRONMENT = {
 }
 
 
-def run(config: PipelineConfig, until: str | None, refresh: list[str], console: Console) -> list[Outcome]:
+def run(config: PipelineConfig, until: str | None, refresh: list[str], console: Console) -> list[BuildResult]:
     """Run the pipeline as a Prefect flow run, and show how it goes.
 
     Raises:
         Exception: what a stage raised.
     """
     with _prefect(console, lambda: train_retriever.train_retriever) as flow:
-        return [Outcome(**row) for row in flow(config, until=until, refresh=refresh)]
+        return [BuildResult(**row) for row in flow(config, until=until, refresh=refresh)]
 
 
-def run_grid(cells: list[Cell], shown: list[Cell], reference: str, console: Console) -> list[dict[str, Any]]:
-    """Run a grid's pipelines as Prefect flow runs, one after the other, and compare what they measured.
+def run_ablation(
+    variants: list[SeededVariant], shown: list[SeededVariant], reference: str, console: Console
+) -> list[dict[str, Any]]:
+    """Run an ablation's pipelines as Prefect flow runs, one after the other, and compare what they measured.
 
     Raises:
         Exception: what a stage raised.
     """
     with _prefect(console, lambda: ablation.ablation) as flow:
-        table: list[dict[str, Any]] = flow(cells, shown, reference)
+        table: list[dict[str, Any]] = flow(variants, shown, reference)
         return table
 
 
-def run_bake_off(config: PipelineConfig, strategies: list[str], console: Console) -> list[Outcome]:
+def run_bake_off(config: PipelineConfig, strategies: list[str], console: Console) -> list[BuildResult]:
     """Run the bake-off as a Prefect flow run; `Raises` as `run`."""
     with _prefect(console, lambda: bake_off.bake_off) as flow:
-        return [Outcome(**row) for row in flow(config, strategies=strategies)]
+        return [BuildResult(**row) for row in flow(config, strategies=strategies)]
 
 
 def prefect_api() -> str | None:

@@ -16,8 +16,7 @@ from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.configs import ResourcesConfig
-from flows.run.outcome import Outcome
-from flows.run.pipeline import Pipeline, Planned
+from flows.run.pipeline import BuildResult, Pipeline, StagedPromise
 from flows.run.progress import Bars, log_progress, with_artifact
 from storage import DamagedDataset, DatasetRef, Manifest
 from tasks.engine.build import Surroundings, build, state, sweep
@@ -41,13 +40,11 @@ class Execution:
     def __post_init__(self) -> None:
         """Make the locks."""
         self._shares = {"model": threading.Semaphore(1), "jvm": threading.Semaphore(1)}
-        self._one_at_a_time = {
-            str(planned.promise.ref(self.root)): threading.Lock() for planned in self.pipeline.planned
-        }
-        self._by_uri = {planned.promise.ref(self.root).uri: planned for planned in self.pipeline.planned}
+        self._one_at_a_time = {str(promise.ref(self.root)): threading.Lock() for promise in self.pipeline.promises}
+        self._by_uri = {staged.promise.ref(self.root).uri: staged for staged in self.pipeline.staged}
         self._refreshed: set[str] = set()
 
-    def run(self) -> list[Outcome]:
+    def run(self) -> list[BuildResult]:
         """Submit every Promise and wait; a failed Promise leaves those that need it unrun.
 
         Languages run side by side, `max_concurrency` Promises at a time: that bounds the memory.
@@ -56,70 +53,70 @@ class Execution:
             Exception: that of the first Promise that failed.
         """
         futures: dict[str, Any] = {}
-        outcomes: dict[str, Outcome] = {}
+        results: dict[str, BuildResult] = {}
         # Prefect draws its graph by the identity of objects: a reference has to outlive the run, or another object
         # takes its place in memory and an arrow appears between strangers.
-        refs = [planned.promise.ref(self.root) for planned in self.pipeline.planned]
+        refs = [promise.ref(self.root) for promise in self.pipeline.promises]
         with ThreadPoolTaskRunner[Any](max_workers=self.resources.max_concurrency) as runner:
-            for planned, ref in zip(self.pipeline.planned, refs, strict=True):
-                inputs = [futures[str(entry.ref(self.root))] for entry in planned.promise.inputs.values()]
+            for staged, ref in zip(self.pipeline.staged, refs, strict=True):
+                inputs = [futures[str(entry.ref(self.root))] for entry in staged.promise.inputs.values()]
                 parameters = {"dataset": ref, "inputs": inputs}
-                futures[str(ref)] = runner.submit(self._as_task(planned, outcomes), parameters)
+                futures[str(ref)] = runner.submit(self._as_task(staged, results), parameters)
             for future in futures.values():
                 future.wait()
         for future in futures.values():
             if future.state.is_failed() or future.state.is_crashed():
                 future.result()
-        return [outcomes[key] for key in futures]
+        return [results[key] for key in futures]
 
-    def _as_task(self, planned: Planned, outcomes: dict[str, Outcome]) -> Any:
-        promise = planned.promise
+    def _as_task(self, staged: StagedPromise, results: dict[str, BuildResult]) -> Any:
+        promise = staged.promise
 
         @task(
             name=promise.step.name,
             task_run_name=str(promise),
             description=promise.step.description,
-            tags=[planned.stage, promise.step.resource],
+            tags=[staged.stage, promise.step.resource],
             cache_policy=NO_CACHE,
             persist_result=False,
         )
         def make_dataset(dataset: DatasetRef, inputs: list[DatasetRef]) -> State[DatasetRef] | DatasetRef:
-            outcome = self._make(planned)
-            outcomes[str(dataset)] = outcome
-            if outcome.status == "cached":
+            result = self._make(staged)
+            results[str(dataset)] = result
+            if result.status == "cached":
                 return Completed(name="Cached", message=f"{dataset} is in the store", data=dataset)
             return dataset
 
         return make_dataset
 
-    def _make(self, planned: Planned) -> Outcome:
-        promise, log = planned.promise, logging.getLogger("polyloom.run")
+    def _make(self, staged: StagedPromise) -> BuildResult:
+        promise, log = staged.promise, logging.getLogger("polyloom.run")
         key = str(promise.ref(self.root))
         with self._one_at_a_time[key]:
-            refresh = planned.named(self.refresh) and key not in self._refreshed
+            refresh = staged.named(self.refresh) and key not in self._refreshed
             found = state(promise, self.root)
             if found.manifest and not refresh:
                 sweep(promise, self.root)
-                return Outcome.of(planned, found.manifest, "cached")
+                return BuildResult.of(staged, found.manifest, "cached")
             if found.damaged:
                 log.warning("%s: %s", promise, found.reason)
-            manifest = self._build(planned, refresh=refresh)
+            manifest = self._build(staged, refresh=refresh)
             self._refreshed.add(key)
             reason = "refresh" if refresh else found.reason
             why = "" if reason == "not built" else f" ({reason})"
             log.info("%s: built %s rows in %.1f s%s", promise, f"{manifest.rows:,}", manifest.seconds, why)
-            return Outcome.of(planned, manifest, "built", reason)
+            return BuildResult.of(staged, manifest, "built", reason)
 
-    def _build(self, planned: Planned, *, refresh: bool) -> Manifest:
+    def _build(self, staged: StagedPromise, *, refresh: bool) -> Manifest:
         try:
-            return self._build_in_turn(planned.promise, refresh=refresh)
+            return self._build_in_turn(staged.promise, refresh=refresh)
         except DamagedDataset as damage:
             producer = self._by_uri.get(damage.uri)
-            if producer is None or producer.promise is planned.promise:
+            if producer is None or producer.promise is staged.promise:
                 raise
-            logging.getLogger("polyloom.run").warning("%s: %s", planned.promise, damage)
+            logging.getLogger("polyloom.run").warning("%s: %s", staged.promise, damage)
             self._make(producer)  # outside the share: the producer may need the same one
-            return self._build_in_turn(planned.promise)
+            return self._build_in_turn(staged.promise)
 
     def _build_in_turn(self, promise: Promise, *, refresh: bool = False) -> Manifest:
         """Build while holding the share of the resource that the stage needs."""

@@ -1,8 +1,11 @@
-"""Pipeline: all Steps of a configuration, in an order in which they can run."""
+"""Pipeline: all promises of a configuration, in an order in which they can run, and what became of each."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
+from storage import Manifest
+from tasks.engine.build import state, sweep
 from tasks.engine.step import Promise
 
 STAGES = ("ingest", "retrieve", "denoise", "supplement", "plan_batches", "train", "evaluate", "export")
@@ -10,7 +13,7 @@ Promises = dict[str, Promise]  # by language
 
 
 @dataclass(frozen=True)
-class Planned:
+class StagedPromise:
     """One Promise and the stage of the pipeline that wants it first."""
 
     stage: str
@@ -25,23 +28,28 @@ class Planned:
 class Pipeline:
     """Promises in order: every input comes before what is made from it."""
 
-    planned: tuple[Planned, ...]
+    staged: tuple[StagedPromise, ...]
     metrics: tuple[Promise, ...] = ()
+
+    @property
+    def promises(self) -> tuple[Promise, ...]:
+        """The promises alone, in order."""
+        return tuple(staged.promise for staged in self.staged)
 
     @classmethod
     def weave(cls, stages: dict[str, Sequence[Promise]], metrics: Sequence[Promise]) -> "Pipeline":
-        """Put the Steps of all stages in order, inputs first; each once, in the first stage that names it.
+        """Put the promises of all stages in order, inputs first; each once, in the first stage that names it.
 
         Args:
             stages: stage name -> its Promises.
             metrics: the Promises whose datasets are the pipeline's results.
         """
-        seen: dict[str, Planned] = {}
+        by_identity: dict[str, StagedPromise] = {}
         for stage, promises in stages.items():
             for promise in promises:
                 for needed in inputs_first(promise):
-                    seen.setdefault(_identity(needed), Planned(stage, needed))
-        return cls(tuple(seen.values()), tuple(metrics))
+                    by_identity.setdefault(_identity(needed), StagedPromise(stage, needed))
+        return cls(tuple(by_identity.values()), tuple(metrics))
 
     def until(self, name: str | None) -> "Pipeline":
         """Keep what a stage (or step, or kind) needs, itself included.
@@ -52,15 +60,15 @@ class Pipeline:
         if name is None:
             return self
         self.check_names([name])
-        goals = [planned.promise for planned in self.planned if planned.named([name])]
+        goals = [staged.promise for staged in self.staged if staged.named([name])]
         needed = {_identity(promise) for goal in goals for promise in inputs_first(goal)}
-        kept = tuple(planned for planned in self.planned if _identity(planned.promise) in needed)
+        kept = tuple(staged for staged in self.staged if _identity(staged.promise) in needed)
         return Pipeline(kept, tuple(promise for promise in self.metrics if _identity(promise) in needed))
 
     def leading_to(self, stage: str, goal: Promise) -> "Pipeline":
         """Keep what a further Promise needs, and put it at the end; what the pipeline lacks counts to the new stage."""
-        known = {_identity(planned.promise): planned for planned in self.planned}
-        needed = [known.get(_identity(promise), Planned(stage, promise)) for promise in inputs_first(goal)]
+        known = {_identity(staged.promise): staged for staged in self.staged}
+        needed = [known.get(_identity(promise), StagedPromise(stage, promise)) for promise in inputs_first(goal)]
         return Pipeline(tuple(needed))
 
     def check_names(self, names: Iterable[str]) -> None:
@@ -70,8 +78,8 @@ class Pipeline:
             ValueError: one does not.
         """
         for name in names:
-            if not any(planned.named([name]) for planned in self.planned):
-                steps = sorted({planned.promise.step.name for planned in self.planned})
+            if not any(staged.named([name]) for staged in self.staged):
+                steps = sorted({promise.step.name for promise in self.promises})
                 raise ValueError(
                     f"stage: expected one of {', '.join(STAGES)} (or a step: {', '.join(steps)}), got '{name}'. "
                     "Name one of these."
@@ -95,3 +103,54 @@ def inputs_first(promise: Promise) -> Iterator[Promise]:
         yield one
 
     yield from walk(promise)
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """One line of the table of stages."""
+
+    stage: str
+    step: str
+    kind: str
+    partition: str
+    fingerprint: str
+    content: str
+    status: Literal["built", "cached"]
+    rows: int
+    seconds: float
+    """What this run spent; 0 where the dataset was there."""
+    reason: str
+
+    @classmethod
+    def of(
+        cls, staged: StagedPromise, manifest: Manifest, status: Literal["built", "cached"], reason: str = ""
+    ) -> "BuildResult":
+        """Describe a Promise whose dataset is in the store."""
+        return cls(
+            stage=staged.stage,
+            step=staged.promise.step.name,
+            kind=manifest.kind,
+            partition=manifest.partition,
+            fingerprint=manifest.fingerprint,
+            content=manifest.content,
+            status=status,
+            rows=manifest.rows,
+            seconds=manifest.seconds if status == "built" else 0.0,
+            reason=reason or status,
+        )
+
+    @classmethod
+    def of_stored(cls, pipeline: Pipeline, root: str) -> "list[BuildResult] | None":
+        """Say what a run would say if everything is in the store, else None."""
+        results = []
+        for staged in pipeline.staged:
+            found = state(staged.promise, root)
+            if found.manifest is None:
+                return None
+            sweep(staged.promise, root)
+            results.append(cls.of(staged, found.manifest, "cached"))
+        return results
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the entry of `stages` in `run --json`."""
+        return self.__dict__.copy()

@@ -6,8 +6,7 @@ from typing import Any
 import polars as pl
 from prefect.artifacts import create_table_artifact
 
-from flows.run.outcome import Outcome
-from flows.run.pipeline import Pipeline
+from flows.run.pipeline import BuildResult, Pipeline
 from flows.show.bake_off_table import by_strategy
 from storage import inspect, load, scan
 from tasks.plan_batches.shares import plan_shares, topics_per_batch
@@ -15,23 +14,23 @@ from tasks.plan_batches.shares import plan_shares, topics_per_batch
 _WIDTH = 36  # characters of a name in a table of the UI
 
 
-def publish(outcomes: Sequence[Outcome], pipeline: Pipeline, root: str) -> None:
+def publish(results: Sequence[BuildResult], pipeline: Pipeline, root: str) -> None:
     """Publish what a flow run made; called in the flow's body, since a cached task's body never runs."""
     create_table_artifact(
         key="datasets",
         description="Every dataset of this run, with what it was made from.",
         table=[
             {
-                "stage": planned.stage,
-                "dataset": str(planned.promise.ref(root)),
-                "status": outcome.status,
-                "rows": outcome.rows,
-                "seconds": outcome.seconds,
-                "made from": ", ".join(str(entry.ref(root)) for entry in planned.promise.inputs.values()),
-                "uri": planned.promise.ref(root).uri,
-                "content": load(planned.promise.ref(root)).content[:12],
+                "stage": staged.stage,
+                "dataset": str(staged.promise.ref(root)),
+                "status": result.status,
+                "rows": result.rows,
+                "seconds": result.seconds,
+                "made from": ", ".join(str(entry.ref(root)) for entry in staged.promise.inputs.values()),
+                "uri": staged.promise.ref(root).uri,
+                "content": load(staged.promise.ref(root)).content[:12],
             }
-            for planned, outcome in zip(pipeline.planned, outcomes, strict=True)
+            for staged, result in zip(pipeline.staged, results, strict=True)
         ],
     )
     if shares := batch_shares(pipeline, root):
@@ -54,7 +53,7 @@ def batch_shares(pipeline: Pipeline, root: str) -> list[dict[str, Any]]:
 
     Not on the terminal, where a run has two tables already: `polyloom show batch_plan --sql` answers there.
     """
-    refs = {planned.promise.step.produces: planned.promise.ref(root) for planned in pipeline.planned}
+    refs = {promise.step.produces: promise.ref(root) for promise in pipeline.promises}
     if not {"topics", "batch_plan"} <= refs.keys():
         return []
     plan = scan(refs["batch_plan"])
@@ -83,7 +82,7 @@ def _by_language(means: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def publish_bake_off(pipeline: Pipeline, root: str) -> None:
     """Publish what each strategy did, one row per strategy and language."""
-    ref = pipeline.planned[-1].promise.ref(root)
+    ref = pipeline.promises[-1].ref(root)
     create_table_artifact(
         key="bake-off",
         description=f"Every strategy over one score table ({ref}).",

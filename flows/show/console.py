@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
-from flows.run.outcome import Outcome
+from flows.run.pipeline import BuildResult
 from flows.show.estimate import Estimate
 from storage import DatasetRef, Manifest
 
@@ -25,28 +25,28 @@ def human_bytes(number: float) -> str:
     return f"{number:.1f} TB"
 
 
-def stages_table(outcomes: Sequence[Outcome]) -> Table:
+def stages_table(results: Sequence[BuildResult]) -> Table:
     """Sum a run up, one line per stage and kind of dataset."""
     table = _table("Stages")
     for name in ("stage", "dataset", "partitions"):
         table.add_column(name)
     for name in ("built", "cached", "rows", "seconds"):
         table.add_column(name, justify="right")
-    groups: dict[tuple[str, str], list[Outcome]] = {}
-    for outcome in outcomes:
-        groups.setdefault((outcome.stage, outcome.kind), []).append(outcome)
+    groups: dict[tuple[str, str], list[BuildResult]] = {}
+    for result in results:
+        groups.setdefault((result.stage, result.kind), []).append(result)
     previous = None
     for (stage, kind), group in groups.items():
-        built = sum(outcome.status == "built" for outcome in group)
-        partitions = sorted({outcome.partition for outcome in group})
+        built = sum(result.status == "built" for result in group)
+        partitions = sorted({result.partition for result in group})
         table.add_row(
             stage if stage != previous else "",
             kind,
             " ".join(partitions) if len(partitions) <= 6 else f"{len(partitions)} languages",
             f"[green]{built}[/]" if built else "·",
             str(len(group) - built) if len(group) > built else "·",
-            f"{sum(outcome.rows for outcome in group):,}",
-            f"{sum(outcome.seconds for outcome in group):.1f}",
+            f"{sum(result.rows for result in group):,}",
+            f"{sum(result.seconds for result in group):.1f}",
         )
         previous = stage
     return table
@@ -77,7 +77,7 @@ def metrics_table(metrics: Sequence[dict[str, Any]]) -> Table:
 
 
 def comparison_table(rows: Sequence[dict[str, Any]], reference: str) -> Table:
-    """Show a grid's variants beside each other: mean over seeds, difference to the reference, p of the t-test."""
+    """Show an ablation's variants beside each other: mean over seeds, difference to the reference, p of the t-test."""
     table = _table(f"Trained systems on dev queries, differences to '{reference}'")
     for name in ("metric", "variant"):
         table.add_column(name)

@@ -11,7 +11,7 @@ from tasks.engine.step import Promise
 from tasks.models.locate import locate_model
 
 _SEARCHED = {"search_dense": "documents", "fuse_vectors": "documents", "retrieve_bm25": "corpus"}  # for each query
-_MEASURES = ("batch_plan", "queries")
+_MEASURES = ("batch_plan", "queries", "corpus")  # inputs that rows and time grow with: the first that a step reads
 _BUNDLED_WIDTH = 384  # of multilingual-e5-small, whose own format has no config.json
 
 
@@ -29,8 +29,8 @@ class Estimate:
 def estimate(promises: Sequence[Promise], root: str) -> list[Estimate]:
     """Estimate what building some Promises in a store would cost.
 
-    Rows and time are in proportion to an earlier build of the same step: to its batch plan or queries where it reads
-    these, else to all that it reads. Memory is the most that a build of this step has taken.
+    Rows and time are in proportion to an earlier build of the same step: to its batch plan, queries or corpus, else to
+    all that it reads. Memory is the most that a build of this step has taken.
     """
     history = _History(root)
     estimates = []

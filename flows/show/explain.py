@@ -47,7 +47,7 @@ def explain(root: str, query_id: str, languages: Sequence[str], allowed: Collect
 
 def datasets_of(config: PipelineConfig) -> set[Name]:
     """Name every dataset that a configuration promises."""
-    promises = [planned.promise for planned in weave(config).planned]
+    promises = list(weave(config).promises)
     return {(promise.step.produces, promise.partition, promise.fingerprint) for promise in promises}
 
 

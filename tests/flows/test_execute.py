@@ -47,14 +47,14 @@ def run(root, woven, refresh=()):
     return execute()
 
 
-def status(outcomes):
-    return [(outcome.step, outcome.partition, outcome.status) for outcome in outcomes]
+def status(results):
+    return [(result.step, result.partition, result.status) for result in results]
 
 
 def test_builds_then_takes_everything_from_the_store(root):
-    assert {outcome.status for outcome in run(root, pipeline())} == {"built"}
+    assert {result.status for result in run(root, pipeline())} == {"built"}
     loom.CALLS.clear()
-    assert {outcome.status for outcome in run(root, pipeline())} == {"cached"}
+    assert {result.status for result in run(root, pipeline())} == {"cached"}
     assert loom.CALLS == []
 
 
@@ -79,12 +79,12 @@ def test_refresh_builds_the_named_and_leaves_the_rest_cached(root):
 def test_damaged_part_is_rebuilt_and_the_rest_stays_cached(root, caplog):
     woven = pipeline()
     run(root, woven)
-    ref = woven.planned[0].promise.ref(root)
+    ref = woven.promises[0].ref(root)
     part = Path(ref.uri) / storage.load(ref).parts[0].name
     part.write_bytes(b"x" + part.read_bytes()[1:])
-    outcomes = run(root, pipeline())
-    assert [outcome.status for outcome in outcomes] == ["built", "cached", "cached", "cached", "cached"]
-    assert str(part) in outcomes[0].reason
+    results = run(root, pipeline())
+    assert [result.status for result in results] == ["built", "cached", "cached", "cached", "cached"]
+    assert str(part) in results[0].reason
     assert str(part) in caplog.text
 
 

@@ -20,8 +20,7 @@ def woven(**denoise):
     ]
     scores = judge(config, *inputs)
     return {
-        str(planned.promise): planned.promise
-        for planned in Pipeline.weave({"denoise": list(scores.values())}, []).planned
+        str(staged.promise): staged.promise for staged in Pipeline.weave({"denoise": list(scores.values())}, []).staged
     }
 
 

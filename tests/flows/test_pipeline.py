@@ -15,7 +15,7 @@ def pipeline():
 
 
 def names(pipeline):
-    return [(planned.stage, str(planned.promise)) for planned in pipeline.planned]
+    return [(staged.stage, str(staged.promise)) for staged in pipeline.staged]
 
 
 def test_inputs_come_first_and_each_step_once(pipeline):
@@ -37,7 +37,7 @@ def test_until_a_stage_keeps_what_it_needs(pipeline):
 
 def test_same_dataset_promised_twice_is_one_step():
     one, other = (make_numbers("en", config=NumberConfig()) for _ in range(2))
-    assert len(Pipeline.weave({"ingest": [one, other]}, metrics=[]).planned) == 1
+    assert len(Pipeline.weave({"ingest": [one, other]}, metrics=[]).staged) == 1
 
 
 def test_rejects_a_name_that_means_nothing(pipeline):

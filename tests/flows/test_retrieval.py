@@ -11,8 +11,8 @@ MINILM = {"name": "minilm", "model": "bundled:all-minilm-l6-v2", "max_query_toke
 def steps(**retrieve) -> dict[str, list]:
     config = PipelineConfig.model_validate({"languages": ["en", "sw"], "retrieve": retrieve})
     found: dict[str, list] = {}
-    for planned in weave(config).planned:
-        found.setdefault(planned.promise.step.name, []).append(planned.promise)
+    for staged in weave(config).staged:
+        found.setdefault(staged.promise.step.name, []).append(staged.promise)
     return found
 
 

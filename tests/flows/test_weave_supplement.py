@@ -25,9 +25,9 @@ def woven(folder: Path, *, denoise=None, **supplement):
 
 def steps(pipeline, stage=None, name=None):
     return [
-        planned.promise
-        for planned in pipeline.planned
-        if stage in (None, planned.stage) and name in (None, planned.promise.step.name)
+        staged.promise
+        for staged in pipeline.staged
+        if stage in (None, staged.stage) and name in (None, staged.promise.step.name)
     ]
 
 

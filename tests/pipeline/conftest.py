@@ -11,8 +11,9 @@ from support.in_process import build_missing, counted_calls
 from support.tiny_model import write_tiny_encoder
 
 from flows.configs import PipelineConfig, load_config
-from flows.run.pipeline import Pipeline, Planned
+from flows.run.pipeline import Pipeline
 from flows.weave import weave
+from tasks.engine.step import Promise
 
 SETTINGS: dict[str, Any] = {
     "name": "tiny",
@@ -65,7 +66,7 @@ class Woven:
         places = (f"storage.root={self.folder / 'data'}", f"encoder.model={self.folder / 'model'}")
         return load_config(self.folder / "tiny.yaml", (*places, *overrides))
 
-    def build(self, pipeline: Pipeline) -> list[Planned]:
+    def build(self, pipeline: Pipeline) -> list[Promise]:
         """Build what is not in its store, and return it."""
         return build_missing(pipeline, str(self.folder / "data"))
 

@@ -25,8 +25,8 @@ def rows(woven):
         check_scores(pipeline, str(woven.folder / "data"))
         built = woven.build(pipeline)
     assert calls == []
-    assert {planned.promise.step.produces for planned in built} <= {"hard_negatives", "bake_off"}
-    return inspect.rows(pipeline.planned[-1].promise.ref(str(woven.folder / "data")))
+    assert {promise.step.produces for promise in built} <= {"hard_negatives", "bake_off"}
+    return inspect.rows(pipeline.promises[-1].ref(str(woven.folder / "data")))
 
 
 def test_bake_off_counts_what_the_ledgers_hold(woven, rows):
@@ -34,11 +34,11 @@ def test_bake_off_counts_what_the_ledgers_hold(woven, rows):
     assert set(found) == {(strategy, language) for strategy in STRATEGIES for language in ("en", "sw", "all")}
     root = str(woven.folder / "data")
     for strategy in STRATEGIES:
-        steps = weave(woven.settings(f"denoise.strategy={strategy}")).until("denoise").planned
+        promises = weave(woven.settings(f"denoise.strategy={strategy}")).until("denoise").promises
         ledger = next(
-            read(one.promise.ref(root))
-            for one in steps
-            if (one.promise.step.produces, one.step.partition) == ("hard_negatives", "sw")
+            read(promise.ref(root))
+            for promise in promises
+            if (promise.step.produces, promise.partition) == ("hard_negatives", "sw")
         )
         assert found[strategy, "sw"]["kept"] == ledger.filter(pl.col("decision") == "kept").height
         assert found[strategy, "sw"]["candidates"] == ledger.height

@@ -29,7 +29,7 @@ def mined(root: str, **fuse) -> pl.DataFrame:
             },
         }
     )  # fmt: skip
-    steps = [planned.promise for planned in weave(config).until("fused").planned]
+    steps = list(weave(config).until("fused").promises)
     for step in steps:
         if not state(step, root).cached:
             build(step, root, SURROUNDINGS)

@@ -25,15 +25,15 @@ def ask(woven):
 @pytest.fixture(scope="module")
 def dataset(woven):
     """Return a function that reads one dataset of the configuration."""
-    planned = weave(woven.settings()).planned
+    promises = weave(woven.settings()).promises
     root = str(woven.folder / "data")
 
     def one(kind: str, partition: str, **arguments: object) -> pl.DataFrame:
         found = [
-            planned_one.promise
-            for planned_one in planned
-            if (planned_one.promise.step.produces, planned_one.promise.partition) == (kind, partition)
-            and arguments.items() <= planned_one.promise.settings.items()
+            promise
+            for promise in promises
+            if (promise.step.produces, promise.partition) == (kind, partition)
+            and arguments.items() <= promise.settings.items()
         ]
         assert len(found) == 1
         return read(found[0].ref(root))

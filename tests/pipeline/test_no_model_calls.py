@@ -47,11 +47,11 @@ def test_changed_decision_runs_no_network_before_training(woven, change):
         built = woven.build(weave(settings).until("plan_batches"))
     assert calls == []
     assert built, "expected the change to reach something"
-    assert {planned.promise.step.resource for planned in built} == {"cpu"}
+    assert {promise.step.resource for promise in built} == {"cpu"}
     decisions = {"calibration", "scores", "hard_negatives", "batch_plan"}
     if change == "relabel":  # more positives: also to find topics by
         decisions |= {"qrels", "topics"}
-    assert {planned.promise.step.produces for planned in built} <= decisions
+    assert {promise.step.produces for promise in built} <= decisions
 
 
 def test_every_setting_of_the_decision_is_changed_above():

@@ -18,7 +18,7 @@ def quad16(shared, monkeypatch):
 
 def test_all_languages_by_one_setting(quad16):
     everything = weave(load_config(CONFIG, (f"languages=[{','.join(LANGUAGES)}]",)))
-    assert {planned.promise.partition for planned in everything.planned} == {*LANGUAGES, "all"}
+    assert {promise.partition for promise in everything.promises} == {*LANGUAGES, "all"}
 
 
 def test_names_the_variable_that_is_not_set(monkeypatch):

@@ -7,17 +7,18 @@ from support.loom import SURROUNDINGS
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from flows.run.pipeline import Pipeline, Planned
+from flows.run.pipeline import Pipeline
 from tasks.engine.build import build, state
+from tasks.engine.step import Promise
 
 
-def build_missing(pipeline: Pipeline, root: str) -> list[Planned]:
+def build_missing(pipeline: Pipeline, root: str) -> list[Promise]:
     """Build what is not in the store, and return it."""
     built = []
-    for planned in pipeline.planned:
-        if not state(planned.promise, root).cached:
-            build(planned.promise, root, SURROUNDINGS)
-            built.append(planned)
+    for promise in pipeline.promises:
+        if not state(promise, root).cached:
+            build(promise, root, SURROUNDINGS)
+            built.append(promise)
     return built
 
 

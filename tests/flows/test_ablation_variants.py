@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.ablation_cells import list_cells, load_grid
+from flows.ablation_variants import list_variants, load_ablation
 from flows.configs import ConfigError
 from flows.weave import weave
 
@@ -19,19 +19,18 @@ GRID = {
 @pytest.fixture
 def write(tmp_path):
     def put(**changes):
-        path = tmp_path / "grid.yaml"
+        path = tmp_path / "ablation.yaml"
         path.write_text(yaml.safe_dump(GRID | changes))
         return path
 
     return put
 
 
-def test_cells_come_seed_by_seed_with_their_settings(write):
-    cells = list_cells(load_grid(write()), write())
-    assert list(map(str, cells)) == ["full, seed 1", "naive, seed 1", "full, seed 2", "naive, seed 2"]
-    assert [
-        (cell.config.denoise.strategy, cell.config.plan_batches.seed, cell.config.train.seed) for cell in cells
-    ] == [
+def test_variants_come_seed_by_seed_with_their_settings(write):
+    variants = list_variants(load_ablation(write()), write())
+    assert list(map(str, variants)) == ["full, seed 1", "naive, seed 1", "full, seed 2", "naive, seed 2"]
+    configs = [variant.config for variant in variants]
+    assert [(config.denoise.strategy, config.plan_batches.seed, config.train.seed) for config in configs] == [
         ("grade", 1, 1),
         ("naive", 1, 1),
         ("grade", 2, 2),
@@ -41,43 +40,37 @@ def test_cells_come_seed_by_seed_with_their_settings(write):
 
 def test_variants_and_seeds_can_be_chosen_and_overridden(write):
     path = write()
-    (cell,) = list_cells(load_grid(path), path, variants=("naive",), seeds=(2,), overrides=("languages=[sw]",))
-    assert (str(cell), cell.config.languages) == ("naive, seed 2", ("sw",))
+    (variant,) = list_variants(
+        load_ablation(path), path, variants=("naive",), seeds=(2,), overrides=("languages=[sw]",)
+    )
+    assert (str(variant), variant.config.languages) == ("naive, seed 2", ("sw",))
 
 
-def test_config_is_found_beside_the_grid(write, tmp_path):
+def test_config_is_found_beside_the_ablation(write, tmp_path):
     (tmp_path / "base.yaml").write_text("languages: [fi]\n")
     path = write(config="base.yaml", set=["plan_batches.batch_size=4"])
     assert {
-        (cell.config.languages, cell.config.plan_batches.batch_size) for cell in list_cells(load_grid(path), path)
+        (variant.config.languages, variant.config.plan_batches.batch_size)
+        for variant in list_variants(load_ablation(path), path)
     } == {(("fi",), 4)}
 
 
 def test_variants_share_all_steps_before_what_they_change(write):
     path = write(variants={"full": [], "mixed": ["plan_batches.same_language=false"]}, seeds=[1])
     full, mixed = (
-        {str(p.promise.ref("s")): p.stage for p in weave(cell.config).planned}
-        for cell in list_cells(load_grid(path), path)
+        {str(staged.promise.ref("s")): staged.stage for staged in weave(variant.config).staged}
+        for variant in list_variants(load_ablation(path), path)
     )
     assert {stage for ref, stage in mixed.items() if ref not in full} == {"plan_batches", "train", "evaluate", "export"}
 
 
-def test_grid_of_quad16_is_valid(shared, monkeypatch):
+def test_ablation_of_quad16_is_valid(shared, monkeypatch):
     monkeypatch.setenv("QUAD16", str(shared / "quad16"))
     path = REPOSITORY / "benchmarks" / "ablation" / "grid.yaml"
-    cells = list_cells(load_grid(path), path)
-    assert len(cells) == 18
-    assert (
-        len(
-            {
-                planned.promise.fingerprint
-                for cell in cells
-                for planned in weave(cell.config).planned
-                if planned.promise.step.produces == "training_log"
-            }
-        )
-        == 18
-    )
+    variants = list_variants(load_ablation(path), path)
+    assert len(variants) == 18
+    promises = [promise for variant in variants for promise in weave(variant.config).promises]
+    assert len({promise.fingerprint for promise in promises if promise.step.produces == "training_log"}) == 18
 
 
 @pytest.mark.parametrize(
@@ -88,19 +81,19 @@ def test_grid_of_quad16_is_valid(shared, monkeypatch):
         ({"variant": {}}, "variant: Extra inputs are not permitted"),
     ],
 )
-def test_rejects_a_wrong_grid(write, changes, message):
+def test_rejects_a_wrong_ablation(write, changes, message):
     with pytest.raises(ConfigError, match=message):
-        load_grid(write(**changes))
+        load_ablation(write(**changes))
 
 
 def test_rejects_wrong_settings_and_names(write, tmp_path):
     path = write(variants={"full": ["denoise.strategy=best"]})
     with pytest.raises(ConfigError, match=r"denoise\.strategy"):
-        list_cells(load_grid(path), path)
+        list_variants(load_ablation(path), path)
     path = write()
     with pytest.raises(ConfigError, match="--variant: expected one of full, naive, got 'other'"):
-        list_cells(load_grid(path), path, variants=("other",))
+        list_variants(load_ablation(path), path, variants=("other",))
     with pytest.raises(ConfigError, match="--seed: expected one of 1, 2, got '3'"):
-        list_cells(load_grid(path), path, seeds=(3,))
-    with pytest.raises(ConfigError, match="expected a grid's YAML file, got none"):
-        load_grid(tmp_path / "nothing.yaml")
+        list_variants(load_ablation(path), path, seeds=(3,))
+    with pytest.raises(ConfigError, match="expected a YAML file, got none"):
+        load_ablation(tmp_path / "nothing.yaml")
