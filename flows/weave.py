@@ -41,27 +41,32 @@ def weave(config: PipelineConfig) -> Pipeline:
         FileNotFoundError: they name files that are not there.
     """
     texts = _ingest(config)
-    found = _retrieve(config, texts)
-    scores, first_ledger = _denoise(config, texts, found)
+    retrieved = _retrieve(config, texts)
+    scores, first_ledger = _denoise(config, texts, retrieved)
     given = Given(texts.corpus, texts.queries, texts.qrels, scores, first_ledger)
     hard_negatives, supplemented = supplement(
         config,
         given,
-        find=partial(_retrieve_again, config, texts, found),
-        score=partial(judge_new, config, texts.corpus, texts.queries, texts.qrels, found.fused),
+        find=partial(_retrieve_again, config, texts, retrieved),
+        score=partial(judge_new, config, texts.corpus, texts.queries, texts.qrels, retrieved.fused),
     )
     qrels = relabel(config, texts.qrels, hard_negatives)
-    topics, batch_plan = _plan_batches(config, texts, found, hard_negatives, qrels)
+    topics, batch_plan = _plan_batches(config, texts, retrieved, hard_negatives, qrels)
     # What a batch plan can name: tokenized once, so that another threshold or seed tokenizes nothing.
-    named = {language: [found.fused[language], qrels[language]] for language in texts.corpus}
+    named = {language: [retrieved.fused[language], qrels[language]] for language in texts.corpus}
     if supplemented:
         named = {language: [*promises, hard_negatives[language]] for language, promises in named.items()}
-    trained = _train(config, texts, found, scores, batch_plan, named)
-    metrics = _evaluate(config, texts, found, trained)
+    trained = _train(config, texts, retrieved, scores, batch_plan, named)
+    metrics = _evaluate(config, texts, retrieved, trained)
     return Pipeline.weave(
         {
-            "ingest": [*texts.corpus.values(), *texts.queries.values(), *texts.qrels.values(), *texts.aside],
-            "retrieve": [found.encoder, *found.bm25.values(), *found.untrained.values(), *found.fused.values()],
+            "ingest": texts.in_order(),
+            "retrieve": [
+                retrieved.encoder,
+                *retrieved.bm25.values(),
+                *retrieved.untrained.values(),
+                *retrieved.fused.values(),
+            ],
             "denoise": [*scores.values(), *first_ledger.values()],
             "supplement": supplemented,
             "plan_batches": [topics, batch_plan],
@@ -83,9 +88,12 @@ class _Texts:
     aside: list[Promise]
     """What no other stage reads: the truth of atlas, rows in quarantine."""
 
+    def in_order(self) -> list[Promise]:
+        return [*self.corpus.values(), *self.queries.values(), *self.qrels.values(), *self.aside]
+
 
 @dataclass(frozen=True)
-class _Found:
+class _Retrieved:
     """What retrieval makes: the base encoder, its vectors, candidates by system, and the candidates to mine from."""
 
     encoder: Promise
@@ -93,6 +101,9 @@ class _Found:
     bm25: Promises
     untrained: Promises
     fused: Promises
+
+    def in_order(self) -> list[Promise]:
+        return [self.encoder, *self.bm25.values(), *self.untrained.values(), *self.fused.values()]
 
 
 def _ingest(config: PipelineConfig) -> _Texts:
@@ -105,18 +116,18 @@ def _ingest(config: PipelineConfig) -> _Texts:
     )
 
 
-def _retrieve(config: PipelineConfig, texts: _Texts) -> _Found:
+def _retrieve(config: PipelineConfig, texts: _Texts) -> _Retrieved:
     encoder = prepare_encoder(config=config.encoder, digest=model_digest(config.encoder.model))
     embeddings = embed_corpora(config, encoder, texts.corpus)
     bm25 = rank_by_terms(config, texts.corpus, texts.queries)
     untrained = rank_by_vectors(config, encoder, embeddings, texts.queries, "untrained", (*MINED, *MEASURED))
     ensemble = rank_by_ensemble(config, texts.corpus, texts.queries)
     fused = fuse(config, texts.queries, {"bm25": bm25, "untrained": untrained, **ensemble})
-    return _Found(encoder, embeddings, bm25, untrained, fused)
+    return _Retrieved(encoder, embeddings, bm25, untrained, fused)
 
 
-def _denoise(config: PipelineConfig, texts: _Texts, found: _Found) -> tuple[Promises, Promises]:
-    scores = judge(config, texts.corpus, texts.queries, texts.qrels, found.fused)
+def _denoise(config: PipelineConfig, texts: _Texts, retrieved: _Retrieved) -> tuple[Promises, Promises]:
+    scores = judge(config, texts.corpus, texts.queries, texts.qrels, retrieved.fused)
     ledger = {
         language: select_hard_negatives(
             language,
@@ -126,26 +137,26 @@ def _denoise(config: PipelineConfig, texts: _Texts, found: _Found) -> tuple[Prom
             queries=texts.queries[language],
             config=config.denoise.select,
         )
-        for language, fused in found.fused.items()
+        for language, fused in retrieved.fused.items()
     }
     return scores, ledger
 
 
-def _retrieve_again(config: PipelineConfig, texts: _Texts, found: _Found, generated: Promises) -> Promises:
+def _retrieve_again(config: PipelineConfig, texts: _Texts, retrieved: _Retrieved, generated: Promises) -> Promises:
     """Find candidates for generated queries, as for the given ones."""
     ranked = {
         "bm25": rank_by_terms(config, texts.corpus, generated),
-        "untrained": rank_by_vectors(config, found.encoder, found.embeddings, generated, "untrained", MINED),
+        "untrained": rank_by_vectors(config, retrieved.encoder, retrieved.embeddings, generated, "untrained", MINED),
         **rank_by_ensemble(config, texts.corpus, generated),
     }
     return fuse(config, generated, ranked)
 
 
 def _plan_batches(
-    config: PipelineConfig, texts: _Texts, found: _Found, hard_negatives: Promises, qrels: Promises
+    config: PipelineConfig, texts: _Texts, retrieved: _Retrieved, hard_negatives: Promises, qrels: Promises
 ) -> tuple[Promise, Promise]:
     topics = find_topics(
-        embeddings=found.embeddings,
+        embeddings=retrieved.embeddings,
         corpus=texts.corpus,
         queries=texts.queries,
         qrels=qrels,
@@ -161,30 +172,33 @@ def _plan_batches(
 def _train(
     config: PipelineConfig,
     texts: _Texts,
-    found: _Found,
+    retrieved: _Retrieved,
     scores: Promises,
     batch_plan: Promise,
     named: dict[str, list[Promise]],
 ) -> Promise:
+    encoder, embeddings = retrieved.encoder, retrieved.embeddings
     inputs = training_inputs(
         config,
-        encoder=found.encoder,
+        encoder=encoder,
         corpus=texts.corpus,
         queries=texts.queries,
         qrels=texts.qrels,
         named=named,
-        held_out=rank_by_vectors(config, found.encoder, found.embeddings, texts.queries, "untrained", VALIDATED),
+        held_out=rank_by_vectors(
+            config, retrieved.encoder, retrieved.embeddings, texts.queries, "untrained", VALIDATED
+        ),
         scores=scores,
     )
-    return train_encoder(batch_plan=batch_plan, **inputs, encoder=found.encoder, config=config.train)
+    return train_encoder(batch_plan=batch_plan, **inputs, encoder=encoder, config=config.train)
 
 
-def _evaluate(config: PipelineConfig, texts: _Texts, found: _Found, trained: Promise) -> dict[str, Promise]:
+def _evaluate(config: PipelineConfig, texts: _Texts, retrieved: _Retrieved, trained: Promise) -> dict[str, Promise]:
     """Measure the systems on the dev queries; by system."""
     embeddings = embed_corpora(config, trained, texts.corpus)
     candidates = {
-        "bm25": found.bm25,
-        "untrained": found.untrained,
+        "bm25": retrieved.bm25,
+        "untrained": retrieved.untrained,
         "trained": rank_by_vectors(config, trained, embeddings, texts.queries, "trained", MEASURED),
     }
     return {

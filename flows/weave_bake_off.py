@@ -18,7 +18,7 @@ STRATEGIES: tuple[str, ...] = get_args(Strategy)
 def weave_bake_off(config: PipelineConfig, strategies: Sequence[str]) -> Pipeline:
     """Promise the ledgers of several strategies, all else being the configuration's.
 
-    They are the pipeline's own Promises with another `strategy`: what comes before them is what a run has built, and
+    They are the pipeline's promises with another `strategy`: what comes before them is what a run has built, and
     the configured strategy's ledger is the run's.
 
     Args:
@@ -60,8 +60,8 @@ def check_scores(pipeline: Pipeline, root: str) -> None:
     """
     costly = [promise for promise in pipeline.promises if promise.step.resource != "cpu"]
     for promise in {promise: None for one in costly for promise in inputs_first(one)}:
-        if not (found := state(promise, root)).cached:
+        if not (stored := state(promise, root)).cached:
             raise FileNotFoundError(
-                f"bake-off: expected stored scores, got none: {promise.ref(root)} is {found.reason}. "
+                f"bake-off: expected stored scores, got none: {promise.ref(root)} is {stored.reason}. "
                 "Build them with `polyloom run CONFIG.yaml --until denoise` and the same settings."
             )

@@ -84,9 +84,9 @@ def _built(config: PipelineConfig, kind: str) -> Promise:
 
 
 def _check_built(promise: Promise, root: str) -> None:
-    found = state(promise, root)
-    if not found.cached:
-        raise ValueError(f"{promise}: expected it in the store, got: {found.reason}. Run this configuration first.")
+    stored = state(promise, root)
+    if not stored.cached:
+        raise ValueError(f"{promise}: expected it in the store, got: {stored.reason}. Run this configuration first.")
 
 
 def _check_new(to: Path) -> None:

@@ -52,6 +52,6 @@ def bake_off(
     results = None if run_flow.prefect_api() else BuildResult.of_stored(pipeline, settings.storage.location)
     if results is None:
         results = run_flow.run_bake_off(settings, list(names), out)
-    found = inspect.rows(pipeline.promises[-1].ref(settings.storage.location))
-    write_json(json_, {"stages": [result.as_json() for result in results], "bake_off": found})
-    out.print(kept_table(found, settings.denoise.score), dropped_table(found), sep="\n\n")
+    comparison = inspect.rows(pipeline.promises[-1].ref(settings.storage.location))
+    write_json(json_, {"stages": [result.as_json() for result in results], "bake_off": comparison})
+    out.print(kept_table(comparison, settings.denoise.score), dropped_table(comparison), sep="\n\n")

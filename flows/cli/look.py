@@ -7,21 +7,22 @@ from typing import Annotated
 import typer
 
 from flows.cli.options import Json, Root, Set, out, write_json
-from flows.configs import StorageConfig, load_config
+from flows.configs import PipelineConfig, StorageConfig, load_config
 from flows.show import console as show_as
-from flows.show.explain import datasets_of
 from flows.show.explain import explain as gather
 from flows.show.explain_view import explanation
+from flows.weave import weave
 from storage import inspect, load
+from storage.family import Name
 
 
 def ls(
     kind: Annotated[str | None, typer.Argument(help="Only this kind of dataset.")] = None, root: Root = "data"
 ) -> None:
     """List the datasets of a store."""
-    found = list(inspect.datasets(_location(root), kind))
-    out.print(show_as.datasets_table(found))
-    out.print(f"{len(found)} datasets, {show_as.human_bytes(sum(manifest.bytes for _, manifest in found))}")
+    datasets = list(inspect.datasets(_location(root), kind))
+    out.print(show_as.datasets_table(datasets))
+    out.print(f"{len(datasets)} datasets, {show_as.human_bytes(sum(manifest.bytes for _, manifest in datasets))}")
 
 
 def show(
@@ -66,6 +67,12 @@ def explain(
     write_json(json_, {"entries": entries})
     for entry in entries:
         out.print(explanation(entry))
+
+
+def datasets_of(config: PipelineConfig) -> set[Name]:
+    """Name every dataset that a configuration promises."""
+    promises = weave(config).promises
+    return {(promise.step.produces, promise.partition, promise.fingerprint) for promise in promises}
 
 
 def _location(root: str) -> str:

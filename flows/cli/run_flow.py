@@ -37,7 +37,7 @@ def run(config: PipelineConfig, until: str | None, refresh: list[str], console: 
     """Run the pipeline as a Prefect flow run, and show how it goes.
 
     Raises:
-        Exception: what a stage raised.
+        Exception: what a step raised.
     """
     with _prefect(console, lambda: train_retriever.train_retriever) as flow:
         return [BuildResult(**row) for row in flow(config, until=until, refresh=refresh)]
@@ -49,7 +49,7 @@ def run_ablation(
     """Run an ablation's pipelines as Prefect flow runs, one after the other, and compare what they measured.
 
     Raises:
-        Exception: what a stage raised.
+        Exception: what a step raised.
     """
     with _prefect(console, lambda: ablation.ablation) as flow:
         table: list[dict[str, Any]] = flow(variants, shown, reference)

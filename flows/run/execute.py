@@ -94,15 +94,15 @@ class Execution:
         key = str(promise.ref(self.root))
         with self._one_at_a_time[key]:
             refresh = staged.named(self.refresh) and key not in self._refreshed
-            found = state(promise, self.root)
-            if found.manifest and not refresh:
+            stored = state(promise, self.root)
+            if stored.manifest and not refresh:
                 sweep(promise, self.root)
-                return BuildResult.of(staged, found.manifest, "cached")
-            if found.damaged:
-                log.warning("%s: %s", promise, found.reason)
+                return BuildResult.of(staged, stored.manifest, "cached")
+            if stored.damaged:
+                log.warning("%s: %s", promise, stored.reason)
             manifest = self._build(staged, refresh=refresh)
             self._refreshed.add(key)
-            reason = "refresh" if refresh else found.reason
+            reason = "refresh" if refresh else stored.reason
             why = "" if reason == "not built" else f" ({reason})"
             log.info("%s: built %s rows in %.1f s%s", promise, f"{manifest.rows:,}", manifest.seconds, why)
             return BuildResult.of(staged, manifest, "built", reason)
@@ -119,7 +119,7 @@ class Execution:
             return self._build_in_turn(staged.promise)
 
     def _build_in_turn(self, promise: Promise, *, refresh: bool = False) -> Manifest:
-        """Build while holding the share of the resource that the stage needs."""
+        """Build while holding the share of the resource that the step needs."""
         with self._shares.get(promise.step.resource, contextlib.nullcontext()):
             return build(promise, self.root, self._surroundings(promise), refresh=refresh)
 
@@ -149,7 +149,7 @@ def bars(drawn: Bars) -> Iterator[None]:
         BARS.remove(drawn)
 
 
-def _device(wanted: str) -> str:
-    if wanted == "auto":
+def _device(setting: str) -> str:
+    if setting == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    return wanted
+    return setting

@@ -144,11 +144,11 @@ class BuildResult:
         """Say what a run would say if everything is in the store, else None."""
         results = []
         for staged in pipeline.staged:
-            found = state(staged.promise, root)
-            if found.manifest is None:
+            stored = state(staged.promise, root)
+            if stored.manifest is None:
                 return None
             sweep(staged.promise, root)
-            results.append(cls.of(staged, found.manifest, "cached"))
+            results.append(cls.of(staged, stored.manifest, "cached"))
         return results
 
     def as_json(self) -> dict[str, Any]:

@@ -22,11 +22,11 @@ _BESIDE_REASONS = {  # the other metrics; what is left of a bake-off's rows are 
 
 def by_strategy(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Values]:
     """Gather the rows of a `bake_off` dataset: (strategy, language) -> metric -> value; counts are whole numbers."""
-    found: dict[tuple[str, str], Values] = {}
+    metrics: dict[tuple[str, str], Values] = {}
     for row in rows:
         value = row["value"] if row["metric"] in _SHARES else int(row["value"])
-        found.setdefault((row["strategy"], row["language"]), {})[row["metric"]] = value
-    return found
+        metrics.setdefault((row["strategy"], row["language"]), {})[row["metric"]] = value
+    return metrics
 
 
 def kept_table(rows: Sequence[Mapping[str, Any]], score: str) -> Table:
@@ -36,8 +36,8 @@ def kept_table(rows: Sequence[Mapping[str, Any]], score: str) -> Table:
         rows: of the `bake_off` dataset.
         score: what threshold, margin and percent compared, for the title.
     """
-    found = by_strategy(rows)
-    present = {name for values in found.values() for name in values}
+    metrics = by_strategy(rows)
+    present = {name for values in metrics.values() for name in values}
     title = f"Bake-off: what each strategy keeps (threshold, margin and percent compare: {score})"
     columns: dict[str, Cell] = {
         "candidates": partial(_count, name="candidates"),
@@ -48,29 +48,29 @@ def kept_table(rows: Sequence[Mapping[str, Any]], score: str) -> Table:
         columns["false negatives\nkept"] = partial(_of, part="planted_kept", whole="planted")
     for name in [name for name in _SHARES if name in present]:
         columns[name.replace("_", "\n")] = partial(_share, name=name)
-    return _table(title, found, columns)
+    return _table(title, metrics, columns)
 
 
 def dropped_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Count the drops by reason."""
-    found = by_strategy(rows)
-    present = dict.fromkeys(name for values in found.values() for name in values)
+    metrics = by_strategy(rows)
+    present = dict.fromkeys(name for values in metrics.values() for name in values)
     reasons = [name for name in present if name not in _BESIDE_REASONS]
     columns: dict[str, Cell] = {_heading(name): partial(_count, name=name) for name in reasons}
-    return _table("Why the others are dropped", found, {"dropped": partial(_count, name="dropped"), **columns})
+    return _table("Why the others are dropped", metrics, {"dropped": partial(_count, name="dropped"), **columns})
 
 
-def _table(title: str, found: Mapping[tuple[str, str], Values], columns: Mapping[str, Cell]) -> Table:
+def _table(title: str, metrics: Mapping[tuple[str, str], Values], columns: Mapping[str, Cell]) -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("language")
     table.add_column("strategy")
     for heading in columns:
         table.add_column(heading, justify="right")
-    languages = [*sorted({language for _, language in found} - {ALL}), ALL]
+    languages = [*sorted({language for _, language in metrics} - {ALL}), ALL]
     for language in languages:
         table.add_section()
-        for number, strategy in enumerate(dict.fromkeys(strategy for strategy, _ in found)):
-            cells = [write(found[strategy, language]) for write in columns.values()]
+        for number, strategy in enumerate(dict.fromkeys(strategy for strategy, _ in metrics)):
+            cells = [write(metrics[strategy, language]) for write in columns.values()]
             table.add_row("" if number else language, strategy, *cells)
     return table
 

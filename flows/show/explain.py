@@ -5,8 +5,6 @@ from collections.abc import Collection, Iterable, Sequence
 from operator import itemgetter
 from typing import Any
 
-from flows.configs import PipelineConfig
-from flows.weave import weave
 from storage import MissingDataset, backend, inspect
 from storage.family import Family, Name, find_family
 
@@ -34,21 +32,15 @@ def explain(root: str, query_id: str, languages: Sequence[str], allowed: Collect
         MissingDataset: the store holds no queries, or none with this id; names near ones.
     """
     families = [find_family(root, language, allowed) for language in languages or backend.names(f"{root}/queries")]
-    known = [family for family in families if family.ref("queries")]
-    if not known:
+    with_queries = [family for family in families if family.ref("queries")]
+    if not with_queries:
         raise MissingDataset(
             f"explain: expected queries{_of(languages)} in '{root}', found none. Run the pipeline that builds them."
         )
-    found = [(family, row) for family in known for row in _queries(family, query_id=query_id)]
-    if not found:
-        raise MissingDataset(_unknown(query_id, known))
-    return [_explain(family, row) for family, row in found]
-
-
-def datasets_of(config: PipelineConfig) -> set[Name]:
-    """Name every dataset that a configuration promises."""
-    promises = list(weave(config).promises)
-    return {(promise.step.produces, promise.partition, promise.fingerprint) for promise in promises}
+    queries = [(family, row) for family in with_queries for row in _queries(family, query_id=query_id)]
+    if not queries:
+        raise MissingDataset(_unknown(query_id, with_queries))
+    return [_explain(family, row) for family, row in queries]
 
 
 def _explain(family: Family, query: Row) -> Row:
@@ -64,8 +56,8 @@ def _explain(family: Family, query: Row) -> Row:
 
     def about(row: Row) -> Row:
         doc_id = row["doc_id"]
-        known = {"planted": planted.get(doc_id, {}).get("reason"), "verdicts": verdicts.get(doc_id, [])}
-        return {**scores.get(doc_id, {}), **row, **documents.get(doc_id, {}), **known}
+        truth = {"planted": planted.get(doc_id, {}).get("reason"), "verdicts": verdicts.get(doc_id, [])}
+        return {**scores.get(doc_id, {}), **row, **documents.get(doc_id, {}), **truth}
 
     return {
         "language": family.partition,
@@ -103,8 +95,8 @@ def _results(family: Family, query_id: str, positives: Sequence[str]) -> list[Ro
     """Say, for each system, where its run ranks the positives, and what that is worth."""
     values: dict[str, Row] = {}
     for ref, content in family.of("metrics"):
-        found = inspect.rows(ref, query_id=query_id, language=family.partition)
-        values[content.arguments["system"]] = {row["metric"]: row["value"] for row in found}
+        metrics = inspect.rows(ref, query_id=query_id, language=family.partition)
+        values[content.arguments["system"]] = {row["metric"]: row["value"] for row in metrics}
     results = []
     for ref, content in reversed(family.of("run")):  # the oldest, BM25, first
         system = content.arguments["system"]
@@ -134,20 +126,20 @@ def _truth(family: Family, query_id: str) -> list[Row]:
 
 def _verdicts(family: Family, query_id: str) -> dict[str, list[Row]]:
     """Gather what an LLM judge said, by document."""
-    found: dict[str, list[Row]] = {}
+    verdicts: dict[str, list[Row]] = {}
     for row in _rows(family, "verdicts", query_id=query_id):
-        found.setdefault(row["doc_id"], []).append(row)
-    return found
+        verdicts.setdefault(row["doc_id"], []).append(row)
+    return verdicts
 
 
-def _rows(family: Family, kind: str, **wanted: Any) -> list[Row]:
+def _rows(family: Family, kind: str, **values: Any) -> list[Row]:
     ref = family.ref(kind)
-    return inspect.rows(ref, **wanted) if ref else []
+    return inspect.rows(ref, **values) if ref else []
 
 
-def _queries(family: Family, **wanted: str) -> list[Row]:
+def _queries(family: Family, **values: str) -> list[Row]:
     """Read the given queries, and those that the supplement generated."""
-    return [row for ref, _ in family.of("queries") for row in inspect.rows(ref, **wanted)]
+    return [row for ref, _ in family.of("queries") for row in inspect.rows(ref, **values)]
 
 
 def _by_document(rows: Iterable[Row]) -> dict[str, Row]:

@@ -144,10 +144,10 @@ def test_lines_name_what_is_not_known(root):
     assert estimate_lines(estimate(promised(), root))[-1] == "Time: ?, until this store holds earlier builds to go by"
     corpus = promised(documents=100)
     write(first(corpus, "generate_corpus"), root, texts(100))
-    write(first(corpus, "embed_documents"), root, vectors(100), seconds=20)
+    write(first(corpus, "embed_documents"), root, vectors(100), seconds=20, memory=2 * 10**9)
     vector_line, memory, time, unknown = estimate_lines(estimate(promised(), root))
     assert vector_line == "Vectors: > 460.8 kB"  # of the documents, twice: those of the queries are not known
-    assert memory == "Peak memory: about 1.0 GB (embed_documents)"
+    assert memory == "Peak memory: about 2.0 GB (embed_documents)"
     assert time == "Time: about > 2 min, one step at a time"
     assert "no earlier build here says how long: generate_corpus" in unknown
 

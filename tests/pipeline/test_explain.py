@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from flows.show.explain import datasets_of, explain
+from flows.cli.look import datasets_of
+from flows.show.explain import explain
 from flows.show.explain_view import explanation
 from flows.weave import weave
 from storage import MissingDataset, read
