@@ -60,14 +60,9 @@ def weave(config: PipelineConfig) -> Pipeline:
     metrics = _evaluate(config, texts, retrieved, trained)
     return Pipeline.weave(
         {
-            "ingest": texts.in_order(),
-            "retrieve": [
-                retrieved.encoder,
-                *retrieved.bm25.values(),
-                *retrieved.untrained.values(),
-                *retrieved.fused.values(),
-            ],
-            "denoise": [*scores.values(), *first_ledger.values()],
+            "ingest": [*_all(texts.corpus, texts.queries, texts.qrels), *texts.aside],
+            "retrieve": [retrieved.encoder, *_all(retrieved.bm25, retrieved.untrained, retrieved.fused)],
+            "denoise": _all(scores, first_ledger),
             "supplement": supplemented,
             "plan_batches": [topics, batch_plan],
             "train": [trained],
@@ -76,6 +71,10 @@ def weave(config: PipelineConfig) -> Pipeline:
         },
         metrics=list(metrics.values()),
     )
+
+
+def _all(*by_language: Promises) -> list[Promise]:
+    return [promise for promises in by_language for promise in promises.values()]
 
 
 @dataclass(frozen=True)
@@ -88,9 +87,6 @@ class _Texts:
     aside: list[Promise]
     """What no other stage reads: the truth of atlas, rows in quarantine."""
 
-    def in_order(self) -> list[Promise]:
-        return [*self.corpus.values(), *self.queries.values(), *self.qrels.values(), *self.aside]
-
 
 @dataclass(frozen=True)
 class _Retrieved:
@@ -101,9 +97,6 @@ class _Retrieved:
     bm25: Promises
     untrained: Promises
     fused: Promises
-
-    def in_order(self) -> list[Promise]:
-        return [self.encoder, *self.bm25.values(), *self.untrained.values(), *self.fused.values()]
 
 
 def _ingest(config: PipelineConfig) -> _Texts:
@@ -177,7 +170,7 @@ def _train(
     batch_plan: Promise,
     named: dict[str, list[Promise]],
 ) -> Promise:
-    encoder, embeddings = retrieved.encoder, retrieved.embeddings
+    encoder = retrieved.encoder
     inputs = training_inputs(
         config,
         encoder=encoder,
@@ -185,9 +178,7 @@ def _train(
         queries=texts.queries,
         qrels=texts.qrels,
         named=named,
-        held_out=rank_by_vectors(
-            config, retrieved.encoder, retrieved.embeddings, texts.queries, "untrained", VALIDATED
-        ),
+        held_out=rank_by_vectors(config, encoder, retrieved.embeddings, texts.queries, "untrained", VALIDATED),
         scores=scores,
     )
     return train_encoder(batch_plan=batch_plan, **inputs, encoder=encoder, config=config.train)
