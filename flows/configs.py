@@ -43,9 +43,6 @@ class ResourcesConfig(Settings):
 
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: CUDA where there is one.")
     batch_tokens: int = Field(default=2048, ge=256, description="Tokens per inference batch, padding included.")
-    max_concurrency: int = Field(
-        default=2, ge=1, description="Steps at a time. Memory grows with it; networks run one at a time in any case."
-    )
 
 
 class TextConfig(Settings):

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from flows.ablation_variants import compare, list_variants, load_ablation, means_per_variant, missing_variants
-from flows.cli import run_flow
 from flows.cli.options import Config, Json, Set, out, write_json
+from flows.cli.run_flow import prefect_api, run_flow
 from flows.configs import load_config
 from flows.run.pipeline import BuildResult
 from flows.show import console as show_as
@@ -27,9 +27,9 @@ def ablation(
     settings = load_ablation(ablation_file)
     names, seeds = tuple(variant or ()), tuple(seed or ())
     variants = list_variants(settings, ablation_file, overrides=tuple(set_ or ()), variants=names, seeds=seeds)
-    todo = variants if run_flow.prefect_api() else missing_variants(variants)
+    todo = variants if prefect_api() else missing_variants(variants)
     if todo:
-        rows = run_flow.run_ablation(todo, variants, settings.reference, out)
+        rows = run_flow("ablation", out, todo, variants, settings.reference)
     else:
         rows = compare(variants, settings.reference)
     write_json(json_, {"reference": settings.reference, "comparison": rows, "means": means_per_variant(variants)})
@@ -49,9 +49,9 @@ def bake_off(
     names = tuple(strategy or STRATEGIES)
     pipeline = weave_bake_off(settings, names)
     check_scores(pipeline, settings.storage.location)
-    results = None if run_flow.prefect_api() else BuildResult.of_stored(pipeline, settings.storage.location)
+    results = None if prefect_api() else BuildResult.of_stored(pipeline, settings.storage.location)
     if results is None:
-        results = run_flow.run_bake_off(settings, list(names), out)
+        results = [BuildResult(**row) for row in run_flow("bake_off", out, settings, list(names))]
     comparison = inspect.rows(pipeline.promises[-1].ref(settings.storage.location))
     write_json(json_, {"stages": [result.as_json() for result in results], "bake_off": comparison})
     out.print(kept_table(comparison, settings.denoise.score), dropped_table(comparison), sep="\n\n")

@@ -9,10 +9,11 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from flows.cli import carry, run_flow
+from flows.cli import carry
 from flows.cli.compare import ablation, bake_off
 from flows.cli.look import explain, ls, show
 from flows.cli.options import Config, Json, Set, out, write_json
+from flows.cli.run_flow import prefect_api, run_flow
 from flows.configs import ConfigError, PipelineConfig, load_config
 from flows.run.pipeline import BuildResult, Pipeline
 from flows.show import console as show_as
@@ -53,9 +54,10 @@ def run(
     settings = load_config(config, tuple(set_ or ()))
     pipeline = weave(settings).until(until)
     pipeline.check_names(refresh or [])
-    results = None if refresh or run_flow.prefect_api() else BuildResult.of_stored(pipeline, settings.storage.location)
+    results = None if refresh or prefect_api() else BuildResult.of_stored(pipeline, settings.storage.location)
     if results is None:
-        results = run_flow.run(settings, until, refresh or [], out)
+        rows = run_flow("train_retriever", out, settings, until, refresh)
+        results = [BuildResult(**row) for row in rows]
     metrics = _metrics(pipeline, settings)
     stages = [result.as_json() for result in results]
     write_json(json_, {"stages": stages, "metrics": metrics, "report": None})

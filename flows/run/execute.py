@@ -25,6 +25,8 @@ from tasks.engine.step import Promise
 
 torch = deferred("torch")  # only a step that runs a network needs it
 
+AT_A_TIME = 2  # steps: memory grows with it, and networks run one at a time in any case
+
 BARS: list[Bars] = []  # the command line's bars while it runs a pipeline in this process
 
 
@@ -47,7 +49,7 @@ class Execution:
     def run(self) -> list[BuildResult]:
         """Submit every Promise and wait; a failed Promise leaves those that need it unrun.
 
-        Languages run side by side, `max_concurrency` Promises at a time: that bounds the memory.
+        Languages run side by side, `AT_A_TIME` Promises at a time: that bounds the memory.
 
         Raises:
             Exception: that of the first Promise that failed.
@@ -57,7 +59,7 @@ class Execution:
         # Prefect draws its graph by the identity of objects: a reference has to outlive the run, or another object
         # takes its place in memory and an arrow appears between strangers.
         refs = [promise.ref(self.root) for promise in self.pipeline.promises]
-        with ThreadPoolTaskRunner[Any](max_workers=self.resources.max_concurrency) as runner:
+        with ThreadPoolTaskRunner[Any](max_workers=AT_A_TIME) as runner:
             for staged, ref in zip(self.pipeline.staged, refs, strict=True):
                 inputs = [futures[str(entry.ref(self.root))] for entry in staged.promise.inputs.values()]
                 parameters = {"dataset": ref, "inputs": inputs}

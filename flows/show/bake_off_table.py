@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
+
+from flows.show.console import plain_table
 
 ALL = "all"
 Values = dict[str, float]
@@ -61,7 +62,7 @@ def dropped_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _table(title: str, metrics: Mapping[tuple[str, str], Values], columns: Mapping[str, Cell]) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = plain_table(title)
     table.add_column("language")
     table.add_column("strategy")
     for heading in columns:

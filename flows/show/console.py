@@ -27,7 +27,7 @@ def human_bytes(number: float) -> str:
 
 def stages_table(results: Sequence[BuildResult]) -> Table:
     """Sum a run up, one line per stage and kind of dataset."""
-    table = _table("Stages")
+    table = plain_table("Stages")
     for name in ("stage", "dataset", "partitions"):
         table.add_column(name)
     for name in ("built", "cached", "rows", "seconds"):
@@ -58,7 +58,7 @@ def metrics_table(metrics: Sequence[dict[str, Any]]) -> Table:
     names = list(dict.fromkeys(row["metric"] for row in metrics))
     values = {(row["language"], row["metric"], row["system"]): row["value"] for row in metrics}
     queries = {row["language"]: row["num_queries"] for row in metrics}
-    table = _table("Results on dev queries")
+    table = plain_table("Results on dev queries")
     table.add_column("language")
     table.add_column("queries", justify="right")
     for name in names:
@@ -78,7 +78,7 @@ def metrics_table(metrics: Sequence[dict[str, Any]]) -> Table:
 
 def comparison_table(rows: Sequence[dict[str, Any]], reference: str) -> Table:
     """Show an ablation's variants beside each other: mean over seeds, difference to the reference, p of the t-test."""
-    table = _table(f"Trained systems on dev queries, differences to '{reference}'")
+    table = plain_table(f"Trained systems on dev queries, differences to '{reference}'")
     for name in ("metric", "variant"):
         table.add_column(name)
     for name in ("seeds", "mean ± deviation", "difference", "p"):
@@ -100,14 +100,14 @@ def comparison_table(rows: Sequence[dict[str, Any]], reference: str) -> Table:
     return table
 
 
-def _table(title: str | None = None) -> Table:
-    """A table without rules between columns: a run's tables fit a terminal of 80 columns."""
+def plain_table(title: str | None = None) -> Table:
+    """Begin a table without rules between columns: a run's tables fit a terminal of 80 columns."""
     return Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
 
 
 def plan_table(rows: Iterable[tuple[str, str, DatasetRef, str]]) -> Table:
     """Show what would be built: stage, step, dataset, state."""
-    table = _table("Plan")
+    table = plain_table("Plan")
     for name in ("stage", "step", "dataset", "state"):
         table.add_column(name)
     previous = None
@@ -120,7 +120,7 @@ def plan_table(rows: Iterable[tuple[str, str, DatasetRef, str]]) -> Table:
 
 def estimate_table(estimates: Sequence[Estimate]) -> Table:
     """Sum up what a run would cost, one line per step; `?`: nothing in the store says."""
-    table = _table("Estimate, from earlier builds in this store")
+    table = plain_table("Estimate, from earlier builds in this store")
     table.add_column("step", no_wrap=True)
     for name in ("datasets", "rows", "vectors", "memory", "time"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -170,7 +170,7 @@ def _total(numbers: Sequence[float | None], write: Callable[[float], str]) -> st
 
 def datasets_table(found: Iterable[tuple[DatasetRef, Manifest]]) -> Table:
     """List datasets with what they hold and cost."""
-    table = _table()
+    table = plain_table()
     table.add_column("dataset")
     for name in ("rows", "size", "seconds", "peak memory"):
         table.add_column(name, justify="right")

@@ -35,7 +35,7 @@ def root(tmp_path):
 
 def pipeline(factor=2):
     numbers = {name: make_numbers(name, config=NumberConfig(values=(n,))) for n, name in enumerate(("en", "sw"), 1)}
-    doubled = {name: double_numbers(name, numbers=step, factor=factor) for name, step in numbers.items()}
+    doubled = {name: double_numbers(name, numbers=promise, factor=factor) for name, promise in numbers.items()}
     return Pipeline.weave({"ingest": list(numbers.values()), "train": [sum_numbers(parts=doubled)]}, metrics=[])
 
 

@@ -9,7 +9,7 @@ from flows.run.pipeline import Pipeline
 @pytest.fixture
 def pipeline():
     numbers = {name: make_numbers(name, config=NumberConfig(values=(n,))) for n, name in enumerate(("en", "sw"))}
-    doubled = {name: double_numbers(name, numbers=step, factor=2) for name, step in numbers.items()}
+    doubled = {name: double_numbers(name, numbers=promise, factor=2) for name, promise in numbers.items()}
     total = sum_numbers(parts=doubled)
     return Pipeline.weave({"ingest": list(numbers.values()), "train": [total]}, metrics=[total])
 

@@ -29,11 +29,11 @@ def mined(root: str, **fuse) -> pl.DataFrame:
             },
         }
     )  # fmt: skip
-    steps = list(weave(config).until("fused").promises)
-    for step in steps:
-        if not state(step, root).cached:
-            build(step, root, SURROUNDINGS)
-    return storage.read(steps[-1].ref(root))
+    promises = weave(config).until("fused").promises
+    for promise in promises:
+        if not state(promise, root).cached:
+            build(promise, root, SURROUNDINGS)
+    return storage.read(promises[-1].ref(root))
 
 
 def embeddings(root: str, stage: str, system: str, ids: pl.Series) -> np.ndarray:
