@@ -106,10 +106,10 @@ def build(promise: Promise, root: str, surroundings: Surroundings, *, refresh: b
     Raises:
         MissingDataset, DamagedDataset: an input is not there or not sound; names it.
     """
-    ref, found = promise.ref(root), state(promise, root)
-    if found.damaged and not refresh:
+    ref, stored = promise.ref(root), state(promise, root)
+    if stored.damaged and not refresh:
         salvage(ref)
-    elif refresh or found.reason != "not built":
+    elif refresh or stored.reason != "not built":
         discard(ref)
     inputs = [_input(name, entry, root) for name, entry in promise.inputs.items()]
     log = logging.getLogger(f"polyloom.{promise.step.name}")
@@ -178,8 +178,8 @@ def _scratch(uri: str, *, keep: bool) -> Iterator[Path]:
     folder = _scratch_folder(uri)
     lock = _lock(folder)
     if lock is None:
-        with tempfile.TemporaryDirectory(prefix="polyloom-") as own:
-            yield Path(own)
+        with tempfile.TemporaryDirectory(prefix="polyloom-") as temporary:
+            yield Path(temporary)
         return
     try:
         if not keep:

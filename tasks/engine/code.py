@@ -35,16 +35,16 @@ def body_code(path: str) -> tuple[list[str], set[str]]:
     How steps are run (`tasks.engine`) is none of what they compute, and settings are hashed by value.
     """
     module, _, body = path.partition(":")
-    own, imports = _module_names(module)
+    definitions, imports = _module_names(module)
     reached: dict[str, str] = {}
     modules: set[str] = set()
     todo = [body]
     while todo:
         name = todo.pop()
         modules |= imports.get(name, set())
-        if name in own and name not in reached:
-            reached[name] = normalised(ast.parse(ast.unparse(own[name])))
-            todo.extend(node.id for node in ast.walk(own[name]) if isinstance(node, ast.Name))
+        if name in definitions and name not in reached:
+            reached[name] = normalised(ast.parse(ast.unparse(definitions[name])))
+            todo.extend(node.id for node in ast.walk(definitions[name]) if isinstance(node, ast.Name))
     return [reached[name] for name in sorted(reached)], {
         name for name in modules if not name.startswith("tasks.engine") and not name.endswith(".config")
     }
@@ -52,7 +52,7 @@ def body_code(path: str) -> tuple[list[str], set[str]]:
 
 @functools.cache
 def _module_names(module: str) -> tuple[dict[str, ast.stmt], dict[str, set[str]]]:
-    own: dict[str, ast.stmt] = {}
+    definitions: dict[str, ast.stmt] = {}
     imports: dict[str, set[str]] = {}
     for statement in parsed(module).body:
         if isinstance(statement, ast.Import | ast.ImportFrom):
@@ -60,9 +60,9 @@ def _module_names(module: str) -> tuple[dict[str, ast.stmt], dict[str, set[str]]
                 one = type(statement)(**{**dict(ast.iter_fields(statement)), "names": [alias]})
                 imports[alias.asname or alias.name] = imported_modules(one, "tasks", module.rpartition(".")[0])
         elif isinstance(statement, ast.FunctionDef | ast.ClassDef):
-            own[statement.name] = statement
+            definitions[statement.name] = statement
         elif isinstance(statement, ast.Assign | ast.AnnAssign):
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
             for target in targets:
-                own.update({node.id: statement for node in ast.walk(target) if isinstance(node, ast.Name)})
-    return own, imports
+                definitions.update({node.id: statement for node in ast.walk(target) if isinstance(node, ast.Name)})
+    return definitions, imports

@@ -1,4 +1,4 @@
-"""Building Steps: cached, built, rebuilt, resumed."""
+"""Keeping promises: cached, built, rebuilt, resumed."""
 
 import fcntl
 
