@@ -143,16 +143,13 @@ def estimate_lines(estimates: Sequence[Estimate]) -> list[str]:
     vectors = _total([one.vector_bytes for one in estimates if one.vector_bytes != 0], human_bytes)
     seconds = _total([one.seconds for one in estimates], human_seconds)
     heaviest = max((one for one in estimates if one.peak_memory), key=lambda one: one.peak_memory or 0, default=None)
-    unknown = dict.fromkeys(one.step for one in estimates if one.seconds is None)
     lines = [f"Vectors: {vectors}"] if any(one.vector_bytes != 0 for one in estimates) else []
     if heaviest:
         lines.append(f"Peak memory: about {human_bytes(heaviest.peak_memory or 0)} ({heaviest.step})")
     if seconds == "?":
         return [*lines, "Time: ?, until this store holds earlier builds to go by"]
-    lines.append(f"Time: about {seconds}, one step at a time")
-    if unknown:
-        lines.append(f"Not in the time, since no earlier build here says how long: {', '.join(unknown)}")
-    return lines
+    besides = "; no earlier build here tells what ? and > stand for" if seconds.startswith(">") else ""
+    return [*lines, f"Time: {seconds}, one step at a time{besides}"]
 
 
 def human_seconds(number: float) -> str:

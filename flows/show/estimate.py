@@ -10,7 +10,7 @@ from storage import Input, Manifest, inspect, scan
 from tasks.engine.step import Promise
 from tasks.models.locate import locate_model
 
-_SEARCHED = {"search_dense": "documents", "fuse_vectors": "documents", "retrieve_bm25": "corpus"}  # for each query
+_SEARCHED = {"search_dense": "documents", "fuse_vectors": "documents"}  # all of them for each query
 _MEASURES = ("batch_plan", "queries", "corpus")  # inputs that rows and time grow with: the first that a step reads
 _BUNDLED_WIDTH = 384  # of multilingual-e5-small, whose own format has no config.json
 
@@ -70,7 +70,8 @@ class _History:
 
     def seconds(self, promise: Promise) -> float | None:
         """Say how long a build will take."""
-        growth, before = self._growth(promise, _measure(promise)), self._closest_build(promise)
+        measure = "" if promise.step.resource == "jvm" else _measure(promise)  # an index of the corpus, then searches
+        growth, before = self._growth(promise, measure), self._closest_build(promise)
         searched = self._growth(promise, _SEARCHED[promise.step.name]) if promise.step.name in _SEARCHED else 1.0
         return before.seconds * growth * searched if before and growth is not None and searched is not None else None
 

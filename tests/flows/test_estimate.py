@@ -122,7 +122,8 @@ def test_a_build_with_the_same_settings_tells_more_than_a_longer_one(root):
         for name, frame in (("generate_corpus", texts(100)), ("generate_queries", asked(*["train"] * 90))):
             write(first(promises, name), root, frame)
         write(first(promises, "retrieve_bm25"), root, candidates(10), seconds=seconds)
-    assert estimated(first(promised(), "retrieve_bm25"), root).seconds == pytest.approx(2 * 3)
+    grown = (300 + 90) / (100 + 90)  # documents are indexed, queries searched
+    assert estimated(first(promised(), "retrieve_bm25"), root).seconds == pytest.approx(2 * grown)
 
 
 @pytest.mark.parametrize(
@@ -145,11 +146,10 @@ def test_lines_name_what_is_not_known(root):
     corpus = promised(documents=100)
     write(first(corpus, "generate_corpus"), root, texts(100))
     write(first(corpus, "embed_documents"), root, vectors(100), seconds=20, memory=2 * 10**9)
-    vector_line, memory, time, unknown = estimate_lines(estimate(promised(), root))
+    vector_line, memory, time = estimate_lines(estimate(promised(), root))
     assert vector_line == "Vectors: > 460.8 kB"  # of the documents, twice: those of the queries are not known
     assert memory == "Peak memory: about 2.0 GB (embed_documents)"
-    assert time == "Time: about > 2 min, one step at a time"
-    assert "no earlier build here says how long: generate_corpus" in unknown
+    assert time == "Time: > 2 min, one step at a time; no earlier build here tells what ? and > stand for"
 
 
 def test_table_fits_80_columns_and_marks_what_is_not_known(root):
