@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from tasks.models.chat import ChatModel, Reply, Request
-from tasks.supplement.prompts import PROMPTS, Prompts
+from tasks.supplement.languages import Language, load_languages
 from tasks.supplement.replies import BadReply, parse_query, parse_summary
 
 GENERATED = pl.Schema(
@@ -94,7 +94,7 @@ def generate_queries(
 
     Source: METHOD 3.4; ours: several attempts, over several positives, and a check of every answer.
     """
-    prompts = PROMPTS[language]
+    prompts = load_languages()[language]
     made: dict[str, list[_Attempt]] = {short.query_id: [] for short in shorts}
     while planned := list(_plan(shorts, made, max_generated, negatives_each)):
         for attempt in planned:
@@ -133,13 +133,13 @@ def _plan(
                 yield _Attempt(short, number)
 
 
-def _back(attempt: _Attempt, prompts: Prompts, max_characters: int, seed: int) -> Request:
+def _back(attempt: _Attempt, prompts: Language, max_characters: int, seed: int) -> Request:
     passage = attempt.positive[1][:max_characters]
     user = prompts.back.format(query=attempt.short.text, passage=passage)
     return Request(prompts.system, user, seed + attempt.number)
 
 
-def _forward(attempt: _Attempt, prompts: Prompts, seed: int) -> Request:
+def _forward(attempt: _Attempt, prompts: Language, seed: int) -> Request:
     return Request(prompts.system, prompts.forward.format(summary=attempt.summary), seed + attempt.number)
 
 

@@ -19,7 +19,7 @@ RESOURCES = ResourcesConfig(device="cpu")
 
 
 def planned(**settings) -> list:
-    atlas = {"atlas": {"documents_per_language": 300, "queries_per_language": 90, "dev_share": 0.35}}
+    atlas = {"atlas": {"documents_per_language": 300, "queries_per_language": 90}}
     config = {"languages": ["en"], "ingest": atlas, "encoder": {"num_layers": 6}} | settings
     return [one.promise for one in weave(PipelineConfig.model_validate(config)).planned]
 

@@ -4,8 +4,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tasks.ingest.atlas.facts import KINDS
-from tasks.ingest.atlas.plan import STATES, Document, Entity, Fact
+from tasks.ingest.atlas.plan import STATES, Document, Entity, Fact, subject_kind
 
 ASKS = ("currency", "users", "official", "speakers", "code", "region", "weekend", "week_start", "zone", "script")
 """Kinds of question. Each asks for the values of the statement of the same kind (see `plan.STATES`)."""
@@ -36,12 +35,6 @@ class Query:
     def entity(self) -> Entity:
         """What the question names."""
         return subject_kind(self.kind), self.subject
-
-
-def subject_kind(kind: str) -> str:
-    """The kind of entity that a question of this kind names."""
-    relation, heads = STATES[kind]
-    return KINDS[relation][0 if heads else 1]
 
 
 def answers(document: Document, kind: str, subject: str) -> bool:

@@ -34,6 +34,14 @@ Entity = tuple[str, str]
 """Kind of entity (territory, currency, …) and its code."""
 
 
+def subject_kind(kind: str) -> str:
+    """Which kind of entity a statement or a question of this kind is about."""
+    if kind in STATES:
+        relation, heads = STATES[kind]
+        return KINDS[relation][0 if heads else 1]
+    return SUBJECTS.get(kind, "territory")
+
+
 class Fact(NamedTuple):
     """One thing that is so: `currency KE KES`."""
 
@@ -60,12 +68,9 @@ class Statement:
         return frozenset(Fact(relation, head, tail) for head, tail in ends)
 
     @property
-    def subject_kind(self) -> str:
-        """Which kind of entity the subject is."""
-        if self.kind in STATES:
-            relation, heads = STATES[self.kind]
-            return KINDS[relation][0 if heads else 1]
-        return SUBJECTS.get(self.kind, "territory")
+    def entity(self) -> Entity:
+        """What the sentence is about."""
+        return subject_kind(self.kind), self.subject
 
     @property
     def value_kind(self) -> str:
@@ -92,7 +97,7 @@ class Document:
     @property
     def mentions(self) -> frozenset[Entity]:
         """Every entity that the passage names."""
-        named = {(s.subject_kind, s.subject) for s in self.statements}
+        named = {statement.entity for statement in self.statements}
         return frozenset(named.union(self.subjects, *({(s.value_kind, v) for v in s.values} for s in self.statements)))
 
 
