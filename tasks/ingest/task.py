@@ -17,7 +17,7 @@ from tasks.ingest.rows import BadRow, Document, Judgement, Query
 def ingest_corpus(job: Job, *, source: Source) -> None:
     """Read the documents, each id once, and write them part by part."""
     answer = _answer(source)
-    with job.progress(len(source.files), "files") as advance:
+    with job.bar(len(source.files), "files") as advance:
         for part in documents.corpus_parts(rows.good_rows(_documents(source, advance), answer)):
             job.out.write(part)
     _report(job, answer)

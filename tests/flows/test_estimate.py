@@ -190,5 +190,5 @@ def test_estimates_load_no_torch():
 
 def test_steps_of_which_nothing_is_known_are_told_not_guessed(root):
     steps = planned(supplement={"enabled": True, "chat": {"model": "some-model"}})
-    estimates = [one for one in estimate(steps, root, RESOURCES) if one.step == "promote_queries"]
+    estimates = [one for one in estimate(steps, root, RESOURCES) if one.step == "select_generated_queries"]
     assert [(one.rows, one.seconds, one.basis) for one in estimates] == [(None, None, "unknown")]

@@ -8,7 +8,7 @@ import torch
 
 from tasks.models.chat import Request
 from tasks.models.chat.budget import Budget
-from tasks.models.chat.identity import locate_chat_model
+from tasks.models.chat.client import locate_chat_model
 from tasks.models.chat.local import LocalChat, load_chat_model
 from tasks.supplement import lora
 from tasks.supplement.back_forward import Short, generate_queries
@@ -53,9 +53,6 @@ def test_real_model_writes_a_summary_and_a_query(loaded: tuple):
         name="smollm2",
         max_generated=1,
         negatives_each=10,
-        max_passage_characters=500,
-        max_summary_characters=1200,
-        max_query_characters=300,
         seed=0,
         progress=lambda done: None,
     )
@@ -75,9 +72,6 @@ def test_few_steps_teach_the_real_model_and_the_adapter_changes_its_answers(load
     adapted, rows = lora.tune(
         model,
         examples,
-        rank=8,
-        alpha=16,
-        dropout=0.0,
         learning_rate=2e-3,
         num_epochs=4,
         batch_size=4,

@@ -18,9 +18,6 @@ CONVERSATIONS = [
     for word in ("abc", "xyz", "talo", "mji", "река")
 ]
 SETTINGS = {
-    "rank": 4,
-    "alpha": 8,
-    "dropout": 0.1,
     "learning_rate": 2e-2,
     "num_epochs": 4,
     "batch_size": 2,
@@ -76,7 +73,7 @@ def test_tuning_lowers_the_loss_and_logs_every_step(base: Path):
 
 
 def test_first_loss_is_that_of_the_untuned_network(base: Path):
-    _, rows = tuned(base, batch_size=5, dropout=0.0)
+    _, rows = tuned(base, batch_size=5)
     assert rows[0]["loss"] == pytest.approx(lora.answer_loss(network(base), examples(base)), abs=1e-5)
 
 
