@@ -49,30 +49,9 @@ def supplement(
     Raises:
         FileNotFoundError: the generator or the file of instructions is not there.
     """
-    settings = config.supplement
-    if not settings.enabled:
+    if not config.supplement.enabled:
         return given.hard_negatives, []
-    identity = chat_identity(settings.chat)
-    adapter = _tune(settings, identity)
-    generated = {
-        language: generate_from_positives(
-            language,
-            language=language,
-            hard_negatives=ledger,
-            queries=given.queries[language],
-            qrels=given.qrels[language],
-            corpus=given.corpus[language],
-            text=config.text.document,
-            num_negatives=config.denoise.num_negatives,
-            chat=settings.chat,
-            identity=identity,
-            max_generated=settings.max_generated,
-            negatives_each=settings.negatives_each,
-            seed=settings.seed,
-            adapter=adapter,
-        )
-        for language, ledger in given.hard_negatives.items()
-    }
+    generated = _generate(config, given)
     new_queries = {language: select_generated_queries(language, generated=rows) for language, rows in generated.items()}
     new_candidates = {
         language: collect_candidates(
@@ -108,6 +87,31 @@ def supplement(
         for language, ledger in extended.items()
     ]
     return extended, [*extended.values(), *shortfalls]
+
+
+def _generate(config: PipelineConfig, given: Given) -> Promises:
+    settings = config.supplement
+    identity = chat_identity(settings.chat)
+    adapter = _tune(settings, identity)
+    return {
+        language: generate_from_positives(
+            language,
+            language=language,
+            hard_negatives=ledger,
+            queries=given.queries[language],
+            qrels=given.qrels[language],
+            corpus=given.corpus[language],
+            text=config.text.document,
+            num_negatives=config.denoise.num_negatives,
+            chat=settings.chat,
+            identity=identity,
+            max_generated=settings.max_generated,
+            negatives_each=settings.negatives_each,
+            seed=settings.seed,
+            adapter=adapter,
+        )
+        for language, ledger in given.hard_negatives.items()
+    }
 
 
 def _tune(settings: SupplementConfig, identity: str) -> Promise | None:

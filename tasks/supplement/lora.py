@@ -38,13 +38,8 @@ def tokenize_conversations(conversations: Sequence[Conversation], tokenizer: Any
     """Turn conversations into tokens by the model's own chat template.
 
     Raises:
-        ValueError: the tokenizer has no chat template, a conversation is too long, or the template does not put the
-            answer last.
+        ValueError: a conversation is too long, or the template does not put the answer last.
     """
-    if not tokenizer.chat_template:
-        raise ValueError(
-            "supplement.tune: expected a tokenizer with a chat template, got one without. Tune an instruct model."
-        )
     examples = []
     for number, conversation in enumerate(conversations, start=1):
         whole = _tokens(tokenizer, conversation, prompt=False)
@@ -158,12 +153,6 @@ def save_adapter(adapted: Any, folder: Path) -> None:
         settings.inference_mode = True
     adapted.save_pretrained(folder)
     (folder / "README.md").unlink(missing_ok=True)
-
-
-def answer_loss(network: Any, examples: Sequence[Example]) -> float:
-    """Return the mean cross-entropy of the answers' tokens, without training."""
-    with torch.no_grad():
-        return float(_loss(network, examples)[0])
 
 
 def _rate(step: int, num_steps: int) -> float:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.answer_loss import answer_loss
 
 from tasks.models.chat import Request
 from tasks.models.chat.budget import Budget
@@ -68,7 +69,7 @@ def test_few_steps_teach_the_real_model_and_the_adapter_changes_its_answers(load
     question = [Request("You are helpful.", "Summarise: Lima is the capital of Peru.", 0)]
     before = [reply.text for _, reply in client(model, tokenizer, 8).complete(question)]
     examples = lora.tokenize_conversations(CONVERSATIONS, tokenizer, max_tokens=200)
-    untuned = lora.answer_loss(model, examples)
+    untuned = answer_loss(model, examples)
     adapted, rows = lora.tune(
         model,
         examples,
@@ -79,7 +80,7 @@ def test_few_steps_teach_the_real_model_and_the_adapter_changes_its_answers(load
         progress=lambda done: None,
     )
     assert rows[0]["loss"] == pytest.approx(untuned, abs=1e-3)
-    assert lora.answer_loss(adapted, examples) < 0.8 * untuned
+    assert answer_loss(adapted, examples) < 0.8 * untuned
     lora.save_adapter(adapted, tmp_path)
     plain = adapted.unload()
     assert [reply.text for _, reply in client(plain, tokenizer, 8).complete(question)] == before

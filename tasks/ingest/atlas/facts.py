@@ -183,8 +183,8 @@ def _weeks() -> dict[str, tuple[int, int, int]]:
     for identifier in sorted(localedata.locale_identifiers()):
         territory = identifier.rsplit("_", 1)[-1]
         if territory != identifier and len(territory) == 2:
-            own = {**world, **localedata.load(identifier, merge_inherited=False).get("week_data", {})}
-            weeks.setdefault(territory, (own["first_day"], own["weekend_start"], own["weekend_end"]))
+            days = {**world, **localedata.load(identifier, merge_inherited=False).get("week_data", {})}
+            weeks.setdefault(territory, (days["first_day"], days["weekend_start"], days["weekend_end"]))
     return weeks
 
 

@@ -127,7 +127,7 @@ def _corpus(documents: Sequence[Document], writer: Writer, language: str, rng: r
 
 
 def _queries(queries: Sequence[Query], writer: Writer, language: str) -> pl.DataFrame:
-    rows = [(_query_id(language, q), writer.question(q), q.split, "given", None) for q in queries]
+    rows = [(_query_id(language, query), writer.question(query), query.split, "given", None) for query in queries]
     names = ("query_id", "text", "split", "origin", "parent")
     return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.Utf8), orient="row")
 
