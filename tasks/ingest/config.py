@@ -142,8 +142,8 @@ class IngestConfig(Settings):
 
     def pattern(self, what: What) -> str:
         """Return the pattern of the files that hold corpus, queries or qrels, below `path`; "" for none."""
-        own: str = getattr(self, what)
-        return own or self.passages or LAYOUTS[self.layout][what].pattern
+        given: str = getattr(self, what)
+        return given or self.passages or LAYOUTS[self.layout][what].pattern
 
     def form(self, what: What) -> Form:
         """Return the form of those files, as `tasks.ingest.read` knows it."""
@@ -153,8 +153,9 @@ class IngestConfig(Settings):
 
     def column_names(self, what: What) -> dict[str, str]:
         """Return the files' own names of the columns that are read."""
-        names = LAYOUTS[self.layout][what].columns
-        return {name: self.columns.get(name, own) if self.layout == "table" else own for name, own in names.items()}
+        published = LAYOUTS[self.layout][what].columns
+        chosen = self.columns if self.layout == "table" else {}
+        return {name: chosen.get(name, usual) for name, usual in published.items()}
 
     @property
     def split_by_queries(self) -> bool:

@@ -92,12 +92,12 @@ def collect_candidates(
     """
     pair = ["query_id", "doc_id"]
     relevant = qrels.filter(pl.col("relevance") > 0).select(pair)
-    known = ledger.select(pair).join(relevant, on=pair, how="anti")
+    judged = ledger.select(pair).join(relevant, on=pair, how="anti")
     return (
         fused.rename({"query_id": "generated_id"})
         .join(queries.select("parent", generated_id="query_id", generated_text="text"), on="generated_id")
         .rename({"parent": "query_id"})
-        .join(known, on=pair, how="anti")
+        .join(judged, on=pair, how="anti")
         .sort("query_id", "rank", "generated_id", "doc_id")
         .unique(pair, keep="first", maintain_order=True)
         .sort("query_id", "rank", "doc_id")

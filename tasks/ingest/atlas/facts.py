@@ -134,8 +134,8 @@ def _city_zones() -> dict[str, str]:
 
 
 def _city_names(locale: Locale, zones: list[str]) -> dict[str, str]:
-    known = locale.time_zones
-    return {zone: known.get(zone, {}).get("city") or zone.rsplit("/", 1)[-1].replace("_", " ") for zone in zones}
+    named = locale.time_zones
+    return {zone: named.get(zone, {}).get("city") or zone.rsplit("/", 1)[-1].replace("_", " ") for zone in zones}
 
 
 def _pairs(named: dict[str, dict[str, dict[str, str]]], zones: dict[str, str]) -> dict[str, dict[str, tuple[str, ...]]]:

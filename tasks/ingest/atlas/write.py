@@ -40,7 +40,7 @@ class Writer:
         """The sentences of a passage, in their order."""
         before = [None, *(statement.entity for statement in document.statements)]
         return self._sentences.joiner.join(
-            self._sentence(statement, known=statement.entity == last)
+            self._sentence(statement, same=statement.entity == last)
             for statement, last in zip(document.statements, before, strict=False)
         )
 
@@ -49,11 +49,11 @@ class Writer:
         wording = self._rng.choice(self._sentences.questions[query.kind])
         return _start(wording.format(a=self._name(query.entity)))
 
-    def _sentence(self, statement: Statement, *, known: bool) -> str:
+    def _sentence(self, statement: Statement, *, same: bool) -> str:
         """Word one statement; where the last sentence had the same subject, a `{a}: ` in front is left out."""
         wordings = self._sentences.statements.get(statement.kind) or self._sentences.asides[statement.kind]
         wording = self._rng.choice(wordings)
-        if known:
+        if same:
             wording = wording.removeprefix("{a}: ").removeprefix("{a} : ")
         values = [self._name((statement.value_kind, value)) for value in statement.values]
         percent = dict(self._minorities.get(statement.subject, ())).get("".join(statement.values), 0)

@@ -63,11 +63,11 @@ def in_language(text: str, language: str) -> bool:
     Raises:
         ValueError: the language is none of ours.
     """
-    known = load_languages()
-    if language not in known:
-        raise ValueError(f"language: expected one of {sorted(known)}, got '{language}'. Add its script and words.")
+    languages = load_languages()
+    if language not in languages:
+        raise ValueError(f"language: expected one of {sorted(languages)}, got '{language}'. Add its script and words.")
     letters = [unicodedata.name(letter, "") for letter in text if letter.isalpha()]
-    native = sum(name.startswith(known[language].scripts) for name in letters)
+    native = sum(name.startswith(languages[language].scripts) for name in letters)
     if not letters or native / len(letters) < _MIN_SHARE:
         return False
     kana = sum(name.startswith(("HIRAGANA", "KATAKANA")) for name in letters)
@@ -75,18 +75,18 @@ def in_language(text: str, language: str) -> bool:
         return False
     if language == "ja" and not kana and len(letters) >= _MIN_KANA_TEXT:
         return False
-    return not known[language].small_words or not _sounds_foreign(text, known[language])
+    return not languages[language].small_words or not _sounds_foreign(text, languages[language])
 
 
 def _sounds_foreign(text: str, language: Language) -> bool:
     words = re.findall(r"[^\W\d_]+", text.lower())
-    own = sum(_weight(word, language) for word in words)
+    weight = sum(_weight(word, language) for word in words)
     others = [
         sum(_weight(word, other) for word in words)
         for other in load_languages().values()
         if other.small_words and other.scripts == language.scripts and other is not language
     ]
-    return max(others) >= max(_MIN_WEIGHT, own + 1)
+    return max(others) >= max(_MIN_WEIGHT, weight + 1)
 
 
 def _weight(word: str, language: Language) -> int:

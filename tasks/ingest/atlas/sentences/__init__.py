@@ -47,9 +47,9 @@ def load_sentences(language: str) -> Sentences:
     """
     file = _PLACE / f"{language}.yaml"
     if not file.is_file():
-        known = ", ".join(sorted(path.stem for path in _PLACE.glob("*.yaml")))
+        languages = ", ".join(sorted(path.stem for path in _PLACE.glob("*.yaml")))
         raise ValueError(
-            f"atlas: expected a language out of {known}, got '{language}'. "
+            f"atlas: expected a language out of {languages}, got '{language}'. "
             "Choose one of these, or write its sentences in tasks/ingest/atlas/sentences."
         )
     return Sentences(**yaml.safe_load(file.read_text(encoding="utf-8")))
