@@ -79,7 +79,7 @@ def task(arguments: argparse.Namespace, url: str) -> Promise:
 
 
 def _llm(arguments: argparse.Namespace, url: str, **given: Any) -> Any:
-    chat = {"max_concurrency": arguments.concurrency, "max_retries": 4}
+    chat = {"max_concurrency": arguments.concurrency}
     return settings(url, num_samples=arguments.samples, shard_queries=16, chat=chat, **given)
 
 

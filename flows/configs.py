@@ -12,13 +12,12 @@ from tasks.encoder.config import EncoderConfig
 from tasks.engine.step import Settings
 from tasks.evaluate.config import EvaluateConfig
 from tasks.ingest.config import IngestConfig
+from tasks.languages import Language
 from tasks.models.texts import DocumentText
 from tasks.plan_batches.config import PlanBatchesConfig
 from tasks.retrieve.config import RetrieveConfig
 from tasks.supplement.config import SupplementConfig
 from tasks.train.config import TrainConfig
-
-Language = Literal["ar", "bn", "en", "es", "fa", "fi", "fr", "hi", "id", "ja", "ko", "ru", "sw", "te", "th", "zh"]
 
 S = TypeVar("S", bound=Settings)
 

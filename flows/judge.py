@@ -5,7 +5,7 @@ from typing import Any
 from flows.configs import PipelineConfig
 from flows.run.pipeline import Promises
 from tasks.engine.step import Promise
-from tasks.models.chat.identity import chat_identity
+from tasks.models.chat.client import chat_identity
 from tasks.models.locate import model_digest
 from tasks.steps import (
     apply_calibration,

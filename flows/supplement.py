@@ -8,16 +8,17 @@ from flows.configs import PipelineConfig
 from flows.run.pipeline import Promises
 from storage import file_digest
 from tasks.engine.step import Promise
-from tasks.models.chat.identity import chat_identity
+from tasks.models.chat.client import chat_identity
+from tasks.models.chat.config import ChatConfig
 from tasks.steps import (
     collect_candidates,
     count_shortfalls,
     extend_hard_negatives,
     generate_from_positives,
-    promote_queries,
+    select_generated_queries,
     tune_generator,
 )
-from tasks.supplement.config import SourceConfig, SupplementConfig
+from tasks.supplement.config import SupplementConfig
 
 
 @dataclass(frozen=True)
@@ -43,45 +44,24 @@ def supplement(
         score: new candidates of the given queries -> their scores, as the judge does it.
 
     Returns:
-        The ledgers to train on, and the last Steps of the stage; none where it is off.
+        The ledgers to train on, and the last Promises of the stage; none where it is off.
 
     Raises:
         FileNotFoundError: the generator or the file of instructions is not there.
     """
-    settings = config.supplement
-    if not settings.enabled:
+    if not config.supplement.enabled:
         return given.hard_negatives, []
-    identity = chat_identity(settings.chat)
-    source = SourceConfig(model=settings.chat.model)
-    adapter = _tune(settings, source, identity)
-    generated = {
-        language: generate_from_positives(
-            language,
-            language=language,
-            hard_negatives=ledger,
-            queries=given.queries[language],
-            qrels=given.qrels[language],
-            corpus=given.corpus[language],
-            text=config.text.document,
-            num_negatives=config.denoise.num_negatives,
-            chat=settings.chat.model_copy(update={"model": ""}),
-            source=source,
-            identity=identity,
-            config=settings.generate,
-            adapter=adapter,
-        )
-        for language, ledger in given.hard_negatives.items()
-    }
-    asked = {language: promote_queries(language, generated=rows) for language, rows in generated.items()}
+    generated = _generate(config, given)
+    new_queries = {language: select_generated_queries(language, generated=rows) for language, rows in generated.items()}
     new_candidates = {
         language: collect_candidates(
             language,
             fused=fused,
-            asked=asked[language],
+            queries=new_queries[language],
             hard_negatives=given.hard_negatives[language],
             qrels=given.qrels[language],
         )
-        for language, fused in find(asked).items()
+        for language, fused in find(new_queries).items()
     }
     extended = {
         language: extend_hard_negatives(
@@ -109,7 +89,32 @@ def supplement(
     return extended, [*extended.values(), *shortfalls]
 
 
-def _tune(settings: SupplementConfig, source: SourceConfig, identity: str) -> Promise | None:
+def _generate(config: PipelineConfig, given: Given) -> Promises:
+    settings = config.supplement
+    identity = chat_identity(settings.chat)
+    adapter = _tune(settings, identity)
+    return {
+        language: generate_from_positives(
+            language,
+            language=language,
+            hard_negatives=ledger,
+            queries=given.queries[language],
+            qrels=given.qrels[language],
+            corpus=given.corpus[language],
+            text=config.text.document,
+            num_negatives=config.denoise.num_negatives,
+            chat=settings.chat,
+            identity=identity,
+            max_generated=settings.max_generated,
+            negatives_each=settings.negatives_each,
+            seed=settings.seed,
+            adapter=adapter,
+        )
+        for language, ledger in given.hard_negatives.items()
+    }
+
+
+def _tune(settings: SupplementConfig, identity: str) -> Promise | None:
     file = Path(settings.tune.instructions)
     if not settings.tune.instructions:
         return None
@@ -118,7 +123,7 @@ def _tune(settings: SupplementConfig, source: SourceConfig, identity: str) -> Pr
             f"supplement.tune.instructions: expected a JSONL file, got '{file}'. Correct the path, or leave it empty."
         )
     return tune_generator(
-        source=source,
+        chat=ChatConfig(client="local", model=settings.chat.model),  # how it samples is nothing to the tuning
         identity=identity,
         instructions=file_digest(file),
         config=settings.tune,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from flows.configs import PipelineConfig
+from flows.ingest import ingest
 from flows.judge import judge, judge_new, relabel
 from flows.retrieval import (
     MEASURED,
@@ -19,7 +20,6 @@ from flows.supplement import Given, supplement
 from flows.training_inputs import VALIDATED, training_inputs
 from storage import file_digest
 from tasks.engine.step import Promise
-from tasks.ingest.steps import ingest
 from tasks.models.locate import model_digest
 from tasks.steps import (
     export_model,

@@ -38,7 +38,7 @@ select_hard_negatives = Step("tasks.denoise.task:select_hard_negatives", produce
 relabel_candidates = Step("tasks.denoise.task:relabel_candidates", produces="qrels")
 
 generate_from_positives = Step("tasks.supplement.task:generate_from_positives", produces="generated", resource="model")
-promote_queries = Step("tasks.supplement.task:promote_queries", produces="queries")
+select_generated_queries = Step("tasks.supplement.task:select_generated_queries", produces="queries")
 collect_candidates = Step("tasks.supplement.task:collect_candidates", produces="new_candidates")
 count_shortfalls = Step("tasks.supplement.task:count_shortfalls", produces="shortfalls")
 tune_generator = Step("tasks.supplement.tune_task:tune_generator", produces="adapter", resource="model")

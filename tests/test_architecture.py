@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,12 @@ def test_installed_versions_are_the_locked_ones():
     )
     for name in ("prefect", "fastapi", "torch", "transformers", "polars", "pyarrow", "pyserini", "faiss-cpu"):
         assert importlib.metadata.version(name).partition("+")[0] == lock[name]
+
+
+def test_data_files_beside_the_code_are_packaged():
+    patterns = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["*"]
+    beside = [path for folder in ("flows", "tasks", "storage") for path in (REPOSITORY / folder).rglob("*.*")]
+    data = [path for path in beside if path.is_file() and path.suffix not in (".py", ".pyc")]
+    assert data
+    assert [path for path in data if not any(path.match(pattern) for pattern in patterns)] == []
+    assert all((path.parent / "__init__.py").is_file() for path in data)

@@ -1,65 +1,76 @@
 """Settings of ingest: where the raw files are and how to read them."""
 
 import re
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from pydantic import Field, model_validator
 
 from tasks.engine.step import Settings
-from tasks.ingest.atlas.config import AtlasConfig
 
-LANGUAGES = ("ar", "bn", "en", "es", "fa", "fi", "fr", "hi", "id", "ja", "ko", "ru", "sw", "te", "th", "zh")
 Layout = Literal["atlas", "miracl", "beir", "table"]
 What = Literal["corpus", "queries", "qrels"]
 Form = Literal["table", "topics", "trec", "passages"]
 FileFormat = Literal["jsonl", "tsv", "parquet"]
 OnBadRow = Literal["error", "quarantine"]
+Column = Literal["doc_id", "title", "text", "query_id", "query", "relevance"]
 
-# What a layout's publisher calls the files, below `ingest.path`.
-PATTERNS: dict[str, dict[str, str]] = {
-    "miracl": {
-        "corpus": "miracl-corpus-v1.0-{language}/docs-*.jsonl.gz",
-        "queries": "miracl-v1.0-{language}/topics/topics.miracl-v1.0-{language}-{split}.tsv",
-        "qrels": "miracl-v1.0-{language}/qrels/qrels.miracl-v1.0-{language}-{split}.tsv",
-    },
-    "beir": {"corpus": "corpus.jsonl", "queries": "queries.jsonl", "qrels": "qrels/{split}.tsv"},
-}
 HUB_PREFIX = "hf://datasets/"
-# Where they are if `ingest.path` is empty.
-HUB = {
-    "corpus": "hf://datasets/miracl/miracl-corpus/",
-    "queries": "hf://datasets/miracl/miracl/",
-    "qrels": "hf://datasets/miracl/miracl/",
-}
-FORMS: dict[str, dict[str, Form]] = {
-    "miracl": {"corpus": "table", "queries": "topics", "qrels": "trec"},
-    "beir": {"corpus": "table", "queries": "table", "qrels": "table"},
-    "table": {"corpus": "table", "queries": "table", "qrels": "table"},
-}
-COLUMNS_OF: dict[str, tuple[str, ...]] = {
-    "corpus": ("doc_id", "title", "text"),
-    "queries": ("query_id", "query"),
-    "qrels": ("query_id", "doc_id", "relevance"),
-}
-LAYOUT_COLUMNS: dict[str, dict[str, dict[str, str]]] = {
-    "miracl": {"corpus": {"doc_id": "docid", "title": "title", "text": "text"}},
+
+
+class Published(NamedTuple):
+    """How a layout's publisher writes corpus, queries or qrels."""
+
+    form: Form
+    columns: dict[Column, str]
+    """The files' own names of the columns that are read."""
+    pattern: str = ""
+    """What the files are called, below `ingest.path`."""
+    hub: str = ""
+    """Where they are if `ingest.path` is empty."""
+
+
+LAYOUTS: dict[str, dict[What, Published]] = {
+    "miracl": {
+        "corpus": Published(
+            "table",
+            {"doc_id": "docid", "title": "title", "text": "text"},
+            "miracl-corpus-v1.0-{language}/docs-*.jsonl.gz",
+            f"{HUB_PREFIX}miracl/miracl-corpus/",
+        ),
+        "queries": Published(
+            "topics",
+            {},
+            "miracl-v1.0-{language}/topics/topics.miracl-v1.0-{language}-{split}.tsv",
+            f"{HUB_PREFIX}miracl/miracl/",
+        ),
+        "qrels": Published(
+            "trec",
+            {},
+            "miracl-v1.0-{language}/qrels/qrels.miracl-v1.0-{language}-{split}.tsv",
+            f"{HUB_PREFIX}miracl/miracl/",
+        ),
+    },
     "beir": {
-        "corpus": {"doc_id": "_id", "title": "title", "text": "text"},
-        "queries": {"query_id": "_id", "query": "text"},
-        "qrels": {"query_id": "query-id", "doc_id": "corpus-id", "relevance": "score"},
+        "corpus": Published("table", {"doc_id": "_id", "title": "title", "text": "text"}, "corpus.jsonl"),
+        "queries": Published("table", {"query_id": "_id", "query": "text"}, "queries.jsonl"),
+        "qrels": Published(
+            "table", {"query_id": "query-id", "doc_id": "corpus-id", "relevance": "score"}, "qrels/{split}.tsv"
+        ),
+    },
+    "table": {  # what `ingest.columns` does not name
+        "corpus": Published("table", {"doc_id": "doc_id", "title": "title", "text": "text"}),
+        "queries": Published("table", {"query_id": "query_id", "query": "text"}),
+        "qrels": Published("table", {"query_id": "query_id", "doc_id": "doc_id", "relevance": "relevance"}),
     },
 }
 
 
-class Columns(Settings):
-    """What a table's own columns are called (layout `table` only)."""
+class AtlasConfig(Settings):
+    """How much of atlas, the generated sample, there is."""
 
-    doc_id: str = Field(default="doc_id", description="Column of the document id, in the corpus and the qrels.")
-    title: str = Field(default="title", description="Column of the title; it may be missing.")
-    text: str = Field(default="text", description="Column of the document's text.")
-    query_id: str = Field(default="query_id", description="Column of the query id, in the queries and the qrels.")
-    query: str = Field(default="text", description="Column of the query's text.")
-    relevance: str = Field(default="relevance", description="Column of the relevance; 0 = judged not relevant.")
+    seed: int = Field(default=0, description="Decides which facts, wordings and judgements are drawn.")
+    documents_per_language: int = Field(default=400, ge=10, description="Documents in each corpus.")
+    queries_per_language: int = Field(default=100, ge=4, description="Queries of each language, train and dev.")
 
 
 class IngestConfig(Settings):
@@ -84,7 +95,11 @@ class IngestConfig(Settings):
         description="Pattern of MIRACL train JSONL files, in which a query carries its judged passages; they stand "
         "in for corpus, queries and qrels, each where its own pattern is empty.",
     )
-    columns: Columns = Field(default=Columns(), description="Column names of layout table.")
+    columns: dict[Column, str] = Field(
+        default={},
+        description="Layout table: what the files call doc_id, title (may be missing), text, query_id, query and "
+        "relevance (0 = judged not relevant). A column that is not named here is called so, the query text.",
+    )
     train_split: str = Field(default="train", description="What {split} is called for train. Empty: there is none.")
     dev_split: str = Field(default="dev", description="What {split} is called for dev. Empty: there is none.")
     allow_missing_train: bool = Field(
@@ -110,13 +125,15 @@ class IngestConfig(Settings):
                     f"ingest.{name}: expected the placeholders {{language}} and {{split}}, "
                     f"got {sorted(unknown)}. Environment variables are written ${{NAME}}."
                 )
-        missing = [what for what in get_args(What) if self.layout == "table" and not self.pattern(what)]
+        if self.layout == "atlas":
+            return self
+        missing = [what for what in get_args(What) if not self.pattern(what)]
         if missing:
             raise ValueError(
-                f"ingest.layout: expected patterns of corpus, queries and qrels for layout 'table', got none of "
-                f"{missing}. Set ingest.{missing[0]}, or ingest.passages."
+                f"ingest.layout: expected patterns of corpus, queries and qrels for layout '{self.layout}', got none "
+                f"of {missing}. Set ingest.{missing[0]}, or ingest.passages."
             )
-        if self.layout in ("beir", "table") and not self.split_by_queries and not self.split_by_qrels:
+        if not self.split_by_queries and "{split}" not in self.pattern("qrels"):
             raise ValueError(
                 "ingest.queries: expected {split} in the pattern of queries or of qrels, got it in neither. "
                 "Keep the judgements of train and dev in files of their own."
@@ -125,29 +142,25 @@ class IngestConfig(Settings):
 
     def pattern(self, what: What) -> str:
         """Return the pattern of the files that hold corpus, queries or qrels, below `path`; "" for none."""
-        own: str = getattr(self, what)
-        return own or self.passages or PATTERNS.get(self.layout, {}).get(what, "")
+        given: str = getattr(self, what)
+        return given or self.passages or LAYOUTS[self.layout][what].pattern
 
     def form(self, what: What) -> Form:
         """Return the form of those files, as `tasks.ingest.read` knows it."""
         if not getattr(self, what) and self.passages:
             return "passages"
-        return FORMS[self.layout][what]
+        return LAYOUTS[self.layout][what].form
 
     def column_names(self, what: What) -> dict[str, str]:
         """Return the files' own names of the columns that are read."""
-        named = LAYOUT_COLUMNS.get(self.layout, {}).get(what)
-        return named or {name: getattr(self.columns, name) for name in COLUMNS_OF[what]}
+        published = LAYOUTS[self.layout][what].columns
+        chosen = self.columns if self.layout == "table" else {}
+        return {name: chosen.get(name, usual) for name, usual in published.items()}
 
     @property
     def split_by_queries(self) -> bool:
         """Whether a query's file tells its split."""
         return "{split}" in self.pattern("queries")
-
-    @property
-    def split_by_qrels(self) -> bool:
-        """Whether a judgement's file tells the split."""
-        return "{split}" in self.pattern("qrels")
 
 
 class InputFile(Settings):
@@ -166,14 +179,3 @@ class Source(Settings):
     columns: dict[str, str] = Field(description="The files' own names of the columns that are read.")
     on_bad_row: OnBadRow = Field(description="error or quarantine.")
     files: tuple[InputFile, ...] = Field(description="In the order in which they are read.")
-
-
-def check_language(language: str) -> str:
-    """Return the language if it is one of LANGUAGES.
-
-    Raises:
-        ValueError: it is not; languages are ISO 639-1.
-    """
-    if language not in LANGUAGES:
-        raise ValueError(f"language: expected one of {', '.join(LANGUAGES)}, got '{language}'. Use the ISO 639-1 code.")
-    return language

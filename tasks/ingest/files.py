@@ -4,18 +4,13 @@ import glob
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import fsspec
 
 from storage.digests import file_digest
-from tasks.engine.deferred import deferred
-from tasks.ingest.config import HUB, HUB_PREFIX, FileFormat, IngestConfig, InputFile, Source, What, check_language
-
-if TYPE_CHECKING:
-    from tasks.ingest import hub
-else:  # only loaded where files come from the hub
-    hub = deferred("tasks.ingest.hub")
+from tasks.ingest import hub
+from tasks.ingest.config import HUB_PREFIX, LAYOUTS, FileFormat, IngestConfig, InputFile, Source, What
+from tasks.languages import check_language
 
 SUFFIXES: dict[str, FileFormat] = {
     ".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl", ".tsv": "tsv", ".txt": "tsv", ".parquet": "parquet",
@@ -57,19 +52,19 @@ def input_files(config: IngestConfig, language: str, what: What) -> list[tuple[s
     check_language(language)
     pattern = _rooted(config, what).replace("{language}", language)
     if "{split}" not in pattern:
-        found = find_files(pattern)
-        return [(path, "") for path in _present(found, pattern, language, what)]
+        return [(path, "") for path in _present(find_files(pattern), pattern, language, what)]
     files = []
     for split, name in (("train", config.train_split), ("dev", config.dev_split)):
         if not name:
             continue
-        found = find_files(pattern.replace("{split}", name))
+        of_split = pattern.replace("{split}", name)
+        paths = find_files(of_split)
         if split == "dev":
-            _present(found, pattern.replace("{split}", name), language, what)
+            _present(paths, of_split, language, what)
         elif not config.allow_missing_train:
             hint = ", or set ingest.allow_missing_train for a language that is only evaluated"
-            _present(found, pattern.replace("{split}", name), language, what, hint)
-        files += [(path, split) for path in found]
+            _present(paths, of_split, language, what, hint)
+        files += [(path, split) for path in paths]
     return files
 
 
@@ -80,11 +75,11 @@ def find_files(pattern: str) -> list[str]:
     for candidate in (pattern, f"{pattern}.gz"):
         if "://" in candidate:
             system, path = fsspec.url_to_fs(candidate)
-            found = [str(system.unstrip_protocol(name)) for name in system.glob(path) if system.isfile(name)]
+            paths = [str(system.unstrip_protocol(name)) for name in system.glob(path) if system.isfile(name)]
         else:
-            found = [path for path in glob.glob(os.path.expanduser(candidate)) if os.path.isfile(path)]
-        if found:
-            return sorted(found, key=_natural)
+            paths = [path for path in glob.glob(os.path.expanduser(candidate)) if os.path.isfile(path)]
+        if paths:
+            return sorted(paths, key=_natural)
     return []
 
 
@@ -94,14 +89,14 @@ def _rooted(config: IngestConfig, what: What) -> str:
     if "://" in pattern or pattern.startswith(("/", "~")):
         return pattern
     if not root:
-        own = getattr(config, what) or config.passages
-        return pattern if own or config.layout != "miracl" else HUB[what] + pattern
+        given = getattr(config, what) or config.passages
+        return pattern if given else LAYOUTS[config.layout][what].hub + pattern
     return f"{root.rstrip('/')}/{pattern}"
 
 
 def _expanded(text: str, name: str) -> str:
-    def value(found: re.Match[str]) -> str:
-        variable = found.group(1)
+    def value(place: re.Match[str]) -> str:
+        variable = place.group(1)
         if not os.environ.get(variable):
             raise ValueError(
                 f"ingest.{name}: expected the environment variable {variable} to be set, got nothing in '{text}'. "
@@ -112,13 +107,13 @@ def _expanded(text: str, name: str) -> str:
     return re.sub(r"\$\{(\w+)\}", value, text)
 
 
-def _present(found: list[str], pattern: str, language: str, what: str, hint: str = "") -> list[str]:
-    if not found:
+def _present(paths: list[str], pattern: str, language: str, what: str, hint: str = "") -> list[str]:
+    if not paths:
         raise FileNotFoundError(
             f"ingest {what} of '{language}': expected files at '{pattern}', got none. "
             f"Check ingest.path and ingest.{what}{hint}."
         )
-    return found
+    return paths
 
 
 def _file_format(path: str, config: IngestConfig, what: What) -> FileFormat:

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import LocalEntryNotFoundError
+import huggingface_hub
+from huggingface_hub import errors
 
 from tasks.ingest.config import HUB_PREFIX
 
@@ -23,14 +23,14 @@ def fetch(url: str, *, cache_dir: Path | None = None, local_files_only: bool = F
         ValueError: the URL has another shape.
         FileNotFoundError: the dataset is neither reachable nor in the cache.
     """
-    found = re.fullmatch(re.escape(HUB_PREFIX) + r"([^/@]+/[^/@]+)(?:@([^/]+))?/(.+)", url)
-    if found is None:
+    parts = re.fullmatch(re.escape(HUB_PREFIX) + r"([^/@]+/[^/@]+)(?:@([^/]+))?/(.+)", url)
+    if parts is None:
         raise ValueError(
             f"hub dataset: expected {HUB_PREFIX}<owner>/<name>[@revision]/<pattern>, got '{url}'. Correct ingest.path."
         )
-    repo_id, revision, pattern = found.groups()
+    repo_id, revision, pattern = parts.groups()
     try:
-        folder = snapshot_download(
+        folder = huggingface_hub.snapshot_download(
             repo_id,
             repo_type="dataset",
             revision=revision,
@@ -38,7 +38,7 @@ def fetch(url: str, *, cache_dir: Path | None = None, local_files_only: bool = F
             cache_dir=cache_dir,
             local_files_only=local_files_only,
         )
-    except LocalEntryNotFoundError as error:
+    except errors.LocalEntryNotFoundError as error:
         raise FileNotFoundError(
             f"hub dataset '{repo_id}': expected it on the hub or in the local cache, got neither. "
             "Unset HF_HUB_OFFLINE and check the network, or set ingest.path to a local copy."

@@ -1,4 +1,4 @@
-"""Judgements -> the qrels dataset: every pair once, and only of queries and documents that are there."""
+"""Judgements -> the qrels dataset: every pair once, and only of queries and documents that are there; its counts."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -33,9 +33,9 @@ def unknown_documents(judgements: Iterable[Judgement | BadRow], corpus: pl.LazyF
         corpus: doc_id; streamed.
     """
     judged = {row.doc_id for row in judgements if isinstance(row, Judgement)}
-    wanted = pl.LazyFrame({"doc_id": sorted(judged)}, schema={"doc_id": pl.String})
-    found = corpus.select("doc_id").join(wanted, on="doc_id", how="semi").collect(engine="streaming")
-    return judged.difference(found["doc_id"])
+    ids = pl.LazyFrame({"doc_id": sorted(judged)}, schema={"doc_id": pl.String})
+    present = corpus.select("doc_id").join(ids, on="doc_id", how="semi").collect(engine="streaming")
+    return judged.difference(present["doc_id"])
 
 
 def known_judgements(
@@ -74,6 +74,37 @@ def qrels_frame(rows: Sequence[Judgement]) -> pl.DataFrame:
         },
         schema=COLUMNS,
     ).sort("query_id", "doc_id")
+
+
+def count_by_split(queries: pl.DataFrame, qrels: pl.DataFrame) -> pl.DataFrame:
+    """Count what each split holds, to compare an ingest with a published table; no corpus is needed.
+
+    Args:
+        queries: query_id, split.
+        qrels: query_id, doc_id, relevance; judgements of other queries are not counted.
+
+    Returns:
+        split, num_queries, num_judgements, num_relevant, num_not_relevant, num_unjudged (queries without any
+        judgement) and num_without_relevant (queries without a relevant document, unjudged ones included);
+        sorted by split.
+    """
+    per_query = qrels.group_by("query_id").agg(num_judgements=pl.len(), num_relevant=(pl.col("relevance") > 0).sum())
+    counts = pl.col("num_judgements", "num_relevant").fill_null(0).cast(pl.Int64)
+    return (
+        queries.select("query_id", "split")
+        .join(per_query, on="query_id", how="left")
+        .with_columns(counts)
+        .group_by("split")
+        .agg(
+            num_queries=pl.len().cast(pl.Int64),
+            num_judgements=pl.col("num_judgements").sum(),
+            num_relevant=pl.col("num_relevant").sum(),
+            num_not_relevant=(pl.col("num_judgements") - pl.col("num_relevant")).sum(),
+            num_unjudged=(pl.col("num_judgements") == 0).sum().cast(pl.Int64),
+            num_without_relevant=(pl.col("num_relevant") == 0).sum().cast(pl.Int64),
+        )
+        .sort("split")
+    )
 
 
 def _content(row: Judgement) -> str:

@@ -22,7 +22,7 @@ def splits_of_judgements(judgements: Iterable[Judgement | BadRow]) -> dict[str, 
     for row in judgements:
         if isinstance(row, Judgement):
             splits.setdefault(row.query_id, set()).add(row.split)
-    return {query_id: sorted(found) for query_id, found in splits.items()}
+    return {query_id: sorted(names) for query_id, names in splits.items()}
 
 
 def with_splits(rows: Iterable[Query | BadRow], splits: Mapping[str, list[str]]) -> Iterator[Query | BadRow]:
@@ -34,12 +34,12 @@ def with_splits(rows: Iterable[Query | BadRow], splits: Mapping[str, list[str]])
         if isinstance(row, BadRow):
             yield row
             continue
-        found = splits.get(row.query_id, [])
-        if len(found) > 1:
-            got = f"'{row.query_id}' in {' and '.join(found)}"
+        naming = splits.get(row.query_id, [])
+        if len(naming) > 1:
+            got = f"'{row.query_id}' in {' and '.join(naming)}"
             yield bad_row(row.source, row.line, "query in two splits", got=got, field="query_id", content=row.text)
         else:
-            yield row._replace(split=found[0] if found else "")
+            yield row._replace(split=naming[0] if naming else "")
 
 
 def unique_queries(rows: Iterable[Query | BadRow]) -> Iterator[Query | BadRow]:

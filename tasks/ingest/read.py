@@ -6,7 +6,7 @@ carries its judged passages.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tasks.ingest.records import Record, read_jsonl, read_records, read_tsv
@@ -14,8 +14,11 @@ from tasks.ingest.rows import BadRow, Document, Judgement, Query, bad_row
 
 File = tuple[str, str, str]  # path, format (jsonl, tsv or parquet), split ("" where the file does not tell)
 
-PASSAGE_LISTS = {"positive_passages": 1, "negative_passages": 0}
-PASSAGE_COLUMNS = {"doc_id": "docid", "title": "title", "text": "text"}
+_PASSAGE_LISTS = {"positive_passages": 1, "negative_passages": 0}
+_HEADERLESS = {"topics": ("query_id", "query"), "trec": ("query_id", "iteration", "doc_id", "relevance")}
+_COLUMNS = {form: {name: name for name in names} for form, names in _HEADERLESS.items()} | {
+    "passages": {name: name for name in ("query_id", "query", "title", "text", "relevance")} | {"doc_id": "docid"}
+}  # of the forms that name their columns themselves, as `columns` does for a table
 _MAX_RELEVANCE = 2**31 - 1
 
 
@@ -25,20 +28,17 @@ def read_documents(files: Iterable[File], *, form: str, columns: Mapping[str, st
     Args:
         files: the corpus's files in order; the split does not matter.
         form: `table` or `passages` (every judged passage of every query, repeats included).
-        columns: the file's names of `doc_id`, `title` and `text`. Only the title may be missing or empty.
+        columns: a table's names of `doc_id`, `title` and `text`. Only the title may be missing or empty.
 
     Raises:
         ValueError: a TSV or Parquet file lacks a column.
         FileNotFoundError: a file does not exist.
     """
+    columns = _COLUMNS.get(form, columns)
     for path, file_format, _ in files:
-        if form == "passages":
-            for record, passage, _relevance in _passages(path):
-                yield record if isinstance(record, BadRow) else _document(path, record, passage, PASSAGE_COLUMNS)
-        else:
-            needed = [columns["doc_id"], columns["text"]]
-            for record in read_records(path, file_format, needed, columns["title"]):
-                yield record if isinstance(record, BadRow) else _document(path, record, record.fields, columns)
+        names = [columns["doc_id"], columns["text"]]
+        for record in _records(path, file_format, form, names, columns["title"]):
+            yield record if isinstance(record, BadRow) else _document(path, record, columns)
 
 
 def read_queries(files: Iterable[File], *, form: str, columns: Mapping[str, str]) -> Iterator[Query | BadRow]:
@@ -47,25 +47,17 @@ def read_queries(files: Iterable[File], *, form: str, columns: Mapping[str, str]
     Args:
         files: files of queries with their splits.
         form: `table`, `topics` or `passages`.
-        columns: the file's names of `query_id` and `query`.
+        columns: a table's names of `query_id` and `query`.
 
     Raises:
         ValueError: a TSV or Parquet file lacks a column.
         FileNotFoundError: a file does not exist.
     """
+    columns = _COLUMNS.get(form, columns)
     for path, file_format, split in files:
-        if form == "topics":
-            for row in read_tsv(path, 2):
-                if isinstance(row, BadRow):
-                    yield row
-                else:
-                    line, (query_id, text), raw = row
-                    fields = {"query_id": query_id, "query": text}
-                    yield _query(path, Record(line, fields, raw), {"query_id": "query_id", "query": "query"}, split)
-            continue
-        names = columns if form == "table" else {"query_id": "query_id", "query": "query"}
-        for record in read_records(path, file_format, [names["query_id"], names["query"]]):
-            yield record if isinstance(record, BadRow) else _query(path, record, names, split)
+        names = [columns["query_id"], columns["query"]]
+        for record in read_jsonl(path) if form == "passages" else _records(path, file_format, form, names):
+            yield record if isinstance(record, BadRow) else _query(path, record, columns, split)
 
 
 def read_judgements(files: Iterable[File], *, form: str, columns: Mapping[str, str]) -> Iterator[Judgement | BadRow]:
@@ -74,92 +66,87 @@ def read_judgements(files: Iterable[File], *, form: str, columns: Mapping[str, s
     Args:
         files: files of judgements with their splits.
         form: `table`, `trec` or `passages` (positive passages are relevance 1, negative ones 0).
-        columns: the file's names of `query_id`, `doc_id` and `relevance`.
+        columns: a table's names of `query_id`, `doc_id` and `relevance`.
 
     Raises:
         ValueError: a TSV or Parquet file lacks a column.
         FileNotFoundError: a file does not exist.
     """
+    columns = _COLUMNS.get(form, columns)
     for path, file_format, split in files:
-        if form == "trec":
-            for row in read_tsv(path, 4):
-                if isinstance(row, BadRow):
-                    yield row
-                else:
-                    line, (query_id, _iteration, doc_id, grade), raw = row
-                    yield _judgement(path, line, raw, (query_id, doc_id, grade), split)
-        elif form == "passages":
-            for record, passage, relevance in _passages(path):
-                if isinstance(record, BadRow):
-                    yield record
-                else:
-                    values = (record.fields.get("query_id"), passage.get("docid"), relevance)
-                    yield _judgement(path, record.line, record.raw, values, split)
-        else:
-            names = [columns[name] for name in ("query_id", "doc_id", "relevance")]
-            for found in read_records(path, file_format, names):
-                if isinstance(found, BadRow):
-                    yield found
-                else:
-                    fields = tuple(found.fields.get(name) for name in names)
-                    yield _judgement(path, found.line, found.raw, fields, split)
+        names = [columns[name] for name in ("query_id", "doc_id", "relevance")]
+        for record in _records(path, file_format, form, names):
+            yield record if isinstance(record, BadRow) else _judgement(path, record, columns, split)
 
 
-def _passages(path: str) -> Iterator[tuple[Record | BadRow, dict[str, Any], int]]:
+def _records(
+    path: str, file_format: str, form: str, names: Sequence[str], optional: str = ""
+) -> Iterator[Record | BadRow]:
+    if form in _HEADERLESS:
+        return read_tsv(path, _HEADERLESS[form], headed=False)
+    return _passages(path) if form == "passages" else read_records(path, file_format, names, optional)
+
+
+def _passages(path: str) -> Iterator[Record | BadRow]:
+    """Yield a record per passage of a query, with the query's id and the relevance that its list says."""
     for record in read_jsonl(path):
         if isinstance(record, BadRow):
-            yield record, {}, 0
+            yield record
             continue
-        for field, relevance in PASSAGE_LISTS.items():
+        for field, relevance in _PASSAGE_LISTS.items():
             passages = record.fields.get(field) or []
             if isinstance(passages, list) and all(isinstance(passage, dict) for passage in passages):
+                judged = {"query_id": record.fields.get("query_id"), "relevance": relevance}
                 for passage in passages:
-                    yield record, passage, relevance
+                    yield record._replace(fields=passage | judged)
             else:
                 got = f"{type(passages).__name__} {str(passages)[:80]}"
-                reason = "not a list of passages"
-                yield bad_row(path, record.line, reason, got=got, field=field, content=record.raw), {}, 0
+                yield bad_row(path, record.line, "not a list of passages", got=got, field=field, content=record.raw)
 
 
-def _document(path: str, record: Record, fields: Mapping[str, Any], columns: Mapping[str, str]) -> Document | BadRow:
-    doc_id = _identifier(fields.get(columns["doc_id"]))
-    title = fields.get(columns["title"])
-    text = fields.get(columns["text"])
+def _document(path: str, record: Record, columns: Mapping[str, str]) -> Document | BadRow:
+    given, title, text = _values(record, columns, "doc_id", "title", "text")
+    doc_id = _identifier(given)
     if doc_id is None:
-        return _bad(path, record, columns["doc_id"], "missing id", fields.get(columns["doc_id"]))
-    if title is None:
-        title = ""
-    if not isinstance(title, str):
+        return _bad(path, record, columns["doc_id"], "missing id", given)
+    if not isinstance(title, str | None):
         return _bad(path, record, columns["title"], "not a text", title)
-    if not isinstance(text, str) and text is not None:
-        return _bad(path, record, columns["text"], "not a text", text)
-    if not text or text.isspace():
-        return _bad(path, record, columns["text"], "empty text", text)
-    return Document(path, record.line, doc_id, title, text)
+    if flaw := _flaw(text):
+        return _bad(path, record, columns["text"], flaw, text)
+    return Document(path, record.line, doc_id, title or "", text)
 
 
 def _query(path: str, record: Record, columns: Mapping[str, str], split: str) -> Query | BadRow:
-    found, text = (record.fields.get(columns[name]) for name in ("query_id", "query"))
-    query_id = _identifier(found)
+    given, text = _values(record, columns, "query_id", "query")
+    query_id = _identifier(given)
     if query_id is None:
-        return _bad(path, record, columns["query_id"], "missing id", found)
-    if not isinstance(text, str) and text is not None:
-        return _bad(path, record, columns["query"], "not a text", text)
-    if not text or text.isspace():
-        return _bad(path, record, columns["query"], "empty text", text)
+        return _bad(path, record, columns["query_id"], "missing id", given)
+    if flaw := _flaw(text):
+        return _bad(path, record, columns["query"], flaw, text)
     return Query(path, record.line, query_id, text, split)
 
 
-def _judgement(path: str, line: int, raw: bytes, values: tuple[Any, ...], split: str) -> Judgement | BadRow:
-    query_id, doc_id, relevance = _identifier(values[0]), _identifier(values[1]), _grade(values[2])
-    record = Record(line, {}, raw)
+def _judgement(path: str, record: Record, columns: Mapping[str, str], split: str) -> Judgement | BadRow:
+    query, document, grade = _values(record, columns, "query_id", "doc_id", "relevance")
+    query_id, doc_id, relevance = _identifier(query), _identifier(document), _relevance(grade)
     if query_id is None:
-        return _bad(path, record, "query_id", "missing id", values[0])
+        return _bad(path, record, "query_id", "missing id", query)
     if doc_id is None:
-        return _bad(path, record, "doc_id", "missing id", values[1])
+        return _bad(path, record, "doc_id", "missing id", document)
     if relevance is None:
-        return _bad(path, record, "relevance", "relevance not an integer", values[2])
-    return Judgement(path, line, query_id, doc_id, relevance, split)
+        return _bad(path, record, "relevance", "relevance not an integer", grade)
+    return Judgement(path, record.line, query_id, doc_id, relevance, split)
+
+
+def _values(record: Record, columns: Mapping[str, str], *names: str) -> list[Any]:
+    return [record.fields.get(columns[name]) for name in names]
+
+
+def _flaw(text: object) -> str | None:
+    """Say why a value is not the text of a document or query."""
+    if not isinstance(text, str | None):
+        return "not a text"
+    return "empty text" if text is None or not text.strip() else None
 
 
 def _identifier(value: object) -> str | None:
@@ -168,7 +155,7 @@ def _identifier(value: object) -> str | None:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _grade(value: object) -> int | None:
+def _relevance(value: object) -> int | None:
     if isinstance(value, str) and re.fullmatch("[0-9]{1,18}", value):
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_RELEVANCE:

@@ -27,7 +27,7 @@ def read_records(path: str, file_format: str, names: Sequence[str], optional: st
 
     Args:
         path: local path or fsspec URL.
-        file_format: `jsonl`, `tsv` (the first line names the columns; no quoting) or `parquet`.
+        file_format: `jsonl`, `tsv` (the first line names the columns) or `parquet`.
         names: the columns to read; a TSV or Parquet file must have them.
         optional: one more column that may be missing.
 
@@ -39,7 +39,7 @@ def read_records(path: str, file_format: str, names: Sequence[str], optional: st
         return read_jsonl(path)
     if file_format == "parquet":
         return _read_parquet(path, names, optional)
-    return _read_headed_tsv(path, names)
+    return read_tsv(path, names, headed=True)
 
 
 def read_jsonl(path: str) -> Iterator[Record | BadRow]:
@@ -61,11 +61,19 @@ def read_jsonl(path: str) -> Iterator[Record | BadRow]:
             yield bad_row(path, number, "broken JSON", got=got, content=raw)
 
 
-def read_tsv(path: str, num_columns: int) -> Iterator[tuple[int, list[str], bytes] | BadRow]:
-    """Yield line, columns and raw bytes of a table without a header.
+def read_tsv(path: str, names: Sequence[str], *, headed: bool) -> Iterator[Record | BadRow]:
+    """Yield one record per line.
 
-    Columns are split by tabs, or by any white space where a line has no tab (TREC's qrels).
+    Args:
+        path: local path or fsspec URL.
+        names: the columns to read.
+        headed: the first line names the columns. Else the lines have these columns and no others, split by tabs, or
+            by any white space where a line has no tab (TREC's qrels).
+
+    Raises:
+        ValueError: the first line lacks one of the columns.
     """
+    header = None if headed else names
     for line in read_lines(path):
         if isinstance(line, BadRow):
             yield line
@@ -76,33 +84,14 @@ def read_tsv(path: str, num_columns: int) -> Iterator[tuple[int, list[str], byte
         except UnicodeDecodeError as error:
             yield _not_utf8(path, number, raw, error)
             continue
-        columns = text.split("\t") if "\t" in text else text.split()
-        if len(columns) == num_columns:
-            yield number, columns, raw
-        else:
-            got = f"{len(columns)} columns instead of {num_columns}"
-            yield bad_row(path, number, "wrong number of columns", got=got, content=raw)
-
-
-def _read_headed_tsv(path: str, names: Sequence[str]) -> Iterator[Record | BadRow]:
-    header: list[str] | None = None
-    for line in read_lines(path):
-        if isinstance(line, BadRow):
-            yield line
-            continue
-        number, raw = line
-        try:
-            columns = raw.decode().split("\t")
-        except UnicodeDecodeError as error:
-            yield _not_utf8(path, number, raw, error)
-            continue
+        values = text.split("\t") if headed or "\t" in text else text.split()
         if header is None:
-            header = columns
-            _check_columns(path, header, names)
-        elif len(columns) == len(header):
-            yield Record(number, dict(zip(header, columns, strict=True)), raw)
+            _check_columns(path, values, names)
+            header = values
+        elif len(values) == len(header):
+            yield Record(number, dict(zip(header, values, strict=True)), raw)
         else:
-            got = f"{len(columns)} columns instead of {len(header)}"
+            got = f"{len(values)} columns instead of {len(header)}"
             yield bad_row(path, number, "wrong number of columns", got=got, content=raw)
 
 
@@ -112,8 +101,8 @@ def _read_parquet(path: str, names: Sequence[str], optional: str) -> Iterator[Re
         try:
             table = pq.ParquetFile(file)
             _check_columns(path, table.schema_arrow.names, names)
-            wanted = [*names, *([optional] if optional in table.schema_arrow.names else [])]
-            for batch in table.iter_batches(PARQUET_BATCH_ROWS, columns=wanted):
+            columns = [*names, *([optional] if optional in table.schema_arrow.names else [])]
+            for batch in table.iter_batches(PARQUET_BATCH_ROWS, columns=columns):
                 for fields in batch.to_pylist():
                     number += 1
                     yield Record(number, fields, orjson.dumps(fields, default=str))
@@ -122,10 +111,10 @@ def _read_parquet(path: str, names: Sequence[str], optional: str) -> Iterator[Re
             yield bad_row(path, None, "damaged Parquet", got=got)
 
 
-def _check_columns(path: str, found: Sequence[str], names: Sequence[str]) -> None:
-    if missing := [name for name in names if name not in found]:
+def _check_columns(path: str, columns: Sequence[str], names: Sequence[str]) -> None:
+    if missing := [name for name in names if name not in columns]:
         raise ValueError(
-            f"{path}: expected columns {list(names)}, got {list(found)} without {missing}. "
+            f"{path}: expected columns {list(names)}, got {list(columns)} without {missing}. "
             "Name the file's columns in ingest.columns."
         )
 

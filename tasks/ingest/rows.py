@@ -1,10 +1,21 @@
-"""What the readers yield: documents, queries and judgements, and the rows that cannot be one of them."""
+"""What the readers yield: documents, queries, judgements, and bad rows, which are refused or go to quarantine."""
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
+import polars as pl
+
 MAX_CONTENT_CHARACTERS = 500
+PART_ROWS = 50_000
+QUARANTINE = {
+    "source": pl.String,
+    "line": pl.Int64,
+    "field": pl.String,
+    "reason": pl.String,
+    "content": pl.String,
+}
 
 # reason -> (what a row must be, what to do about one that is not)
 REASONS = {
@@ -125,3 +136,18 @@ def good_rows(rows: Iterable[Row | BadRow], on_bad_row: Callable[[BadRow], None]
             on_bad_row(row)
         else:
             yield row
+
+
+def quarantine_parts(rows: Iterable[object], *, part_rows: int = PART_ROWS) -> Iterator[pl.DataFrame]:
+    """Yield frames of the bad rows among what readers yield, at most `part_rows` in each.
+
+    Returns:
+        source, line, field, reason with its details, content.
+    """
+    rest = (row for row in rows if isinstance(row, BadRow))
+    while part := list(itertools.islice(rest, part_rows)):
+        yield pl.DataFrame(
+            [(row.source, row.line, row.field, f"{row.reason}: {row.got}", row.content) for row in part],
+            schema=QUARANTINE,
+            orient="row",
+        )

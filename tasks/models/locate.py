@@ -97,12 +97,13 @@ def model_digest(source: str) -> str:
     """
     place = locate_model(source)
     if place.is_file():
-        return _content_digest(place)
-    lines = [f"{path.relative_to(place).as_posix()} {_content_digest(path)}\n" for path in model_files(place)]
+        return content_digest(place)
+    lines = [f"{path.relative_to(place).as_posix()} {content_digest(path)}\n" for path in model_files(place)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _content_digest(path: Path) -> str:
+def content_digest(path: Path) -> str:
+    """Return the SHA-256 of a file of a model, in hex."""
     target = path.resolve()
     if target.parent.name == "blobs" and _SHA256.fullmatch(target.name):
         return target.name  # the hub's cache names large files by their SHA-256
@@ -114,8 +115,16 @@ def _bundled(source: str) -> Path:
         raise ValueError(
             f"model: expected one of {sorted(_BUNDLED_MODELS)}, got {source!r}. Correct the name, or give a folder."
         )
-    package, name, requirement = _BUNDLED_MODELS[source]
-    spec = importlib.util.find_spec(package)  # finds the package without importing its engine
+    return find_in_package(source, *_BUNDLED_MODELS[source])
+
+
+def find_in_package(source: str, package: str, name: str, requirement: str) -> Path:
+    """Return a file or folder of an installed package, without importing the package's engine.
+
+    Raises:
+        FileNotFoundError: it is not there.
+    """
+    spec = importlib.util.find_spec(package)
     folders = [] if spec is None else list(spec.submodule_search_locations or [])
     for folder in folders:
         if (Path(folder) / name).exists():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from tasks.models.chat import ChatModel, Reply, Request
-from tasks.supplement.prompts import PROMPTS, Prompts
+from tasks.supplement.languages import Language, load_languages
 from tasks.supplement.replies import BadReply, parse_query, parse_summary
 
 GENERATED = pl.Schema(
@@ -27,6 +27,10 @@ GENERATED = pl.Schema(
         "completion_tokens": pl.Int32,
     }
 )
+
+
+MAX_PASSAGE_CHARACTERS = 2000
+"""Positives are cut here."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,24 @@ class _Attempt:
     def positive(self) -> tuple[str, str]:
         return self.short.positives[(self.number - 1) % len(self.short.positives)]
 
+    @property
+    def passage(self) -> str:
+        return self.positive[1][:MAX_PASSAGE_CHARACTERS]
+
+    def take_summary(self, reply: Reply, language: str) -> None:
+        self.replies.append(reply)
+        try:
+            self.summary = parse_summary(reply.text, language=language, source=f"{self.passage} {self.short.text}")
+        except BadReply as bad:
+            self.reason = str(bad)
+
+    def take_query(self, earlier: Sequence[str], language: str) -> None:
+        text = self.replies[-1].text
+        try:
+            self.text = parse_query(text, language=language, original=self.short.text, earlier=earlier)
+        except BadReply as bad:
+            self.reason = str(bad)
+
 
 def generate_queries(
     shorts: Sequence[Short],
@@ -63,9 +85,6 @@ def generate_queries(
     name: str,
     max_generated: int,
     negatives_each: int,
-    max_passage_characters: int,
-    max_summary_characters: int,
-    max_query_characters: int,
     seed: int,
     progress: Callable[[int], None],
 ) -> pl.DataFrame:
@@ -82,9 +101,6 @@ def generate_queries(
         name: of the generator, for the record.
         max_generated: attempts per query, at most.
         negatives_each: negatives that a new query is expected to bring.
-        max_passage_characters: positives are cut here.
-        max_summary_characters: a longer summary is bad.
-        max_query_characters: a longer query is bad.
         seed: attempt k samples with seed + k.
         progress: is told how many answers are newly there.
 
@@ -94,25 +110,21 @@ def generate_queries(
 
     Source: METHOD 3.4; ours: several attempts, over several positives, and a check of every answer.
     """
-    prompts = PROMPTS[language]
-    made: dict[str, list[_Attempt]] = {short.query_id: [] for short in shorts}
-    while planned := list(_plan(shorts, made, max_generated, negatives_each)):
-        for attempt in planned:
-            made[attempt.short.query_id].append(attempt)
-        back = [_back(attempt, prompts, max_passage_characters, seed) for attempt in planned]
-        for place, reply in model.complete(back):
-            passage = planned[place].positive[1][:max_passage_characters]
-            _take_summary(planned[place], reply, language, passage, max_summary_characters)
+    prompts = load_languages()[language]
+    attempts: dict[str, list[_Attempt]] = {short.query_id: [] for short in shorts}
+    while new := list(_next_attempts(shorts, attempts, max_generated, negatives_each)):
+        for attempt in new:
+            attempts[attempt.short.query_id].append(attempt)
+        for place, reply in model.complete([_ask_summary(attempt, prompts, seed) for attempt in new]):
+            new[place].take_summary(reply, language)
             progress(1)
-        summarised = [attempt for attempt in planned if attempt.summary is not None]
-        forward = [_forward(attempt, prompts, seed) for attempt in summarised]
-        for place, reply in model.complete(forward):
+        summarised = [attempt for attempt in new if attempt.summary is not None]
+        for place, reply in model.complete([_ask_query(attempt, prompts, seed) for attempt in summarised]):
             summarised[place].replies.append(reply)
             progress(1)
         for attempt in summarised:  # in order, as whether one repeats another must not depend on which came first
-            earlier = [one.text for one in made[attempt.short.query_id] if one.text is not None]
-            _take_query(attempt, earlier, language, max_query_characters)
-    rows = [_row(attempt, name) for attempts in made.values() for attempt in attempts]
+            attempt.take_query([one.text for one in attempts[attempt.short.query_id] if one.text is not None], language)
+    rows = [_row(attempt, name) for several in attempts.values() for attempt in several]
     rows += [_without_positive(short, name) for short in shorts if not short.positives]
     return pl.DataFrame(rows, schema=GENERATED, orient="row").sort("parent", "attempt")
 
@@ -122,47 +134,24 @@ def count_attempts(shorts: Sequence[Short], *, negatives_each: int, most: int) -
     return sum(min(math.ceil(short.missing / negatives_each), most) for short in shorts if short.positives)
 
 
-def _plan(
-    shorts: Sequence[Short], made: dict[str, list[_Attempt]], max_generated: int, negatives_each: int
+def _next_attempts(
+    shorts: Sequence[Short], attempts: dict[str, list[_Attempt]], max_generated: int, negatives_each: int
 ) -> Iterator[_Attempt]:
     for short in shorts:
-        attempts = made[short.query_id]
-        wanted = math.ceil(short.missing / negatives_each) - sum(one.text is not None for one in attempts)
-        for number in range(len(attempts) + 1, min(len(attempts) + wanted, max_generated) + 1):
+        tried = attempts[short.query_id]
+        missing = math.ceil(short.missing / negatives_each) - sum(one.text is not None for one in tried)
+        for number in range(len(tried) + 1, min(len(tried) + missing, max_generated) + 1):
             if short.positives:
                 yield _Attempt(short, number)
 
 
-def _back(attempt: _Attempt, prompts: Prompts, max_characters: int, seed: int) -> Request:
-    passage = attempt.positive[1][:max_characters]
-    user = prompts.back.format(query=attempt.short.text, passage=passage)
+def _ask_summary(attempt: _Attempt, prompts: Language, seed: int) -> Request:
+    user = prompts.back.format(query=attempt.short.text, passage=attempt.passage)
     return Request(prompts.system, user, seed + attempt.number)
 
 
-def _forward(attempt: _Attempt, prompts: Prompts, seed: int) -> Request:
+def _ask_query(attempt: _Attempt, prompts: Language, seed: int) -> Request:
     return Request(prompts.system, prompts.forward.format(summary=attempt.summary), seed + attempt.number)
-
-
-def _take_summary(attempt: _Attempt, reply: Reply, language: str, passage: str, max_characters: int) -> None:
-    attempt.replies.append(reply)
-    source = f"{passage} {attempt.short.text}"
-    try:
-        attempt.summary = parse_summary(reply.text, language=language, source=source, max_characters=max_characters)
-    except BadReply as bad:
-        attempt.reason = str(bad)
-
-
-def _take_query(attempt: _Attempt, earlier: Sequence[str], language: str, max_characters: int) -> None:
-    try:
-        attempt.text = parse_query(
-            attempt.replies[-1].text,
-            language=language,
-            original=attempt.short.text,
-            earlier=earlier,
-            max_characters=max_characters,
-        )
-    except BadReply as bad:
-        attempt.reason = str(bad)
 
 
 def _row(attempt: _Attempt, name: str) -> tuple[object, ...]:

@@ -6,21 +6,6 @@ from tasks.engine.step import Settings
 from tasks.models.chat.config import ChatConfig
 
 
-class GenerateConfig(Settings):
-    """How new queries are written. Only the generated queries, and what is made with them, depend on it."""
-
-    max_generated: int = Field(default=3, ge=1, description="Attempts at a new query, per query, at most.")
-    negatives_each: int = Field(
-        default=10,
-        ge=1,
-        description="Negatives that one new query is expected to bring: a query short of more gets several.",
-    )
-    max_passage_characters: int = Field(default=2000, ge=50, description="Positives are cut here.")
-    max_summary_characters: int = Field(default=1200, ge=20, description="A longer summary is of no use.")
-    max_query_characters: int = Field(default=200, ge=10, description="A longer query is of no use.")
-    seed: int = Field(default=0, ge=0, description="Of the sampling; every attempt has a seed of its own.")
-
-
 class TuneConfig(Settings):
     """Instruction tuning of a local generator with LoRA."""
 
@@ -29,20 +14,8 @@ class TuneConfig(Settings):
         exclude=True,  # a digest of the file is in the fingerprint
         description="A JSONL file, a conversation per line, in any languages. Empty: the generator as it is.",
     )
-    rank: int = Field(default=16, ge=1, description="Rank of the adapter's matrices.")
-    alpha: int = Field(default=32, ge=1, description="The adapter's weight is alpha / rank.")
-    dropout: float = Field(default=0.0, ge=0, lt=1, description="Before the adapter, in training.")
     learning_rate: float = Field(default=2e-4, gt=0, description="Peak learning rate, decaying to 0.")
     num_epochs: int = Field(default=2, ge=1, description="Passes over the instructions.")
-    batch_size: int = Field(default=8, ge=1, description="Conversations per step.")
-    max_conversation_tokens: int = Field(default=1024, ge=16, description="A longer conversation is an error.")
-    seed: int = Field(default=0, ge=0, description="Of the fresh adapter, the order and the dropout.")
-
-
-class SourceConfig(Settings):
-    """Where the generator lies, or its name at an endpoint."""
-
-    model: str = Field(default="", exclude=True)  # its identity is in the fingerprint instead
 
 
 class SupplementConfig(Settings):
@@ -50,8 +23,14 @@ class SupplementConfig(Settings):
 
     enabled: bool = Field(default=False, description="Off: the ledger stays as denoising made it.")
     chat: ChatConfig = Field(default=ChatConfig(), description="The generator.")
-    generate: GenerateConfig = GenerateConfig()
     tune: TuneConfig = TuneConfig()
+    max_generated: int = Field(default=3, ge=1, description="Attempts at a new query, per query, at most.")
+    negatives_each: int = Field(
+        default=10,
+        ge=1,
+        description="Negatives that one new query is expected to bring: a query short of more gets several.",
+    )
+    seed: int = Field(default=0, ge=0, description="Of the sampling; every attempt has a seed of its own.")
 
     @model_validator(mode="after")
     def _check_generator(self) -> "SupplementConfig":

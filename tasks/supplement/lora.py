@@ -2,15 +2,13 @@
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import torch
 from torch import Tensor
-
-from tasks.supplement.instructions import Conversation
 
 try:
     import peft
@@ -22,11 +20,16 @@ except ModuleNotFoundError as error:
 
 _IGNORED = -100  # the label of tokens that are not learned
 _WARMUP = 0.1  # share of the steps
+_RANK = 16
+_ALPHA = 32  # the adapter's weight is alpha / rank
 
 LOG = pl.Schema(
     {"step": pl.Int32, "epoch": pl.Int32, "loss": pl.Float32, "learning_rate": pl.Float32, "num_tokens": pl.Int32}
 )
 
+Message = Mapping[str, str]
+Conversation = tuple[Message, ...]
+"""Messages of the roles system, user and assistant; the last is the assistant's, which is learned."""
 Example = tuple[list[int], int]
 """The tokens of a conversation, and how many of them come before the answer."""
 
@@ -35,13 +38,8 @@ def tokenize_conversations(conversations: Sequence[Conversation], tokenizer: Any
     """Turn conversations into tokens by the model's own chat template.
 
     Raises:
-        ValueError: the tokenizer has no chat template, a conversation is too long, or the template does not put the
-            answer last.
+        ValueError: a conversation is too long, or the template does not put the answer last.
     """
-    if not tokenizer.chat_template:
-        raise ValueError(
-            "supplement.tune: expected a tokenizer with a chat template, got one without. Tune an instruct model."
-        )
     examples = []
     for number, conversation in enumerate(conversations, start=1):
         whole = _tokens(tokenizer, conversation, prompt=False)
@@ -49,7 +47,7 @@ def tokenize_conversations(conversations: Sequence[Conversation], tokenizer: Any
         if len(whole) > max_tokens:
             raise ValueError(
                 f"supplement.tune: expected conversations of at most {max_tokens} tokens, got {len(whole)} in "
-                f"conversation {number}. Shorten it, or raise supplement.tune.max_conversation_tokens."
+                f"conversation {number}. Shorten it."
             )
         if whole[: len(before)] != before or len(whole) == len(before):
             raise ValueError(
@@ -69,9 +67,6 @@ def tune(
     network: Any,
     examples: Sequence[Example],
     *,
-    rank: int,
-    alpha: int,
-    dropout: float,
     learning_rate: float,
     num_epochs: int,
     batch_size: int,
@@ -86,14 +81,11 @@ def tune(
     Args:
         network: the causal language model, on its device.
         examples: what `tokenize_conversations` returns.
-        rank: of the adapter.
-        alpha: the adapter's weight is alpha / rank.
-        dropout: before the adapter.
         learning_rate: at its peak.
         num_epochs: passes.
         batch_size: conversations per step.
-        seed: decides adapter, order and dropout.
-        progress: is told how many steps are done.
+        seed: decides adapter and order.
+        progress: is told how many steps are newly done.
 
     Returns:
         The network with its adapter; a row per step: step, epoch, loss, learning_rate, num_tokens (learned).
@@ -103,49 +95,49 @@ def tune(
 
     Source: LoRA, arXiv 2106.09685.
     """
-    settings = peft.LoraConfig(
-        r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules="all-linear", task_type="CAUSAL_LM"
-    )
     num_steps = count_steps(len(examples), batch_size, num_epochs)
-    steps_per_epoch = num_steps // num_epochs
     rows: list[dict[str, float | int]] = []
     with torch.random.fork_rng(devices=[network.device] if network.device.type == "cuda" else []):
         torch.manual_seed(seed)
-        with warnings.catch_warnings():  # peft still asks transformers by an older name
-            warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
-            adapted = peft.get_peft_model(network, settings)
-        adapted.train()
+        adapted = _with_adapter(network)
         weights = [weight for weight in adapted.parameters() if weight.requires_grad]
         optimizer = torch.optim.AdamW(weights, lr=learning_rate, weight_decay=0.0)
-        for step in range(num_steps):
-            if step % steps_per_epoch == 0:
-                order = torch.randperm(len(examples)).tolist()
-            start = step % steps_per_epoch * batch_size
-            batch = [examples[place] for place in order[start : start + batch_size]]
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate * _rate(step, num_steps)
+        for step, (epoch, batch) in enumerate(_batches(examples, batch_size, num_epochs)):
+            rate = learning_rate * _rate(step, num_steps)
+            optimizer.param_groups[0]["lr"] = rate
             loss, num_tokens = _loss(adapted, batch)
-            if not torch.isfinite(loss):
-                raise RuntimeError(
-                    f"supplement.tune: expected a finite loss, got {float(loss.detach())} at step {step}. Lower "
-                    "supplement.tune.learning_rate."
-                )
-            loss.backward()  # type: ignore[no-untyped-call]  # torch declares no types here
-            torch.nn.utils.clip_grad_norm_(weights, 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
-            rows.append(
-                {
-                    "step": step,
-                    "epoch": step // steps_per_epoch,
-                    "loss": float(loss.detach()),
-                    "learning_rate": optimizer.param_groups[0]["lr"],
-                    "num_tokens": num_tokens,
-                }
-            )
-            progress(step + 1)
+            _step(optimizer, weights, loss, step)
+            values = {"loss": float(loss.detach()), "learning_rate": rate, "num_tokens": num_tokens}
+            rows.append({"step": step, "epoch": epoch, **values})
+            progress(1)
     adapted.eval()
     return adapted, rows
+
+
+def _with_adapter(network: Any) -> Any:
+    settings = peft.LoraConfig(r=_RANK, lora_alpha=_ALPHA, target_modules="all-linear", task_type="CAUSAL_LM")
+    with warnings.catch_warnings():  # peft still asks transformers by an older name
+        warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
+        return peft.get_peft_model(network, settings).train()
+
+
+def _batches(examples: Sequence[Example], size: int, num_epochs: int) -> Iterator[tuple[int, list[Example]]]:
+    for epoch in range(num_epochs):
+        order = torch.randperm(len(examples)).tolist()
+        for start in range(0, len(order), size):
+            yield epoch, [examples[place] for place in order[start : start + size]]
+
+
+def _step(optimizer: torch.optim.Optimizer, weights: list[Tensor], loss: Tensor, step: int) -> None:
+    if not torch.isfinite(loss):
+        raise RuntimeError(
+            f"supplement.tune: expected a finite loss, got {float(loss.detach())} at step {step}. Lower "
+            "supplement.tune.learning_rate."
+        )
+    loss.backward()  # type: ignore[no-untyped-call]  # torch declares no types here
+    torch.nn.utils.clip_grad_norm_(weights, 1.0)
+    optimizer.step()
+    optimizer.zero_grad()
 
 
 def count_steps(num_examples: int, batch_size: int, num_epochs: int) -> int:
@@ -161,12 +153,6 @@ def save_adapter(adapted: Any, folder: Path) -> None:
         settings.inference_mode = True
     adapted.save_pretrained(folder)
     (folder / "README.md").unlink(missing_ok=True)
-
-
-def answer_loss(network: Any, examples: Sequence[Example]) -> float:
-    """Return the mean cross-entropy of the answers' tokens, without training."""
-    with torch.no_grad():
-        return float(_loss(network, examples)[0])
 
 
 def _rate(step: int, num_steps: int) -> float:

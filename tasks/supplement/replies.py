@@ -7,7 +7,7 @@ Reasons, stable, in the column `reason` of `generated`:
 | `no_positive` | the query has no positive to start from, so nothing was asked |
 | `unparsed` | the answer is a thought that never ended, or holds nothing but one |
 | `summary_empty`, `query_empty` | no text in the answer |
-| `summary_too_long`, `query_too_long` | more characters than allowed |
+| `summary_too_long`, `query_too_long` | more than 1200 or 200 characters |
 | `summary_wrong_language`, `query_wrong_language` | another script, or another language of the same script |
 | `summary_ungrounded` | next to nothing of it stands in the passage or the query: a refusal, or an invention |
 | `query_not_one_line` | more than the query was written |
@@ -23,32 +23,23 @@ from tasks.supplement.languages import in_language
 
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 _UNSPACED = ("ja", "th", "zh")
+_MAX_SUMMARY_CHARACTERS = 1200
+_MAX_QUERY_CHARACTERS = 200
 _MIN_GROUNDED = 0.2  # share of a summary's terms that its source has
-_QUOTES = {
-    ('"', '"'),
-    ("'", "'"),
-    ("«", "»"),
-    ("“", "”"),
-    ("„", "“"),
-    ("”", "”"),
-    ("「", "」"),
-    ("『", "』"),
-    ("`", "`"),
-}
+_QUOTES = {'""', "''", "«»", "“”", "„“", "””", "「」", "『』", "``"}  # opening and closing
 
 
 class BadReply(ValueError):
     """An answer that is of no use; the text is the reason."""
 
 
-def parse_summary(reply: str, *, language: str, source: str, max_characters: int) -> str:
+def parse_summary(reply: str, *, language: str, source: str) -> str:
     """Read a summary out of an answer: its text on one line.
 
     Args:
         reply: the answer.
         language: that the summary has to be in.
         source: what it is made from, passage and query.
-        max_characters: of the summary, at most.
 
     Raises:
         BadReply: there is none; one of the reasons above.
@@ -56,7 +47,7 @@ def parse_summary(reply: str, *, language: str, source: str, max_characters: int
     summary = " ".join(_spoken(reply).split())
     if not _words(summary):
         raise BadReply("summary_empty")
-    if len(summary) > max_characters:
+    if len(summary) > _MAX_SUMMARY_CHARACTERS:
         raise BadReply("summary_too_long")
     if not in_language(summary, language):
         raise BadReply("summary_wrong_language")
@@ -66,7 +57,7 @@ def parse_summary(reply: str, *, language: str, source: str, max_characters: int
     return summary
 
 
-def parse_query(reply: str, *, language: str, original: str, earlier: Iterable[str], max_characters: int) -> str:
+def parse_query(reply: str, *, language: str, original: str, earlier: Iterable[str]) -> str:
     """Read a query out of an answer: one line, without the quotes around it.
 
     Args:
@@ -74,7 +65,6 @@ def parse_query(reply: str, *, language: str, original: str, earlier: Iterable[s
         language: that the query has to be in.
         original: the query that it is made for.
         earlier: queries that were made for it before.
-        max_characters: of the query, at most.
 
     Raises:
         BadReply: there is none; one of the reasons above.
@@ -84,10 +74,10 @@ def parse_query(reply: str, *, language: str, original: str, earlier: Iterable[s
         raise BadReply("query_empty")
     if len(query.splitlines()) > 1:
         raise BadReply("query_not_one_line")
-    if (query[0], query[-1]) in _QUOTES and _words(query[1:-1]):
+    if query[0] + query[-1] in _QUOTES and _words(query[1:-1]):
         query = query[1:-1].strip()
     query = " ".join(query.split())
-    if len(query) > max_characters:
+    if len(query) > _MAX_QUERY_CHARACTERS:
         raise BadReply("query_too_long")
     if not in_language(query, language):
         raise BadReply("query_wrong_language")

@@ -1,4 +1,4 @@
-"""Which queries are short of hard negatives, and how far they were filled up."""
+"""Queries short of hard negatives: which they are, what was found by way of new queries, how short they still are."""
 
 from collections.abc import Mapping
 
@@ -61,6 +61,48 @@ def with_passages(short: pl.DataFrame, passages: Mapping[str, str]) -> list[Shor
         Short(query_id, text, missing, [(doc_id, passages[doc_id]) for doc_id in positives])
         for query_id, text, missing, positives in short.iter_rows()
     ]
+
+
+def generated_queries(generated: pl.DataFrame) -> pl.DataFrame:
+    """Turn the good rows of `generated` into queries; each one's parent is the query that it was written for."""
+    return (
+        generated.filter(pl.col("status") == "good")
+        .select("query_id", "text", split=pl.lit("train"), origin=pl.lit("generated"), parent="parent")
+        .sort("query_id")
+    )
+
+
+def collect_candidates(
+    fused: pl.DataFrame, queries: pl.DataFrame, ledger: pl.DataFrame, qrels: pl.DataFrame
+) -> pl.DataFrame:
+    """Give each query the documents that its generated queries found and that are no candidates of it yet.
+
+    Documents judged relevant stay in even then: the decision needs their scores to compare with, and drops them.
+
+    Args:
+        fused: of the generated queries: query_id, doc_id, rank, score, systems.
+        queries: the generated queries: query_id, text, parent.
+        ledger: the given queries' hard_negatives: query_id, doc_id.
+        qrels: the given queries' judgements: query_id, doc_id, relevance.
+
+    Returns:
+        new_candidates: query_id (the given query), doc_id, rank, score, systems (all for the generated query),
+        generated_id, generated_text; a document that several found once, with its best rank, equal ranks by
+        generated_id. Sorted by query_id, rank, doc_id.
+    """
+    pair = ["query_id", "doc_id"]
+    relevant = qrels.filter(pl.col("relevance") > 0).select(pair)
+    judged = ledger.select(pair).join(relevant, on=pair, how="anti")
+    return (
+        fused.rename({"query_id": "generated_id"})
+        .join(queries.select("parent", generated_id="query_id", generated_text="text"), on="generated_id")
+        .rename({"parent": "query_id"})
+        .join(judged, on=pair, how="anti")
+        .sort("query_id", "rank", "generated_id", "doc_id")
+        .unique(pair, keep="first", maintain_order=True)
+        .sort("query_id", "rank", "doc_id")
+        .select(*pair, "rank", "score", "systems", "generated_id", "generated_text")
+    )
 
 
 def shortfalls(

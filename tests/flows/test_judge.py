@@ -75,7 +75,7 @@ def test_band_changes_the_verdicts_and_nothing_before_them():
         {"shift": 3, "max_score": 0.5, "margin": 0.1, "percent": 80.0},
         {"num_negatives": 5},
         {"llm": llm(vote="highest")},
-        {"llm": llm(chat={"max_calls": 3, "max_tokens": 5, "base_url": "http://there/v1", "max_retries": 0})},
+        {"llm": llm(chat={"max_calls": 3, "max_tokens": 5, "base_url": "http://there/v1"})},
     ],
     ids=lambda setting: next(iter(setting)),
 )

@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 from babel import Locale
 
-from tasks.ingest.atlas.config import AtlasConfig
-from tasks.ingest.atlas.facts import LANGUAGES
 from tasks.ingest.atlas.generate import Atlas, generate
+from tasks.ingest.config import AtlasConfig
+from tasks.languages import LANGUAGES
 
 SIZES = {"documents_per_language": 200, "queries_per_language": 60}
 
@@ -220,8 +220,3 @@ def test_generate_rejects_more_documents_than_facts_can_give():
 def test_generate_rejects_more_queries_than_documents_answer():
     with pytest.raises(ValueError, match=r"atlas: expected at most \d+ dev queries from 60 documents, got 3500"):
         generate("en", seed=0, documents_per_language=60, queries_per_language=10_000)
-
-
-def test_generate_rejects_a_share_that_is_no_fraction():
-    with pytest.raises(ValueError, match=r"atlas: expected dev_judged in 0\.\.1, got 70"):
-        generate("en", seed=0, **SIZES, dev_judged=70)

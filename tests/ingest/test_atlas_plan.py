@@ -6,18 +6,16 @@ from collections import Counter
 import pytest
 
 from tasks.ingest.atlas.ask import ASKS, MOST_RELEVANT, answers, plan_queries
-from tasks.ingest.atlas.facts import KINDS, LANGUAGES, load_world
+from tasks.ingest.atlas.facts import KINDS, REGIONS, load_world
 from tasks.ingest.atlas.generate import draw_plan
 from tasks.ingest.atlas.plan import STATES, Document, Fact, Statement, plan_documents
-from tasks.ingest.atlas.regions import REGIONS
-from tasks.ingest.atlas.templates import SENTENCES
-
-SHARES = {"dev_share": 0.35, "train_judged": 0.3, "dev_judged": 0.7}
+from tasks.ingest.atlas.sentences import load_sentences
+from tasks.languages import LANGUAGES
 
 
 @pytest.fixture(scope="module")
 def plan():
-    return draw_plan(seed=0, documents_per_language=400, queries_per_language=120, **SHARES)
+    return draw_plan(0, 400, 120)
 
 
 def document(key: str, *statements: Statement, side: str = "train") -> Document:
@@ -55,7 +53,7 @@ def test_regions_hold_each_territory_once():
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_sentences_have_every_kind_in_several_wordings(language):
-    sentences, english = SENTENCES[language], SENTENCES["en"]
+    sentences, english = load_sentences(language), load_sentences("en")
     assert set(sentences.titles) == set(english.titles)
     assert set(sentences.statements) == set(STATES) | {"minority"}
     assert set(sentences.questions) == set(ASKS)
@@ -67,7 +65,7 @@ def test_sentences_have_every_kind_in_several_wordings(language):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_sentences_name_subject_and_value(language):
-    sentences = SENTENCES[language]
+    sentences = load_sentences(language)
     for kind, wordings in sentences.statements.items():
         for wording in wordings:
             assert wording.count("{a}") == wording.count("{b}") == 1, wording

@@ -10,9 +10,9 @@ from support.loom import SURROUNDINGS
 from support.raw_files import DOCUMENTS, QRELS, QUERIES, beir, jsonl, miracl, passages, tsv, write
 
 import storage
+from flows.ingest import ingest
 from tasks.engine.build import build
 from tasks.ingest.config import IngestConfig
-from tasks.ingest.steps import ingest
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@ import fsspec
 import pytest
 from support.raw_files import beir, miracl, write
 
-from tasks.ingest.config import LANGUAGES, IngestConfig, check_language
+from tasks.ingest.config import IngestConfig
 from tasks.ingest.files import find_files, find_source, input_files
 from tasks.ingest.hub import fetch
+from tasks.languages import LANGUAGES, check_language
 
 COMMIT = "c0ffee" + "0" * 34
 TABLE = {"corpus": "c.jsonl", "queries": "q-{split}.jsonl", "qrels": "r-{split}.jsonl"}
@@ -88,6 +89,17 @@ def test_unknown_placeholder_is_an_error():
 def test_table_without_a_pattern_is_an_error():
     with pytest.raises(ValueError, match=r"none of \['queries', 'qrels'\]"):
         IngestConfig(layout="table", corpus="c.jsonl")
+
+
+def test_unknown_column_is_an_error():
+    with pytest.raises(ValueError, match="(?s)columns.id.*'doc_id', 'title', 'text', 'query_id'"):
+        IngestConfig(layout="table", **TABLE, columns={"id": "docid"})
+
+
+def test_columns_that_are_not_named_keep_the_defaults():
+    config = IngestConfig(layout="table", **TABLE, columns={"query_id": "qid"})
+    assert config.column_names("queries") == {"query_id": "qid", "query": "text"}
+    assert config.column_names("qrels") == {"query_id": "qid", "doc_id": "doc_id", "relevance": "relevance"}
 
 
 def test_queries_without_a_split_are_an_error():

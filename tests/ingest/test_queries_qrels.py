@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.ingest.counts import count_by_split
-from tasks.ingest.qrels import known_judgements, qrels_frame, unique_judgements, unknown_documents
+from tasks.ingest.qrels import count_by_split, known_judgements, qrels_frame, unique_judgements, unknown_documents
 from tasks.ingest.queries import (
     hold_out_validation,
     queries_frame,

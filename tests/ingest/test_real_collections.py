@@ -5,15 +5,14 @@ import tracemalloc
 import polars as pl
 import pytest
 
-from tasks.ingest.config import LANGUAGES, IngestConfig
-from tasks.ingest.corpus import corpus_parts
-from tasks.ingest.counts import count_by_split
-from tasks.ingest.duplicates import unique_documents
+from tasks.ingest.config import IngestConfig
+from tasks.ingest.corpus import corpus_parts, unique_documents
 from tasks.ingest.files import find_source
-from tasks.ingest.qrels import known_judgements, qrels_frame, unique_judgements, unknown_documents
+from tasks.ingest.qrels import count_by_split, known_judgements, qrels_frame, unique_judgements, unknown_documents
 from tasks.ingest.queries import hold_out_validation, queries_frame, unique_queries
 from tasks.ingest.read import read_documents, read_judgements, read_queries
 from tasks.ingest.rows import good_rows, refuse
+from tasks.languages import LANGUAGES
 
 # The paper's table 10, columns in the order of LANGUAGES.
 PAPER = {

@@ -3,8 +3,8 @@
 import pytest
 from support.tiny_llm import write_tiny_llm
 
+from tasks.models.chat.client import chat_digest, chat_identity, locate_chat_model
 from tasks.models.chat.config import ChatConfig
-from tasks.models.chat.identity import chat_digest, chat_identity, locate_chat_model
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,9 @@ from transformers import AutoModelForCausalLM
 
 from tasks.models.chat import BudgetExhausted, Request
 from tasks.models.chat.budget import Budget
-from tasks.models.chat.client import open_chat
+from tasks.models.chat.client import chat_digest, open_chat
 from tasks.models.chat.config import ChatConfig
-from tasks.models.chat.identity import chat_digest
-from tasks.models.chat.local import LocalChat, load_chat_model
-from tasks.models.chat.sampling import SeededSampling
+from tasks.models.chat.local import LocalChat, SeededSampling, load_chat_model
 
 REQUESTS = [Request("Be brief.", user, seed) for user in ("red", "one two three red green") for seed in (0, 1)]
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from tasks.ingest.atlas.facts import LANGUAGES
 from tasks.ingest.atlas.generate import generate
+from tasks.languages import LANGUAGES
 from tasks.models.bundled import write_bundled_encoder
 from tasks.models.locate import locate_model
 from tasks.models.unigram import Unigram, read_unigram

@@ -6,7 +6,7 @@ import pytest
 
 from flows.configs import load_config
 from flows.weave import weave
-from tasks.ingest.config import LANGUAGES
+from tasks.languages import LANGUAGES
 
 CONFIG = Path(__file__).parents[2] / "configs" / "quad16.yaml"
 

@@ -13,8 +13,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.prefect, pytest.mark.timeout(400)]
 ENABLED = (
     "supplement.enabled=true",
     "supplement.chat.model=scripted",
-    "supplement.generate.negatives_each=30",
-    "supplement.generate.max_generated=2",
+    "supplement.negatives_each=30",
+    "supplement.max_generated=2",
 )
 
 
@@ -124,7 +124,7 @@ def test_second_run_asks_nothing_and_plans_batches_with_the_new_negatives(supple
 
 def test_killed_generation_asks_only_what_was_not_answered(supplemented):
     loom, server, _ = supplemented
-    command = ("tiny.yaml", *settings(server, "supplement.generate.seed=50"), "--until", "supplement")
+    command = ("tiny.yaml", *settings(server, "supplement.seed=50"), "--until", "supplement")
     before = server.calls
     process = loom.start("run", *command)
     while process.poll() is None and server.calls < before + 20:

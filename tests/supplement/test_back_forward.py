@@ -4,7 +4,7 @@ import pytest
 from support.scripted_chat import ScriptedChat
 
 from tasks.models.chat import Request
-from tasks.supplement.back_forward import Short, generate_queries
+from tasks.supplement.back_forward import MAX_PASSAGE_CHARACTERS, Short, generate_queries
 
 ONE = Short("q1", "Where is Turku?", 5, [("d1", "Turku is in Finland."), ("d2", "Turku lies on the coast.")])
 SETTINGS = {
@@ -12,9 +12,6 @@ SETTINGS = {
     "name": "script",
     "max_generated": 3,
     "negatives_each": 10,
-    "max_passage_characters": 100,
-    "max_summary_characters": 100,
-    "max_query_characters": 60,
     "seed": 7,
 }
 
@@ -117,8 +114,8 @@ def test_no_short_query_gives_no_rows_and_no_question():
 
 
 def test_passage_is_cut():
-    _, (back, _) = generate([Short("q1", "Where is Turku?", 5, [("d1", "ø" * 500)])], max_passage_characters=50)
-    assert back.user.count("ø") == 50
+    _, (back, _) = generate([Short("q1", "Where is Turku?", 5, [("d1", "ø" * 5000)])])
+    assert back.user.count("ø") == MAX_PASSAGE_CHARACTERS == 2000
 
 
 def test_rows_do_not_depend_on_the_order_of_queries_or_answers():

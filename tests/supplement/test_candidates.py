@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from tasks.supplement.candidates import collect_candidates, generated_queries
+from tasks.supplement.short import collect_candidates, generated_queries
 
 PAIR = {"query_id": pl.String, "doc_id": pl.String}
 ASKED = pl.DataFrame({"query_id": ["q1~1", "q1~2", "q2~1"], "text": ["a?", "b?", "c?"], "parent": ["q1", "q1", "q2"]})

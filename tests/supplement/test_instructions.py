@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tasks.supplement.instructions import read_instructions
+from tasks.supplement.tune_task import read_instructions
 
 
 def read(tmp_path, *lines):

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from flows.configs import Language
-from tasks.supplement.languages import in_language
-from tasks.supplement.prompts import PROMPTS
+from tasks.languages import LANGUAGES
+from tasks.supplement.languages import in_language, load_languages
 
-LANGUAGES = Language.__args__
+PROMPTS = load_languages()
 
 QUESTIONS = {
     "ar": "ما هي عاصمة فنلندا؟",

@@ -5,12 +5,12 @@ import pytest
 from tasks.supplement.replies import BadReply, parse_query, parse_summary
 
 
-def summary(reply, language="en", most=100, source="Turku is the oldest city of Finland."):
-    return parse_summary(reply, language=language, source=source, max_characters=most)
+def summary(reply, language="en", source="Turku is the oldest city of Finland."):
+    return parse_summary(reply, language=language, source=source)
 
 
-def query(reply, language="en", most=60, original="Where is Turku?", earlier=()):
-    return parse_query(reply, language=language, original=original, earlier=earlier, max_characters=most)
+def query(reply, language="en", original="Where is Turku?", earlier=()):
+    return parse_query(reply, language=language, original=original, earlier=earlier)
 
 
 def test_summary_is_put_on_one_line():
@@ -63,7 +63,7 @@ def test_query_is_read_without_quotes_and_thoughts(reply, read):
         (" \n… ", "summary_empty"),
         ("<think>Turku is", "unparsed"),
         ("<think>Turku is</think> ", "unparsed"),
-        ("Turku " * 40, "summary_too_long"),
+        ("Turku " * 201, "summary_too_long"),
         ("Турку — город.", "summary_wrong_language"),
         ("Turku on kaupunki, joka on vanha.", "summary_wrong_language"),
         ("I'm sorry, but I cannot summarise this.", "summary_ungrounded"),
@@ -81,7 +81,7 @@ def test_bad_summary_has_its_reason(reply, reason):
         ('""', "query_empty"),
         ("<think>Hm", "unparsed"),
         ("Here is the question:\nWhich city is old?", "query_not_one_line"),
-        ("Which city " * 10, "query_too_long"),
+        ("Which city " * 19, "query_too_long"),
         ("Который город старый?", "query_wrong_language"),
         ("Mikä kaupunki on vanhin?", "query_wrong_language"),
         ("where is  TURKU", "query_equals_original"),

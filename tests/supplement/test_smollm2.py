@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.answer_loss import answer_loss
 
 from tasks.models.chat import Request
 from tasks.models.chat.budget import Budget
-from tasks.models.chat.identity import locate_chat_model
+from tasks.models.chat.client import locate_chat_model
 from tasks.models.chat.local import LocalChat, load_chat_model
 from tasks.supplement import lora
 from tasks.supplement.back_forward import Short, generate_queries
@@ -53,9 +54,6 @@ def test_real_model_writes_a_summary_and_a_query(loaded: tuple):
         name="smollm2",
         max_generated=1,
         negatives_each=10,
-        max_passage_characters=500,
-        max_summary_characters=1200,
-        max_query_characters=300,
         seed=0,
         progress=lambda done: None,
     )
@@ -71,13 +69,10 @@ def test_few_steps_teach_the_real_model_and_the_adapter_changes_its_answers(load
     question = [Request("You are helpful.", "Summarise: Lima is the capital of Peru.", 0)]
     before = [reply.text for _, reply in client(model, tokenizer, 8).complete(question)]
     examples = lora.tokenize_conversations(CONVERSATIONS, tokenizer, max_tokens=200)
-    untuned = lora.answer_loss(model, examples)
+    untuned = answer_loss(model, examples)
     adapted, rows = lora.tune(
         model,
         examples,
-        rank=8,
-        alpha=16,
-        dropout=0.0,
         learning_rate=2e-3,
         num_epochs=4,
         batch_size=4,
@@ -85,7 +80,7 @@ def test_few_steps_teach_the_real_model_and_the_adapter_changes_its_answers(load
         progress=lambda done: None,
     )
     assert rows[0]["loss"] == pytest.approx(untuned, abs=1e-3)
-    assert lora.answer_loss(adapted, examples) < 0.8 * untuned
+    assert answer_loss(adapted, examples) < 0.8 * untuned
     lora.save_adapter(adapted, tmp_path)
     plain = adapted.unload()
     assert [reply.text for _, reply in client(plain, tokenizer, 8).complete(question)] == before

@@ -18,10 +18,10 @@ from tasks.engine.build import build, state
 from tasks.engine.job import Job
 from tasks.engine.step import Promise
 from tasks.models.chat import BudgetExhausted, ChatUnavailable
+from tasks.models.chat.client import chat_digest
 from tasks.models.chat.config import ChatConfig
-from tasks.models.chat.identity import chat_digest
 from tasks.steps import tune_generator
-from tasks.supplement.config import GenerateConfig, SourceConfig, TuneConfig
+from tasks.supplement.config import TuneConfig
 
 PLACES = ["Turku", "Nairobi", "Lima", "Kyoto", "Cairo", "Quito"]
 STRING = pl.String
@@ -61,7 +61,7 @@ def write_ledger(job: Job, *, kept: tuple[int, ...]) -> None:
 
 
 def generating(server: LlmServer, *, kept=(0, 1, 2, 3, 4, 0), num_negatives=3, chat=None, **config) -> Promise:
-    settings = {"base_url": server.url, "max_retries": 0, "timeout_seconds": 20.0, **(chat or {})}
+    settings = {"model": "scripted", "base_url": server.url, **(chat or {})}
     return steps.generate_from_positives(
         "en",
         language="en",
@@ -72,9 +72,8 @@ def generating(server: LlmServer, *, kept=(0, 1, 2, 3, 4, 0), num_negatives=3, c
         text="text",
         num_negatives=num_negatives,
         chat=ChatConfig(**settings),
-        source=SourceConfig(model="scripted"),
         identity="scripted",
-        config=GenerateConfig(**{"negatives_each": 10, **config}),
+        **{"max_generated": 3, "negatives_each": 10, "seed": 0} | config,
     )
 
 
@@ -144,10 +143,10 @@ def test_other_prompt_settings_or_model_are_asked_anew(server: LlmServer, tmp_pa
 
 def test_server_that_fails_on_the_way_loses_no_answer(tmp_path: Path):
     failing = [True]
-    fault = lambda user, before: "broken" if failing[0] and "Lima" in user else None  # noqa: E731
+    fault = lambda user, before: "unknown" if failing[0] and "Lima" in user else None  # noqa: E731
     with LlmServer(back_forward, fault).serving() as server:
         step = generating(server, chat={"max_concurrency": 1})
-        with pytest.raises(ChatUnavailable, match="expected a reply, got HTTP 500"):
+        with pytest.raises(ChatUnavailable, match="expected a reply, got HTTP 404"):
             make(step, tmp_path)
         answered = {key for key in server.asked if "Lima" not in key[0]}
         failing[0] = False
@@ -167,7 +166,8 @@ def test_exhausted_budget_is_an_error_and_a_larger_one_goes_on(server: LlmServer
 
 def test_endpoint_and_place_of_the_model_are_not_in_the_fingerprint(server: LlmServer):
     first, second = generating(server), generating(server, chat={"base_url": "http://elsewhere/v1", "max_calls": 9})
-    moved = steps.generate_from_positives("en", **{**first.arguments, "source": SourceConfig(model="elsewhere")})
+    elsewhere = first.arguments["chat"].model_copy(update={"model": "elsewhere"})
+    moved = steps.generate_from_positives("en", **{**first.arguments, "chat": elsewhere})
     other = steps.generate_from_positives("en", **{**first.arguments, "identity": "other"})
     assert first.fingerprint == second.fingerprint == moved.fingerprint != other.fingerprint
 
@@ -177,16 +177,15 @@ def test_tuned_local_generator_answers_with_its_adapter(server: LlmServer, tmp_p
     (tmp_path / "say.jsonl").write_text(json.dumps({"instruction": "Summarise.", "output": "one two three"}))
     digest = chat_digest(str(model))
     tuned = tune_generator(
-        source=SourceConfig(model=str(model)),
+        chat=ChatConfig(client="local", model=str(model)),
         identity=digest,
         instructions=storage.file_digest(tmp_path / "say.jsonl"),
         config=TuneConfig(instructions=str(tmp_path / "say.jsonl"), learning_rate=0.05, num_epochs=8),
     )
     local = {
-        "chat": ChatConfig(client="local", temperature=0.0, max_new_tokens=8),
-        "source": SourceConfig(model=str(model)),
+        "chat": ChatConfig(client="local", model=str(model), temperature=0.0, max_new_tokens=8),
         "identity": digest,
-        "config": GenerateConfig(max_generated=1),
+        "max_generated": 1,
     }
     arguments = {**generating(server).arguments, **local}
     plain = make(steps.generate_from_positives("en", **arguments), tmp_path / "store")
@@ -201,7 +200,7 @@ def test_tuned_local_generator_answers_with_its_adapter(server: LlmServer, tmp_p
 
 def test_stages_after_it_take_good_queries_and_count_the_short_ones(server: LlmServer, tmp_path: Path):
     generated = generating(server)
-    asked = make(steps.promote_queries("en", generated=generated), tmp_path)
+    asked = make(steps.select_generated_queries("en", generated=generated), tmp_path)
     assert asked.select("query_id", "split", "origin", "parent").row(0) == ("q0~1", "train", "generated", "q0")
     after = write_ledger("en", kept=(3, 1, 2, 3, 4, 0))
     rows = make(
@@ -227,5 +226,5 @@ def test_stages_after_it_take_good_queries_and_count_the_short_ones(server: LlmS
 def test_ledger_without_a_short_query_asks_nothing(server: LlmServer, tmp_path: Path):
     generated = generating(server, kept=(3,) * 6)
     assert make(generated, tmp_path).is_empty()
-    assert make(steps.promote_queries("en", generated=generated), tmp_path).is_empty()
+    assert make(steps.select_generated_queries("en", generated=generated), tmp_path).is_empty()
     assert server.calls == 0

@@ -13,15 +13,15 @@ import storage
 from tasks.engine.build import build
 from tasks.engine.step import Promise
 from tasks.models.chat import Request
-from tasks.models.chat.client import open_chat
+from tasks.models.chat.client import chat_digest, open_chat
 from tasks.models.chat.config import ChatConfig
-from tasks.models.chat.identity import chat_digest
 from tasks.steps import tune_generator
 from tasks.supplement import lora
-from tasks.supplement.config import SourceConfig, TuneConfig
+from tasks.supplement.config import TuneConfig
 
-LINES = [{"instruction": f"Say {word}.", "output": word * 3} for word in ("abc", "talo", "mji", "река", "東京")]
-CONFIG = TuneConfig(rank=4, alpha=8, learning_rate=5e-2, num_epochs=6, batch_size=2, max_conversation_tokens=200)
+WORDS = ("abc", "xyz", "talo", "katu", "mji", "njia", "река", "дом", "東京", "大阪")
+LINES = [{"instruction": f"Say {word}.", "output": word * 3} for word in WORDS]
+CONFIG = TuneConfig(learning_rate=2e-2, num_epochs=9)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def step(folder: Path, **changed) -> Promise:
     config = CONFIG.model_copy(update={"instructions": str(folder / "instructions.jsonl")} | changed)
     return tune_generator(
-        source=SourceConfig(model=str(folder / "model")),
+        chat=ChatConfig(client="local", model=str(folder / "model")),
         identity=chat_digest(str(folder / "model")),
         instructions=storage.file_digest(folder / "instructions.jsonl"),
         config=config,
@@ -76,7 +76,7 @@ def test_same_bytes_in_another_place_are_the_same_step(folder: Path, tmp_path: P
 def test_other_model_instructions_and_settings_are_other_steps(folder: Path, tmp_path: Path):
     write_tiny_llm(tmp_path / "model", positions=512, deviation=0.3, seed=1)
     (tmp_path / "instructions.jsonl").write_bytes((folder / "instructions.jsonl").read_bytes())
-    names = {step(folder).fingerprint, step(tmp_path).fingerprint, step(folder, rank=8).fingerprint}
+    names = {step(folder).fingerprint, step(tmp_path).fingerprint, step(folder, num_epochs=8).fingerprint}
     (tmp_path / "instructions.jsonl").write_text(json.dumps(LINES[0]), encoding="utf-8")
     assert len(names | {step(tmp_path).fingerprint}) == 4
 

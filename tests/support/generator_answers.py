@@ -2,7 +2,7 @@
 
 import re
 
-from tasks.supplement.prompts import PROMPTS
+from tasks.supplement.languages import load_languages
 
 
 def _pattern(template: str) -> re.Pattern[str]:
@@ -10,8 +10,8 @@ def _pattern(template: str) -> re.Pattern[str]:
     return re.compile("".join(f"(?P<{p[1:-1]}>.*)" if p[:1] == "{" else re.escape(p) for p in parts), re.DOTALL)
 
 
-_BACK = {language: _pattern(prompts.back) for language, prompts in PROMPTS.items()}
-_FORWARD = {language: _pattern(prompts.forward) for language, prompts in PROMPTS.items()}
+_BACK = {language: _pattern(prompts.back) for language, prompts in load_languages().items()}
+_FORWARD = {language: _pattern(prompts.forward) for language, prompts in load_languages().items()}
 
 
 def is_back(user: str) -> bool:

@@ -74,7 +74,7 @@ def write_scores(job: Job) -> None:
 
 def settings(url: str, **given: Any) -> LlmConfig:
     """The LLM judge at this server; `chat` adds to the client's settings."""
-    chat = {"model": "scripted", "base_url": url, "max_concurrency": 2, "max_retries": 1} | given.pop("chat", {})
+    chat = {"model": "scripted", "base_url": url, "max_concurrency": 2} | given.pop("chat", {})
     return LlmConfig(chat=chat, **{"num_samples": 3, "shard_queries": 2} | given)
 
 

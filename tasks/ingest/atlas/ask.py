@@ -4,8 +4,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tasks.ingest.atlas.facts import KINDS
-from tasks.ingest.atlas.plan import STATES, Document, Entity, Fact
+from tasks.ingest.atlas.plan import STATES, Document, Entity, Fact, subject_kind
 
 ASKS = ("currency", "users", "official", "speakers", "code", "region", "weekend", "week_start", "zone", "script")
 """Kinds of question. Each asks for the values of the statement of the same kind (see `plan.STATES`)."""
@@ -38,12 +37,6 @@ class Query:
         return subject_kind(self.kind), self.subject
 
 
-def subject_kind(kind: str) -> str:
-    """The kind of entity that a question of this kind names."""
-    relation, heads = STATES[kind]
-    return KINDS[relation][0 if heads else 1]
-
-
 def answers(document: Document, kind: str, subject: str) -> bool:
     """Whether the document states an answer to the question."""
     return any(answers_with(fact, kind, subject) for fact in document.facts)
@@ -51,8 +44,7 @@ def answers(document: Document, kind: str, subject: str) -> bool:
 
 def answers_with(fact: Fact, kind: str, subject: str) -> bool:
     """Whether the fact is an answer to the question."""
-    relation, heads = STATES[kind]
-    return fact.relation == relation and subject == (fact.head if heads else fact.tail)
+    return (kind, subject) in _questions(fact)
 
 
 def plan_queries(
@@ -95,20 +87,21 @@ def plan_queries(
 
 def _possible_questions(documents: Sequence[Document]) -> dict[str, dict[str, list[str]]]:
     """Split -> kind -> subjects about which a question can be asked: 2 to MOST_RELEVANT answers, all on one side."""
-    found: dict[tuple[str, str], list[str]] = {}
+    sides_of: dict[tuple[str, str], list[str]] = {}
     for document in documents:
-        known = {(kind, f.head if STATES[kind][1] else f.tail) for f in document.facts for kind in _kinds(f.relation)}
-        for question in known:
-            found.setdefault(question, []).append(document.side)
+        for question in {question for fact in document.facts for question in _questions(fact)}:
+            sides_of.setdefault(question, []).append(document.side)
     possible: dict[str, dict[str, list[str]]] = {"train": {}, "dev": {}}
-    for (kind, subject), sides in sorted(found.items()):
+    for (kind, subject), sides in sorted(sides_of.items()):
         if 2 <= len(sides) <= MOST_RELEVANT and len(set(sides)) == 1:
             possible[sides[0]].setdefault(kind, []).append(subject)
     return possible
 
 
-def _kinds(relation: str) -> list[str]:
-    return [kind for kind in ASKS if STATES[kind][0] == relation]
+def _questions(fact: Fact) -> list[tuple[str, str]]:
+    """Kind and subject of the questions that a fact answers."""
+    kinds = [(kind, STATES[kind][1]) for kind in ASKS if STATES[kind][0] == fact.relation]
+    return [(kind, fact.head if heads else fact.tail) for kind, heads in kinds]
 
 
 def _take_turns(subjects: dict[str, list[str]], rng: random.Random) -> Iterator[tuple[str, str]]:

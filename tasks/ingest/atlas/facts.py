@@ -8,14 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from babel import Locale, localedata
-from babel.core import get_cldr_version, get_global
+from babel.core import get_global
 from babel.languages import get_official_languages, get_territory_language_info
 from babel.numbers import get_territory_currencies
 
-from tasks.ingest.atlas.regions import REGIONS
-
-LANGUAGES = ("ar", "bn", "en", "es", "fa", "fi", "fr", "hi", "id", "ja", "ko", "ru", "sw", "te", "th", "zh")
-"""The languages of the project, in which every name must exist."""
+from tasks.languages import LANGUAGES
 
 LATIN = frozenset({"en", "es", "fi", "fr", "id", "sw"})
 """Those written in Latin letters; in all others a name in Latin letters is a name that CLDR lacks."""
@@ -28,6 +25,32 @@ UNCLEAR_SCRIPTS = frozenset({"Hans", "Hant", "Jpan", "Kore"})
 
 LEAST_PERCENT = 5
 """A language that fewer people know is not worth telling."""
+
+REGIONS = {
+    "005": "AR BO BR CL CO EC FK GF GY PE PY SR UY VE",
+    "011": "BF BJ CI CV GH GM GN GW LR ML MR NE NG SH SL SN TG",
+    "013": "BZ CR GT HN MX NI PA SV",
+    "014": "BI DJ ER ET KE KM MG MU MW MZ RE RW SC SO SS TZ UG YT ZM ZW",
+    "015": "DZ EG EH LY MA SD TN",
+    "017": "AO CD CF CG CM GA GQ ST TD",
+    "018": "BW LS NA SZ ZA",
+    "021": "BM CA GL PM US",
+    "029": "AG AI AW BB BL BQ BS CU CW DM DO GD GP HT JM KN KY LC MF MQ MS PR SX TC TT VC VG VI",
+    "030": "CN HK JP KP KR MN MO TW",
+    "034": "AF BD BT IN IR LK MV NP PK",
+    "035": "BN ID KH LA MM MY PH SG TH TL VN",
+    "039": "AD AL BA ES GI GR HR IT ME MK MT PT RS SI SM VA XK",
+    "053": "AU CC CX NF NZ",
+    "054": "FJ NC PG SB VU",
+    "057": "FM GU KI MH MP NR PW UM",
+    "061": "AS CK NU PF PN TK TO TV WF WS",
+    "143": "KG KZ TJ TM UZ",
+    "145": "AE AM AZ BH CY GE IL IQ JO KW LB OM PS QA SA SY TR YE",
+    "151": "BG BY CZ HU MD PL RO RU SK UA",
+    "154": "AX DK EE FI FO GB GG IE IM IS JE LT LV NO SE SJ",
+    "155": "AT BE CH DE FR LI LU MC NL",
+}
+"""Region -> its territories: CLDR's territoryContainment (UN M49), which Babel does not pack."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +89,7 @@ def load_world() -> World:
         The world; mappings are sorted by code. A territory is in it if it has a currency, an official language and a
         region; its other facts may be missing.
 
-    Source: Unicode CLDR as packed into Babel; see `cldr_version`.
+    Source: Unicode CLDR as packed into Babel: another release may give another atlas.
     """
     locales = {language: Locale(language) for language in LANGUAGES}
     zones = _city_zones()
@@ -86,11 +109,6 @@ def load_world() -> World:
         for x in LANGUAGES
     }
     return World(pairs, _minorities(pairs["official"], named["language"]["en"]), names)
-
-
-def cldr_version() -> str:
-    """The release of CLDR that Babel carries, such as `47`: another release may give another atlas."""
-    return str(get_cldr_version())
 
 
 def _named(tables: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
@@ -116,8 +134,8 @@ def _city_zones() -> dict[str, str]:
 
 
 def _city_names(locale: Locale, zones: list[str]) -> dict[str, str]:
-    known = locale.time_zones
-    return {zone: known.get(zone, {}).get("city") or zone.rsplit("/", 1)[-1].replace("_", " ") for zone in zones}
+    named = locale.time_zones
+    return {zone: named.get(zone, {}).get("city") or zone.rsplit("/", 1)[-1].replace("_", " ") for zone in zones}
 
 
 def _pairs(named: dict[str, dict[str, dict[str, str]]], zones: dict[str, str]) -> dict[str, dict[str, tuple[str, ...]]]:
@@ -165,8 +183,8 @@ def _weeks() -> dict[str, tuple[int, int, int]]:
     for identifier in sorted(localedata.locale_identifiers()):
         territory = identifier.rsplit("_", 1)[-1]
         if territory != identifier and len(territory) == 2:
-            own = {**world, **localedata.load(identifier, merge_inherited=False).get("week_data", {})}
-            weeks.setdefault(territory, (own["first_day"], own["weekend_start"], own["weekend_end"]))
+            days = {**world, **localedata.load(identifier, merge_inherited=False).get("week_data", {})}
+            weeks.setdefault(territory, (days["first_day"], days["weekend_start"], days["weekend_end"]))
     return weeks
 
 

@@ -11,8 +11,13 @@ import polars as pl
 from tasks.ingest.atlas.ask import Query, answers_with, plan_queries
 from tasks.ingest.atlas.facts import World, load_world
 from tasks.ingest.atlas.plan import Document, plan_documents
-from tasks.ingest.atlas.templates import SENTENCES
 from tasks.ingest.atlas.write import Writer
+
+DEV_SHARE = 0.35
+"""Share of the queries, and about that of the territories, that are dev."""
+
+JUDGED = {"train": 0.3, "dev": 0.7}
+"""Share of a query's answering documents that its judgements name: one at least, never all."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +42,7 @@ class Plan:
     queries: tuple[Query, ...]
 
 
-def generate(
-    language: str,
-    *,
-    seed: int,
-    documents_per_language: int,
-    queries_per_language: int,
-    dev_share: float = 0.35,
-    train_judged: float = 0.3,
-    dev_judged: float = 0.7,
-) -> Atlas:
+def generate(language: str, *, seed: int, documents_per_language: int, queries_per_language: int) -> Atlas:
     """Generate the sample in one language.
 
     The seed draws the same facts, questions and judgements in every language (`atlas-sw-q0012` asks what
@@ -57,38 +53,19 @@ def generate(
         seed: decides everything that is drawn.
         documents_per_language: size of the corpus.
         queries_per_language: number of queries, train and dev together.
-        dev_share: share of the queries that are dev queries, 0..1.
-        train_judged: share of a train query's answering documents that the qrels name, 0..1; one at least, never all.
-        dev_judged: the same of a dev query.
 
     Returns:
         The frames of `Atlas`; corpus and queries in their own order, qrels and truth sorted by query_id and doc_id.
 
     Raises:
-        ValueError: an unknown language; a share outside 0..1; more documents than the facts can give, or more queries
-            than the documents can answer.
+        ValueError: an unknown language; more documents than the facts can give, or more queries than the documents
+            can answer.
 
     Source: facts of Unicode CLDR through Babel; sentences our own.
     """
-    if language not in SENTENCES:
-        raise ValueError(
-            f"atlas: expected a language out of {', '.join(SENTENCES)}, got '{language}'. "
-            "Choose one of these, or write its sentences in tasks/ingest/atlas/templates."
-        )
-    shares = {"dev_share": dev_share, "train_judged": train_judged, "dev_judged": dev_judged}
-    for name, share in shares.items():
-        if not 0.0 <= share <= 1.0:
-            raise ValueError(f"atlas: expected {name} in 0..1, got {share}. Give the share as a fraction.")
-    plan = draw_plan(
-        seed=seed,
-        documents_per_language=documents_per_language,
-        queries_per_language=queries_per_language,
-        dev_share=dev_share,
-        train_judged=train_judged,
-        dev_judged=dev_judged,
-    )
     rng = random.Random(f"atlas/{seed}/{language}")
-    writer = Writer(language, load_world(), SENTENCES[language], rng)
+    writer = Writer(language, load_world(), rng)
+    plan = draw_plan(seed, documents_per_language, queries_per_language)
     return Atlas(
         corpus=_corpus(plan.documents, writer, language, rng),
         queries=_queries(plan.queries, writer, language),
@@ -98,30 +75,17 @@ def generate(
 
 
 @functools.lru_cache(maxsize=2)  # every language asks for the same plan
-def draw_plan(
-    *,
-    seed: int,
-    documents_per_language: int,
-    queries_per_language: int,
-    dev_share: float,
-    train_judged: float,
-    dev_judged: float,
-) -> Plan:
+def draw_plan(seed: int, documents_per_language: int, queries_per_language: int) -> Plan:
     """Draw territories until their passages fill the corpus, then queries about them; see `generate`."""
     rng = random.Random(f"atlas/{seed}")
-    documents = _enough_documents(seed, documents_per_language, dev_share)
-    kept = sorted(rng.sample(range(len(documents)), documents_per_language))
-    num_dev = round(dev_share * queries_per_language)
-    queries = plan_queries(
-        [documents[i] for i in kept],
-        counts={"train": queries_per_language - num_dev, "dev": num_dev},
-        judged={"train": train_judged, "dev": dev_judged},
-        rng=rng,
-    )
-    return Plan(tuple(documents[i] for i in kept), tuple(queries))
+    documents = _enough_documents(seed, documents_per_language)
+    kept = [documents[place] for place in sorted(rng.sample(range(len(documents)), documents_per_language))]
+    num_dev = round(DEV_SHARE * queries_per_language)
+    counts = {"train": queries_per_language - num_dev, "dev": num_dev}
+    return Plan(tuple(kept), tuple(plan_queries(kept, counts=counts, judged=JUDGED, rng=rng)))
 
 
-def _enough_documents(seed: int, num_documents: int, dev_share: float) -> list[Document]:
+def _enough_documents(seed: int, num_documents: int) -> list[Document]:
     """The passages about as few territories as give `num_documents` of them, or a few more."""
     world = load_world()
     codes = sorted(world.pairs["currency"])
@@ -129,7 +93,7 @@ def _enough_documents(seed: int, num_documents: int, dev_share: float) -> list[D
 
     def plan(size: int) -> list[Document]:
         rng = random.Random(f"atlas/{seed}/documents")
-        return plan_documents(world, _split_sides(world, order[:size], dev_share, rng), rng)
+        return plan_documents(world, _split_sides(world, order[:size], rng), rng)
 
     sizes = range(1, len(order))
     documents = plan(1 + bisect.bisect_left(sizes, num_documents, key=lambda size: len(plan(size))))
@@ -141,15 +105,15 @@ def _enough_documents(seed: int, num_documents: int, dev_share: float) -> list[D
     return documents
 
 
-def _split_sides(world: World, territories: Sequence[str], dev_share: float, rng: random.Random) -> dict[str, str]:
-    """Territory -> side, about `dev_share` of them dev; territories that share a currency stay together."""
+def _split_sides(world: World, territories: Sequence[str], rng: random.Random) -> dict[str, str]:
+    """Territory -> side, about DEV_SHARE of them dev; territories that share a currency stay together."""
     groups: list[set[str]] = []
     for territory in territories:
         money = set(world.pairs["currency"][territory])
         sharing = [group for group in groups if any(money & set(world.pairs["currency"][t]) for t in group)]
         groups = [group for group in groups if group not in sharing] + [{territory}.union(*sharing)]
     rng.shuffle(groups)
-    target, dev = round(dev_share * len(territories)), set[str]()
+    target, dev = round(DEV_SHARE * len(territories)), set[str]()
     for group in groups:
         if len(dev) + len(group) <= target:
             dev |= group
@@ -163,7 +127,7 @@ def _corpus(documents: Sequence[Document], writer: Writer, language: str, rng: r
 
 
 def _queries(queries: Sequence[Query], writer: Writer, language: str) -> pl.DataFrame:
-    rows = [(_query_id(language, q), writer.question(q), q.split, "given", None) for q in queries]
+    rows = [(_query_id(language, query), writer.question(query), query.split, "given", None) for query in queries]
     names = ("query_id", "text", "split", "origin", "parent")
     return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.Utf8), orient="row")
 

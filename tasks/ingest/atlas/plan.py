@@ -34,6 +34,14 @@ Entity = tuple[str, str]
 """Kind of entity (territory, currency, …) and its code."""
 
 
+def subject_kind(kind: str) -> str:
+    """Which kind of entity a statement or a question of this kind is about."""
+    if kind in STATES:
+        relation, heads = STATES[kind]
+        return KINDS[relation][0 if heads else 1]
+    return SUBJECTS.get(kind, "territory")
+
+
 class Fact(NamedTuple):
     """One thing that is so: `currency KE KES`."""
 
@@ -60,12 +68,9 @@ class Statement:
         return frozenset(Fact(relation, head, tail) for head, tail in ends)
 
     @property
-    def subject_kind(self) -> str:
-        """Which kind of entity the subject is."""
-        if self.kind in STATES:
-            relation, heads = STATES[self.kind]
-            return KINDS[relation][0 if heads else 1]
-        return SUBJECTS.get(self.kind, "territory")
+    def entity(self) -> Entity:
+        """What the sentence is about."""
+        return subject_kind(self.kind), self.subject
 
     @property
     def value_kind(self) -> str:
@@ -92,7 +97,7 @@ class Document:
     @property
     def mentions(self) -> frozenset[Entity]:
         """Every entity that the passage names."""
-        named = {(s.subject_kind, s.subject) for s in self.statements}
+        named = {statement.entity for statement in self.statements}
         return frozenset(named.union(self.subjects, *({(s.value_kind, v) for v in s.values} for s in self.statements)))
 
 
@@ -136,17 +141,17 @@ def _territory_documents(world: World, territory: str, side: str, rng: random.Ra
 
     about = (("territory", territory),)
     counts: dict[str, int] = {}
-    known = {kind: _state(world, kind, territory) for kind, ends in KINDS.items() if ends[0] == "territory"}
+    stated = {kind: _state(world, kind, territory) for kind, ends in KINDS.items() if ends[0] == "territory"}
     aside = {topic: [Statement(topic, territory)] for topic in ("money", "tongues", "calendar", "place")}
-    daily = [known[kind] for kind in ("weekend", "week_start", "zone") if known[kind]]
-    core = [known["currency"], known["official"], *daily]
+    daily = [stated[kind] for kind in ("weekend", "week_start", "zone") if stated[kind]]
+    core = [stated["currency"], stated["official"], *daily]
     code = _state(world, "code", world.pairs["currency"][territory][0])
     few = [Statement("minority", territory, (language,)) for language, _ in world.minorities.get(territory, ())[:1]]
-    yield document("territory", "", known["region"], rng.choice(core), aside["place"])
-    yield document("territory", "money", known["currency"], rng.choice([code, []]), aside["money"])
-    yield document("territory", "tongues", known["official"], few, aside["tongues"])
+    yield document("territory", "", stated["region"], rng.choice(core), aside["place"])
+    yield document("territory", "money", stated["currency"], rng.choice([code, []]), aside["money"])
+    yield document("territory", "tongues", stated["official"], few, aside["tongues"])
     yield document("territory", "calendar", *rng.sample(daily, min(2, len(daily))), aside["calendar"])
-    yield document("territory", "facts", *rng.sample([known["region"], *core], 3))
+    yield document("territory", "facts", *rng.sample([stated["region"], *core], 3))
     yield document("travel", "travel", *rng.sample(core, 2), aside[rng.choice(("money", "tongues", "place"))])
     yield document("travel", "advice", aside["money"], aside["tongues"], aside["calendar"])
 
@@ -186,8 +191,8 @@ def _language_documents(world: World, sides: Mapping[str, str]) -> Iterator[Docu
         for side, territories in sorted(by_side.items(), reverse=True):
             for some in _chunks(territories):
                 number += 1
-                told = script if side == home and number == 1 else []
-                parts = (Statement("speakers", language, some), *told, Statement("tongue", language))
+                stated = script if side == home and number == 1 else []
+                parts = (Statement("speakers", language, some), *stated, Statement("tongue", language))
                 yield Document(f"language-{language}#{number}", side, "", about, parts)
         yield Document(f"language-{language}#note", home, "", about, (Statement("tongue", language), *script))
         for statement in script:
@@ -217,6 +222,6 @@ def _pair_document(world: World, pair: tuple[str, str], side: str, rng: random.R
     """Two neighbours side by side: two kinds of fact, each told of both."""
     kinds = ("currency", "official", "weekend", "week_start", "zone")
     shared = [kind for kind in kinds if all(territory in world.pairs[kind] for territory in pair)]
-    told = [_state(world, kind, territory) for kind in rng.sample(shared, 2) for territory in pair]
+    stated = [_state(world, kind, territory) for kind in rng.sample(shared, 2) for territory in pair]
     about = tuple(("territory", territory) for territory in pair)
-    return Document(f"pair-{pair[0]}-{pair[1]}#1", side, "pair", about, tuple(s for part in told for s in part))
+    return Document(f"pair-{pair[0]}-{pair[1]}#1", side, "pair", about, tuple(s for part in stated for s in part))

@@ -9,7 +9,7 @@ from babel.lists import format_list
 from tasks.ingest.atlas.ask import Query
 from tasks.ingest.atlas.facts import World
 from tasks.ingest.atlas.plan import Document, Entity, Statement
-from tasks.ingest.atlas.templates.sentences import Sentences
+from tasks.ingest.atlas.sentences import load_sentences
 
 NON_JOINER = "\u200c"
 """Keeps a case ending apart from a name that ends in a virama, which would else melt into it (Telugu)."""
@@ -21,11 +21,11 @@ VIRAMA = 9
 class Writer:
     """Words of one language; every call draws a wording from `rng`, so calls must come in a fixed order."""
 
-    def __init__(self, language: str, world: World, sentences: Sentences, rng: random.Random) -> None:
+    def __init__(self, language: str, world: World, rng: random.Random) -> None:
         self._language = language
+        self._sentences = load_sentences(language)
         self._names = world.names[language]
         self._minorities = world.minorities
-        self._sentences = sentences
         self._rng = rng
 
     def title(self, document: Document) -> str:
@@ -38,25 +38,26 @@ class Writer:
 
     def text(self, document: Document) -> str:
         """The sentences of a passage, in their order."""
-        subjects = [(statement.subject_kind, statement.subject) for statement in document.statements]
-        known = [first == second for first, second in zip([None, *subjects], subjects, strict=False)]
-        told = [self._sentence(s, known=k) for s, k in zip(document.statements, known, strict=True)]
-        return self._sentences.joiner.join(told)
+        before = [None, *(statement.entity for statement in document.statements)]
+        return self._sentences.joiner.join(
+            self._sentence(statement, same=statement.entity == last)
+            for statement, last in zip(document.statements, before, strict=False)
+        )
 
     def question(self, query: Query) -> str:
         """The words of a query."""
         wording = self._rng.choice(self._sentences.questions[query.kind])
         return _start(wording.format(a=self._name(query.entity)))
 
-    def _sentence(self, statement: Statement, *, known: bool) -> str:
+    def _sentence(self, statement: Statement, *, same: bool) -> str:
         """Word one statement; where the last sentence had the same subject, a `{a}: ` in front is left out."""
         wordings = self._sentences.statements.get(statement.kind) or self._sentences.asides[statement.kind]
         wording = self._rng.choice(wordings)
-        if known:
+        if same:
             wording = wording.removeprefix("{a}: ").removeprefix("{a} : ")
         values = [self._name((statement.value_kind, value)) for value in statement.values]
         percent = dict(self._minorities.get(statement.subject, ())).get("".join(statement.values), 0)
-        subject = self._name((statement.subject_kind, statement.subject))
+        subject = self._name(statement.entity)
         return _start(wording.format(a=subject, b=format_list(values, locale=self._language), n=percent))
 
     def _name(self, entity: Entity) -> str:

@@ -1,5 +1,6 @@
 """What every LLM client offers: chat requests in, replies as they arrive."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,6 +16,12 @@ class Request:
     """What it is asked."""
     seed: int
     """Of the sampling: the same request with another seed is another sample."""
+
+    @property
+    def number(self) -> int:
+        """A number of 63 bits that prompt and seed decide: equal seeds of different prompts give unrelated ones."""
+        text = f"{self.seed}\0{self.system}\0{self.user}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,9 @@ class ChatConfig(Settings):
         default="endpoint", description="endpoint: any OpenAI-compatible server; local: transformers on this machine."
     )
     model: str = Field(
-        default="", description="The endpoint's name of the model, or a folder, a hub id or a GGUF file."
+        default="",
+        exclude=True,  # `chat_identity`, what it is and not where it lies, is in the fingerprint
+        description="The endpoint's name of the model, or a folder, a hub id or a GGUF file.",
     )
     temperature: float = Field(default=0.7, ge=0, description="Of the sampling; 0: always the likeliest token.")
     max_new_tokens: int = Field(default=256, ge=1, description="Longest reply.")
@@ -27,10 +29,6 @@ class ChatConfig(Settings):
         description="Environment variable that holds the endpoint's key, if any.",
     )
     max_concurrency: int = Field(default=8, ge=1, exclude=True, description="Requests under way at a time.")
-    timeout_seconds: float = Field(default=120.0, gt=0, exclude=True, description="Longest wait for one reply.")
-    max_retries: int = Field(
-        default=6, ge=0, exclude=True, description="Tries after the first, on 429, 5xx, time-outs and cut connections."
-    )
     max_calls: int | None = Field(
         default=None,
         ge=1,

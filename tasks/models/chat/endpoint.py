@@ -1,6 +1,5 @@
 """An LLM behind an OpenAI-compatible HTTP endpoint, asked many questions at a time."""
 
-import hashlib
 import queue
 import random
 from collections.abc import Iterator, Sequence
@@ -34,11 +33,16 @@ class Endpoint:
         temperature: float,
         max_new_tokens: int,
         max_concurrency: int,
-        timeout_seconds: float,
-        max_retries: int,
         budget: Budget,
+        timeout_seconds: float = 120.0,
+        max_retries: int = 6,
         first_wait_seconds: float = 1.0,
     ) -> None:
+        """Ask the server at `base_url` (up to /v1) by the settings of `ChatConfig`.
+
+        A reply is waited for `timeout_seconds`; after 429, 5xx, time-outs and cut connections there are `max_retries`
+        more tries, `first_wait_seconds` after the first and twice as long after each.
+        """
         self.url = f"{base_url.rstrip('/')}/chat/completions"
         self.model = model
         self.budget = budget
@@ -95,7 +99,7 @@ class Endpoint:
 
     async def _ask(self, client: httpx.AsyncClient, request: Request, failed: anyio.Event) -> Reply:
         """Try until there is a reply, the tries are used up, or another request has failed for good."""
-        waits = random.Random(_spread(request))
+        waits = random.Random(request.number)  # requests that failed together don't all come back together
         tries = 1
         while isinstance(answer := await self._try(client, request), Trouble):
             if answer.passing and tries <= self._max_retries:
@@ -154,9 +158,3 @@ class Endpoint:
 
     def _without_key(self, text: str) -> str:
         return text.replace(self._api_key, "***") if self._api_key else text
-
-
-def _spread(request: Request) -> int:
-    """Seed a request's waits by what it asks, so that requests that failed together don't all come back together."""
-    digest = hashlib.sha256(f"{request.seed}\0{request.system}\0{request.user}".encode()).digest()
-    return int.from_bytes(digest[:8], "big")

@@ -1,4 +1,7 @@
-"""An LLM on this machine: transformers' generation from a folder or a GGUF file, with or without a LoRA adapter."""
+"""An LLM on this machine: transformers' generation from a folder or a GGUF file, with or without a LoRA adapter.
+
+Shapes: B requests of a batch, T tokens, V vocabulary.
+"""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -7,13 +10,20 @@ from typing import Any, cast
 
 import torch
 from jinja2 import TemplateError
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, LogitsProcessorList, PreTrainedModel
+from torch import Tensor
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    PreTrainedModel,
+)
 
 from tasks.models.backbone import _quiet
 from tasks.models.batches import length_buckets
 from tasks.models.chat import Reply, Request
 from tasks.models.chat.budget import Budget
-from tasks.models.chat.sampling import SeededSampling
 
 
 class LocalChat:
@@ -95,8 +105,32 @@ class LocalChat:
 
     def _reply(self, prompt_tokens: int, row: list[int]) -> Reply:
         ends = [place for place, token in enumerate(row) if token in self._end_ids]
-        own = row[: ends[0] + 1] if ends else row
-        return Reply(self.tokenizer.decode(own, skip_special_tokens=True), prompt_tokens, len(own))
+        reply = row[: ends[0] + 1] if ends else row
+        return Reply(self.tokenizer.decode(reply, skip_special_tokens=True), prompt_tokens, len(reply))
+
+
+class SeededSampling(LogitsProcessor):
+    """Turn taking the likeliest token into sampling: Gumbel noise on the scaled logits.
+
+    The largest of logits / temperature + Gumbel noise is distributed as a sample of the softmax. Each row's noise comes
+    from a generator of its own, on the CPU, so that neither the batch nor the device changes it.
+    """
+
+    def __init__(self, requests: Sequence[Request], temperature: float) -> None:
+        """Seed one generator per request by its prompt and seed."""
+        self._temperature = temperature
+        self._generators = [torch.Generator().manual_seed(request.number) for request in requests]
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        """Return the noisy logits [B, V] of one step."""
+        size = scores.shape[-1]
+        noise_BV = torch.stack([_gumbel(size, generator) for generator in self._generators])
+        noisy_BV = scores.float() / self._temperature + noise_BV.to(scores.device)
+        return cast("torch.FloatTensor", noisy_BV)
+
+
+def _gumbel(size: int, generator: torch.Generator) -> Tensor:
+    return -torch.empty(size).exponential_(generator=generator).log()
 
 
 def load_chat_model(place: Path, *, device: str, adapter: Path | None = None) -> tuple[PreTrainedModel, Any]:

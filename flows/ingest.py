@@ -1,0 +1,74 @@
+"""Promise one language's ingest: files or atlas -> corpus, queries, qrels, truth and quarantine."""
+
+import importlib.metadata
+from dataclasses import dataclass
+from typing import get_args
+
+from tasks.engine.step import Promise
+from tasks.ingest.config import IngestConfig, What
+from tasks.ingest.files import find_source
+from tasks.languages import check_language
+from tasks.steps import (
+    generate_corpus,
+    generate_qrels,
+    generate_queries,
+    generate_truth,
+    ingest_corpus,
+    ingest_qrels,
+    ingest_queries,
+    quarantine_rows,
+)
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """The datasets that ingest makes of one language."""
+
+    corpus: Promise
+    queries: Promise
+    qrels: Promise
+    truth: Promise | None = None
+    """Only atlas knows which of its documents are relevant but not judged."""
+    quarantine: Promise | None = None
+    """Only where bad rows are left out."""
+
+
+def ingest(config: IngestConfig, language: str) -> Ingested:
+    """Promise the datasets of one language; runs nothing but reads new input files once, for their digests.
+
+    Args:
+        config: the settings of ingest.
+        language: ISO 639-1.
+
+    Raises:
+        ValueError: unknown language, or an environment variable of a path is not set.
+        FileNotFoundError: an input file is missing.
+    """
+    if config.layout == "atlas":
+        return _generated(config, check_language(language))
+    sources = {what: find_source(config, language, what) for what in get_args(What)}
+    judgements = None if config.split_by_queries else sources["qrels"]
+    corpus = ingest_corpus(language, source=sources["corpus"])
+    queries = ingest_queries(
+        language,
+        source=sources["queries"],
+        judgements=judgements,
+        validation_share=config.validation_share,
+        seed=config.seed,
+    )
+    qrels = ingest_qrels(language, source=sources["qrels"], corpus=corpus, queries=queries)
+    quarantine = None
+    if config.on_bad_row == "quarantine":
+        quarantine = quarantine_rows(language, sources=sources, judgements=judgements, corpus=corpus, queries=queries)
+    return Ingested(corpus, queries, qrels, quarantine=quarantine)
+
+
+def _generated(config: IngestConfig, language: str) -> Ingested:
+    # Babel brings the facts, so its version is an input like a file's digest.
+    facts = {"language": language, "config": config.atlas, "babel": importlib.metadata.version("babel")}
+    return Ingested(
+        corpus=generate_corpus(language, **facts),
+        queries=generate_queries(language, **facts, validation_share=config.validation_share, seed=config.seed),
+        qrels=generate_qrels(language, **facts),
+        truth=generate_truth(language, **facts),
+    )
