@@ -18,9 +18,8 @@ from pydantic import ValidationError
 
 from storage import backend, manifest
 from storage.errors import DamagedDataset
-from storage.manifest import Part
+from storage.manifest import DatasetRef, Part
 from storage.reader import damage, sound_path
-from storage.reference import DatasetRef
 from storage.schemas import SCHEMAS, check
 
 PROGRESS = "progress"
@@ -34,7 +33,7 @@ class Writer:
         self.columns: dict[str, str] = {}
         self._parts: dict[int, Part] = {}
         self._files: dict[str, Part] = {}
-        self._found = self._records()
+        self._earlier = self._records()  # of parts that a killed build left
 
     @property
     def parts(self) -> list[Part]:
@@ -75,7 +74,7 @@ class Writer:
     def missing(self, num_shards: int) -> list[int]:
         """Take over the shards that an earlier, killed build has committed, and list the others of 0..n-1."""
         for shard in range(num_shards):
-            part = self._found.get(shard)
+            part = self._earlier.get(shard)
             if part and damage(f"{self.ref.uri}/{part.name}", part) is None:
                 self._parts[shard] = part
         if self._parts and not self.columns:
@@ -143,10 +142,10 @@ class Writer:
 def salvage(ref: DatasetRef) -> None:
     """Take a damaged dataset's commit back, but keep the record of its sound parts: only the others are built again."""
     try:
-        found = manifest.find(ref)
+        committed = manifest.find(ref)
     except DamagedDataset:
-        found = None
-    for number, part in enumerate(found.parts if found else []):
+        committed = None
+    for number, part in enumerate(committed.parts if committed else []):
         with contextlib.suppress(DamagedDataset):
             sound_path(ref, part)
             record = f"{ref.uri}/{PROGRESS}/{number:05d}.json"
