@@ -117,12 +117,12 @@ def fetch(uri: str, sha256: str) -> Path:
     filesystem, path = _open(uri)
     filesystem.invalidate_cache()
     version = hashlib.sha256(str(filesystem.ukey(path)).encode()).hexdigest()[:16]
-    kept = cache() / f"{sha256}-{version}-{Path(uri).name}"
-    if not kept.exists():
+    copy = cache() / f"{sha256}-{version}-{Path(uri).name}"
+    if not copy.exists():
         target = spool(uri)
         filesystem.get_file(path, str(target))
-        os.replace(target, kept)
-    return kept
+        os.replace(target, copy)
+    return copy
 
 
 def remove(uri: str) -> None:

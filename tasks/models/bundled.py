@@ -75,8 +75,8 @@ def write_bundled_encoder(file: Path, folder: Path, *, num_layers: int | None = 
     """
     cursor = Cursor(file.read_bytes(), file)
     header = _read_header(cursor)
-    kept = header.layers if num_layers is None else num_layers
-    if not 1 <= kept <= header.layers:
+    num_kept = header.layers if num_layers is None else num_layers
+    if not 1 <= num_kept <= header.layers:
         raise ValueError(
             f"{file}: expected num_layers in 1..{header.layers}, got {num_layers}. Correct the encoder's num_layers."
         )
@@ -84,8 +84,8 @@ def write_bundled_encoder(file: Path, folder: Path, *, num_layers: int | None = 
     pieces = _read_pieces(cursor)
     normalizer_map = _read_normalizer_map(cursor)
     write_tokenizer(folder, pieces=pieces, normalizer_map=normalizer_map, max_tokens=MAX_TOKENS)
-    write_json(folder / "config.json", _config(header, kept))
-    tensors = dict(_read_tensors(cursor, header, kept))
+    write_json(folder / "config.json", _config(header, num_kept))
+    tensors = dict(_read_tensors(cursor, header, num_kept))
     tensors["pooler.dense.weight"] = np.eye(header.hidden, dtype=np.float16)
     tensors["pooler.dense.bias"] = np.zeros(header.hidden, dtype=np.float16)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
@@ -164,10 +164,10 @@ def _read_normalizer_map(cursor: Cursor) -> dict[str, str]:
     return replacements
 
 
-def _read_tensors(cursor: Cursor, header: Header, kept: int) -> Iterator[tuple[str, NDArray[np.float16]]]:
-    """Yield the Hugging Face name and the weights of the embeddings and of the first `kept` layers."""
+def _read_tensors(cursor: Cursor, header: Header, num_layers: int) -> Iterator[tuple[str, NDArray[np.float16]]]:
+    """Yield the Hugging Face name and the weights of the embeddings and of the first `num_layers` layers."""
     names = dict(_EMBEDDING_NAMES)
-    for layer in range(kept):
+    for layer in range(num_layers):
         for short, long in _LAYER_NAMES.items():
             names[f"l{layer}.{short}.w"] = f"encoder.layer.{layer}.{long}.weight"
             names[f"l{layer}.{short}.b"] = f"encoder.layer.{layer}.{long}.bias"
