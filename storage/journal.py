@@ -39,10 +39,6 @@ class Journal:
         """Say whether there is a record."""
         return key in self._places
 
-    def __len__(self) -> int:
-        """Count the records."""
-        return len(self._places)
-
     def get(self, key: str) -> dict[str, Any] | None:
         """Return the record, the last one that was added; None where there is none."""
         if key not in self._places:

@@ -52,6 +52,15 @@ def test_unchanged_file_is_read_once(file, reads):
     assert len(reads) == 1
 
 
+def test_name_of_any_bytes_is_remembered(file, reads):
+    odd = file.with_name("s\udce9\u2028 x")  # no UTF-8, and what Python takes for the end of a line
+    file.rename(odd)
+    for _ in range(2):
+        digests._digests.cache_clear()  # as a new process has it
+        assert file_digest(odd) == hashlib.sha256(CONTENT).hexdigest()
+    assert len(reads) == 1
+
+
 def test_changed_size_time_or_inode_is_read_again(file, reads):
     file_digest(file)
     stat = file.stat()
