@@ -42,11 +42,10 @@ def file_digest(path: str | Path, algorithm: Algorithm = "sha256") -> str:
     with backend.open_file(uri) as file:
         digest = hashlib.file_digest(file, _ALGORITHMS[algorithm]).hexdigest()
     if name and name == _name(uri, algorithm):  # it did not change while it was read
+        line = os.fsencode(f"\n{digest} {name}")  # the break comes first, so that one torn by a kill spoils no other
         with _LOCK, journal.open("ab") as lines:
+            lines.write(line)  # in one piece, at the end: those of several processes do not mix
             _digests(journal)[name] = digest
-            lines.write(
-                os.fsencode(f"{digest} {name}\n")
-            )  # in one piece, at the end: lines of several processes do not mix
     return digest
 
 
