@@ -1,6 +1,5 @@
 """What a dataset is called, and its manifest: written last, it is the commit, and it says all there is to know."""
 
-import json
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -127,14 +126,3 @@ def find(ref: DatasetRef) -> Manifest | None:
         return load(ref)
     except MissingDataset:
         return None
-
-
-def commit(ref: DatasetRef, manifest: Manifest) -> None:
-    """Write the manifest: from now on the dataset exists."""
-    text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False, sort_keys=True)
-    backend.put_bytes(f"{text}\n".encode(), f"{ref.uri}/{NAME}")
-
-
-def discard(ref: DatasetRef) -> None:
-    """Take a dataset's commit back, so that it counts as never built; its parts stay for salvage."""
-    backend.remove(f"{ref.uri}/{NAME}")

@@ -6,6 +6,7 @@ goes on from the records it finds.
 """
 
 import contextlib
+import json
 import os
 import shutil
 from pathlib import Path
@@ -150,18 +151,18 @@ def salvage(ref: DatasetRef) -> None:
             sound_path(ref, part)
             record = f"{ref.uri}/{PROGRESS}/{number:05d}.json"
             backend.put_bytes(part.model_dump_json().encode(), record)
-    manifest.discard(ref)
+    backend.remove(f"{ref.uri}/{manifest.NAME}")
 
 
 def discard(ref: DatasetRef) -> None:
     """Take a dataset's commit back and forget its parts: all of it is built again."""
-    manifest.discard(ref)
+    backend.remove(f"{ref.uri}/{manifest.NAME}")
     for name in backend.names(f"{ref.uri}/{PROGRESS}"):
         backend.remove(f"{ref.uri}/{PROGRESS}/{name}")
 
 
 def commit(writer: Writer, **facts: Any) -> manifest.Manifest:
-    """Make a dataset count: write its manifest.
+    """Make a dataset count: write its manifest, from when on it exists.
 
     Args:
         writer: holds the parts.
@@ -181,6 +182,7 @@ def commit(writer: Writer, **facts: Any) -> manifest.Manifest:
         files=writer.files,
         **facts,
     )
-    manifest.commit(writer.ref, content)
+    text = json.dumps(content.model_dump(mode="json"), indent=2, ensure_ascii=False, sort_keys=True)
+    backend.put_bytes(f"{text}\n".encode(), f"{writer.ref.uri}/{manifest.NAME}")
     writer.clear_progress()
     return content
