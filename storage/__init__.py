@@ -4,9 +4,8 @@ from storage.digests import file_digest
 from storage.errors import DamagedDataset, MissingDataset, SchemaMismatch, StorageError
 from storage.fingerprints import code_fingerprint, fingerprint
 from storage.journal import Journal, open_journal
-from storage.manifest import Input, Manifest, Part, find, load
+from storage.manifest import DatasetRef, Input, Manifest, Part, find, load
 from storage.reader import check_dataset, checkout, count, folder, iter_parts, num_parts, read, scan
-from storage.reference import DatasetRef
 from storage.schemas import SCHEMAS
 from storage.writer import Writer, commit, discard, salvage
 

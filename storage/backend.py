@@ -21,8 +21,10 @@ def local_path(uri: str) -> Path:
     return Path(uri.removeprefix("file://"))
 
 
-def _open(uri: str) -> tuple[Any, str]:
+def _remote(uri: str) -> tuple[Any, str]:
+    """Return a URI's file system, with nothing remembered of what lies there, and the path in it."""
     filesystem, path = fsspec.core.url_to_fs(uri)
+    filesystem.invalidate_cache()
     return filesystem, cast("str", path)
 
 
@@ -34,8 +36,7 @@ def read_bytes(uri: str) -> bytes:
     """
     if is_local(uri):
         return local_path(uri).read_bytes()
-    filesystem, path = _open(uri)
-    filesystem.invalidate_cache()
+    filesystem, path = _remote(uri)
     return cast("bytes", filesystem.cat_file(path))
 
 
@@ -46,8 +47,7 @@ def size(uri: str) -> int | None:
             return local_path(uri).stat().st_size
         except FileNotFoundError:
             return None
-    filesystem, path = _open(uri)
-    filesystem.invalidate_cache()
+    filesystem, path = _remote(uri)
     try:
         return int(filesystem.info(path)["size"])
     except FileNotFoundError:
@@ -68,8 +68,7 @@ def version(uri: str) -> str | None:
     if is_local(uri):
         stat = local_path(uri).stat()
         return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}"
-    filesystem, path = _open(uri)
-    filesystem.invalidate_cache()
+    filesystem, path = _remote(uri)
     facts = filesystem.info(path)
     time = next((facts[name] for name in _TIMES if facts.get(name)), None)
     return None if time is None else f"{facts.get('size')} {time}"
@@ -84,7 +83,7 @@ def put(source: Path, uri: str) -> None:
             os.fsync(file.fileno())
         os.replace(source, target)
         return
-    filesystem, path = _open(uri)
+    filesystem, path = _remote(uri)
     filesystem.put_file(str(source), path)
     source.unlink()
 
@@ -114,15 +113,14 @@ def fetch(uri: str, sha256: str) -> Path:
     """Return a local path with a file's bytes; a remote file is downloaded once per version of it."""
     if is_local(uri):
         return local_path(uri)
-    filesystem, path = _open(uri)
-    filesystem.invalidate_cache()
+    filesystem, path = _remote(uri)
     version = hashlib.sha256(str(filesystem.ukey(path)).encode()).hexdigest()[:16]
-    kept = cache() / f"{sha256}-{version}-{Path(uri).name}"
-    if not kept.exists():
+    copy = cache() / f"{sha256}-{version}-{Path(uri).name}"
+    if not copy.exists():
         target = spool(uri)
         filesystem.get_file(path, str(target))
-        os.replace(target, kept)
-    return kept
+        os.replace(target, copy)
+    return copy
 
 
 def remove(uri: str) -> None:
@@ -130,8 +128,7 @@ def remove(uri: str) -> None:
     if is_local(uri):
         local_path(uri).unlink(missing_ok=True)
         return
-    filesystem, path = _open(uri)
-    filesystem.invalidate_cache()
+    filesystem, path = _remote(uri)
     if filesystem.exists(path):
         filesystem.rm_file(path)
 
@@ -141,8 +138,7 @@ def names(uri: str) -> list[str]:
     if is_local(uri):
         folder = local_path(uri)
         return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
-    filesystem, path = _open(uri)
-    filesystem.invalidate_cache()
+    filesystem, path = _remote(uri)
     try:
         return sorted(Path(entry.rstrip("/")).name for entry in filesystem.ls(path, detail=False))
     except FileNotFoundError:

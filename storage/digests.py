@@ -7,6 +7,7 @@ file.
 
 import functools
 import hashlib
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -41,9 +42,10 @@ def file_digest(path: str | Path, algorithm: Algorithm = "sha256") -> str:
     with backend.open_file(uri) as file:
         digest = hashlib.file_digest(file, _ALGORITHMS[algorithm]).hexdigest()
     if name and name == _name(uri, algorithm):  # it did not change while it was read
-        with _LOCK, journal.open("a", encoding="utf-8") as lines:
+        line = os.fsencode(f"\n{digest} {name}")  # the break comes first, so that one torn by a kill spoils no other
+        with _LOCK, journal.open("ab") as lines:
+            lines.write(line)  # in one piece, at the end: those of several processes do not mix
             _digests(journal)[name] = digest
-            lines.write(f"{digest} {name}\n")  # in one piece, at the end: lines of several processes do not mix
     return digest
 
 
@@ -58,7 +60,7 @@ def _digests(journal: Path) -> dict[str, str]:
     """Read the journal once; a line that a kill cut off names a file that is not there."""
     digests = {}
     if journal.exists():
-        for line in journal.read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in os.fsdecode(journal.read_bytes()).split("\n"):
             digest, _, name = line.partition(" ")
             digests[name] = digest
     return digests

@@ -20,7 +20,7 @@ class DamagedDataset(StorageError):
 
     def __init__(self, uri: str, path: str, problem: str) -> None:
         super().__init__(
-            f"dataset '{uri}': {problem} in '{path}'. Run the pipeline again: the stage rebuilds this dataset."
+            f"dataset '{uri}': {problem} in '{path}'. Run the pipeline again: the step rebuilds this dataset."
         )
         self.uri = uri
         self.path = path

@@ -86,18 +86,18 @@ def _read(name: str) -> tuple[Path, ast.Module]:
 
 def imported_modules(tree: ast.AST, top: str, package: str) -> set[str]:
     """Name the modules below the top-level package that a piece of code imports."""
-    found: set[str] = set()
+    names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
                 parents = package.split(".")[: len(package.split(".")) - node.level + 1]
                 base = ".".join([*parents, *([node.module] if node.module else [])])
-            found.add(base)
-            found |= {f"{base}.{alias.name}" for alias in node.names}
-    return {name for name in found if name.partition(".")[0] == top and _source(name) is not None}
+            names.add(base)
+            names |= {f"{base}.{alias.name}" for alias in node.names}
+    return {name for name in names if name.partition(".")[0] == top and _source(name) is not None}
 
 
 @functools.cache

@@ -8,9 +8,8 @@ import polars as pl
 
 from storage import backend, manifest
 from storage.errors import DamagedDataset, MissingDataset
-from storage.manifest import Manifest
+from storage.manifest import DatasetRef, Manifest
 from storage.reader import scan
-from storage.reference import DatasetRef
 from storage.schemas import SCHEMAS
 
 
@@ -21,7 +20,7 @@ def datasets(root: str, kind: str | None = None, partition: str | None = None) -
     """
     for one_kind in [kind] if kind else SCHEMAS:
         for one_partition in [partition] if partition else backend.names(f"{root}/{one_kind}"):
-            found = []
+            committed = []
             for name in backend.names(f"{root}/{one_kind}/{one_partition}"):
                 ref = DatasetRef(kind=one_kind, partition=one_partition, fingerprint=name, root=root)
                 try:
@@ -29,8 +28,8 @@ def datasets(root: str, kind: str | None = None, partition: str | None = None) -
                 except DamagedDataset:
                     continue
                 if content is not None:
-                    found.append((ref, content))
-            yield from sorted(found, key=lambda pair: (pair[1].created_at, pair[0].fingerprint))
+                    committed.append((ref, content))
+            yield from sorted(committed, key=lambda pair: (pair[1].created_at, pair[0].fingerprint))
 
 
 def resolve(root: str, name: str) -> DatasetRef:
@@ -52,14 +51,14 @@ def resolve(root: str, name: str) -> DatasetRef:
         raise MissingDataset(
             f"dataset '{name}': expected a kind of {', '.join(SCHEMAS)}, got '{kind}'. See `polyloom ls`."
         )
-    found = [ref for ref, _ in datasets(root, kind, partition or None) if ref.fingerprint.startswith(start)]
-    if not found:
+    refs = [ref for ref, _ in datasets(root, kind, partition or None) if ref.fingerprint.startswith(start)]
+    if not refs:
         raise MissingDataset(f"dataset '{name}': expected one in '{root}', found none. See `polyloom ls`.")
-    if start and len(found) > 1:
+    if start and len(refs) > 1:
         raise MissingDataset(
-            f"dataset '{name}': expected one, got {len(found)}: {', '.join(map(str, found))}. Write more of its name."
+            f"dataset '{name}': expected one, got {len(refs)}: {', '.join(map(str, refs))}. Write more of its name."
         )
-    return found[-1]
+    return refs[-1]
 
 
 def query(ref: DatasetRef, sql: str) -> pl.DataFrame:
@@ -78,15 +77,15 @@ def query(ref: DatasetRef, sql: str) -> pl.DataFrame:
         ) from error
 
 
-def rows(ref: DatasetRef, **wanted: Any) -> list[dict[str, Any]]:
+def rows(ref: DatasetRef, **values: Any) -> list[dict[str, Any]]:
     """Read the rows whose columns hold a value (or one of several), in the dataset's order.
 
     Args:
         ref: the dataset.
-        wanted: column -> a value, or a list of values.
+        values: column -> a value, or a list of values.
     """
     frame = scan(ref)
-    for name, value in wanted.items():
+    for name, value in values.items():
         frame = frame.filter(pl.col(name).is_in(value if isinstance(value, list) else [value]))
     return frame.collect().to_dicts()
 
@@ -109,8 +108,7 @@ def lineage(ref: DatasetRef) -> list[tuple[int, str, Manifest | None]]:
         content = manifest.find(one)
         rows.append((depth, name, content))
         for entry in content.inputs if content else []:
-            inner = DatasetRef(kind=entry.kind, partition=entry.partition, fingerprint=entry.fingerprint, root=ref.root)
-            walk(inner, depth + 1, entry.name)
+            walk(entry.ref(ref.root), depth + 1, entry.name)
 
     walk(ref, 0, ref.kind)
     return rows

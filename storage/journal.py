@@ -1,6 +1,6 @@
 """A file that records are added to one by one and that survives a kill: what has been paid for is not paid for again.
 
-Not a dataset: no stage's result depends on whether a record was found here or had to be made. Each line is one record
+Not a dataset: no step's result depends on whether a record was found here or had to be made. Each line is one record
 as JSON. A line that a kill or a full disk cut off is no record; what follows it starts on a line of its own.
 """
 
@@ -38,10 +38,6 @@ class Journal:
     def __contains__(self, key: str) -> bool:
         """Say whether there is a record."""
         return key in self._places
-
-    def __len__(self) -> int:
-        """Count the records."""
-        return len(self._places)
 
     def get(self, key: str) -> dict[str, Any] | None:
         """Return the record, the last one that was added; None where there is none."""

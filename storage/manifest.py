@@ -1,6 +1,5 @@
-"""The manifest: written last, it is a dataset's commit, and it says all there is to know about it."""
+"""What a dataset is called, and its manifest: written last, it is the commit, and it says all there is to know."""
 
-import json
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -8,9 +7,31 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from storage import backend
 from storage.errors import DamagedDataset, MissingDataset
 from storage.fingerprints import fingerprint
-from storage.reference import DatasetRef
 
 NAME = "manifest.json"
+
+
+class DatasetRef(BaseModel):
+    """Names one immutable dataset: `<root>/<kind>/<partition>/<fingerprint>`. All that steps hand to one another."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: str
+    """What the rows are; a key of `SCHEMAS`."""
+    partition: str
+    """A language, or `all`."""
+    fingerprint: str
+    """Hash of the code, the settings and the inputs that made it."""
+    root: str
+    """The store: a local folder or an fsspec URL such as `s3://bucket/prefix`."""
+
+    @property
+    def uri(self) -> str:
+        """Where the dataset lies."""
+        return f"{self.root}/{self.kind}/{self.partition}/{self.fingerprint}"
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.partition}/{self.fingerprint[:12]}"
 
 
 class Part(BaseModel):
@@ -34,6 +55,10 @@ class Input(BaseModel):
     partition: str
     fingerprint: str
     content: str
+
+    def ref(self, root: str) -> DatasetRef:
+        """Name the dataset in its store."""
+        return DatasetRef(kind=self.kind, partition=self.partition, fingerprint=self.fingerprint, root=root)
 
 
 class Manifest(BaseModel):
@@ -101,14 +126,3 @@ def find(ref: DatasetRef) -> Manifest | None:
         return load(ref)
     except MissingDataset:
         return None
-
-
-def commit(ref: DatasetRef, manifest: Manifest) -> None:
-    """Write the manifest: from now on the dataset exists."""
-    text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False, sort_keys=True)
-    backend.put_bytes(f"{text}\n".encode(), f"{ref.uri}/{NAME}")
-
-
-def discard(ref: DatasetRef) -> None:
-    """Take a dataset's commit back, so that it counts as never built; its parts stay for salvage."""
-    backend.remove(f"{ref.uri}/{NAME}")

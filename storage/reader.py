@@ -9,8 +9,7 @@ import polars as pl
 from storage import backend, manifest
 from storage.digests import file_digest
 from storage.errors import DamagedDataset
-from storage.manifest import Manifest, Part
-from storage.reference import DatasetRef
+from storage.manifest import DatasetRef, Manifest, Part
 
 
 def damage(uri: str, part: Part) -> str | None:
@@ -19,11 +18,11 @@ def damage(uri: str, part: Part) -> str | None:
     A local file is read again only when its size, time or inode has changed; a remote one is compared
     by size here and by checksum whenever it is fetched.
     """
-    found = backend.size(uri)
-    if found is None:
+    size = backend.size(uri)
+    if size is None:
         return "file missing"
-    if found != part.bytes:
-        return f"expected {part.bytes} bytes, got {found}"
+    if size != part.bytes:
+        return f"expected {part.bytes} bytes, got {size}"
     if backend.is_local(uri) and file_digest(uri) != part.sha256:
         return f"checksum differs from the manifest's {part.sha256[:12]}"
     return None
@@ -91,8 +90,8 @@ def count(ref: DatasetRef) -> int:
 @functools.cache
 def _copy(ref: DatasetRef, content: str, *, parts: bool) -> Path:
     target = backend.cache() / f"folder-{content}"
-    found = manifest.load(ref)
-    for file in [*found.files, *(found.parts if parts else [])]:
+    committed = manifest.load(ref)
+    for file in [*committed.files, *(committed.parts if parts else [])]:
         path = target / file.name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(sound_path(ref, file).read_bytes())

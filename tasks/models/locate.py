@@ -93,7 +93,7 @@ def model_digest(source: str) -> str:
 
     Raises:
         FileNotFoundError: there is no such model, or it has no safetensors weights.
-        ValueError: `source` is none of the known forms.
+        ValueError: `source` is none of the three forms.
     """
     place = locate_model(source)
     if place.is_file():

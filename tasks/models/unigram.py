@@ -29,8 +29,8 @@ class Splitter:
 
     def token_to_id(self, token: str) -> int | None:
         """Return the whole vocabulary's id of a token; None where the tokenizer has no such."""
-        found = self.tokenizer.token_to_id(token)
-        return None if found is None else int(self.id_K[found])
+        narrow_id = self.tokenizer.token_to_id(token)
+        return None if narrow_id is None else int(self.id_K[narrow_id])
 
     def split(self, texts: Sequence[str], *, max_tokens: int) -> Iterator[list[int]]:
         """Yield each text's ids, special tokens included, cut at the end; a text may have none."""
@@ -90,15 +90,15 @@ class Unigram:
         character_C = _code_points(text)
         hash_C = np.zeros_like(character_C)
         bits = min(len(character_C).bit_length() + _SPARE_BITS, _MOST_BITS)
-        found = np.empty(1 << bits, dtype=bool)
+        occurs = np.empty(1 << bits, dtype=bool)  # by the highest bits of a run's hash
         shift = np.uint32(32 - bits)
         for size in range(1, min(max(self._hash_S, default=0), len(character_C)) + 1):
             hash_C = _longer(hash_C, character_C, size)
             if size in self._hash_S:
                 piece_S, hash_S = self._hash_S[size]
-                found[:] = False
-                found[hash_C * _FACTOR >> shift] = True
-                kept_V[piece_S] |= found[hash_S * _FACTOR >> shift]
+                occurs[:] = False
+                occurs[hash_C * _FACTOR >> shift] = True
+                kept_V[piece_S] |= occurs[hash_S * _FACTOR >> shift]
 
     def _always_kept(self, pieces: list[str], names: set[str]) -> NDArray[np.bool_]:
         """Mark what a narrow tokenizer needs whatever the texts are."""

@@ -176,15 +176,15 @@ def find_word_embeddings(file: Path, prefix: str, config: PretrainedConfig) -> S
     with file.open("rb") as data:
         header_bytes = int.from_bytes(data.read(8), "little")
         header = json.loads(data.read(header_bytes))
-    found = [name for name in (_NAME, f"{prefix}.{_NAME}") if name in header]
-    if len(found) != 1:
+    names = [name for name in (_NAME, f"{prefix}.{_NAME}") if name in header]
+    if len(names) != 1:
         return None
-    entry = header[found[0]]
+    entry = header[names[0]]
     shape = [config.vocab_size, config.hidden_size]
     if entry["shape"] != shape or entry["dtype"] not in _STORED or config.vocab_size <= (config.pad_token_id or 0):
         return None
     dtype, start = _STORED[entry["dtype"]], 8 + header_bytes + entry["data_offsets"][0]
-    return StoredMatrix(file, found[0], dtype, start, *shape)
+    return StoredMatrix(file, names[0], dtype, start, *shape)
 
 
 def _refuse_to_save(module: nn.Module, *_: Any) -> None:

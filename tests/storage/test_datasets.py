@@ -145,7 +145,7 @@ def test_rejects_columns_that_are_not_the_kinds(ref):
 
 def test_rejects_a_type_that_does_not_cast(ref):
     frame = qrels("a").with_columns(relevance=pl.lit("much"))
-    with pytest.raises(SchemaMismatch, match=r"Cast in the stage that writes it"):
+    with pytest.raises(SchemaMismatch, match=r"Cast in the step that writes it"):
         Writer(ref).write(frame)
 
 

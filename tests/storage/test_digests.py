@@ -52,6 +52,15 @@ def test_unchanged_file_is_read_once(file, reads):
     assert len(reads) == 1
 
 
+def test_name_of_any_bytes_is_remembered(file, reads):
+    odd = file.with_name("s\udce9\u2028 x")  # no UTF-8, and what Python takes for the end of a line
+    file.rename(odd)
+    for _ in range(2):
+        digests._digests.cache_clear()  # as a new process has it
+        assert file_digest(odd) == hashlib.sha256(CONTENT).hexdigest()
+    assert len(reads) == 1
+
+
 def test_changed_size_time_or_inode_is_read_again(file, reads):
     file_digest(file)
     stat = file.stat()
@@ -101,14 +110,14 @@ def test_other_processes_find_and_add_digests(file, journal):
     ]
     told = {process.communicate()[0] for process in running}
     assert told == {f"{[file_digest(path) for path in (file, *others)]}\n".encode()}
-    noted = {line.partition("/")[2] for line in journal.read_text().splitlines()}
+    noted = {line.partition("/")[2] for line in journal.read_text().splitlines() if line}
     assert {f"/{path}" for path in noted} == {str(path) for path in (file, *others)}
 
 
-def test_torn_line_of_a_killed_process_does_no_harm(file, journal, reads):
+@pytest.mark.parametrize("size", [1, 9, 70, -4])
+def test_torn_line_of_a_killed_process_does_no_harm(file, journal, size):
     sound = file_digest(file)
-    line = journal.read_bytes()
-    journal.write_bytes(line[:-4])
+    journal.write_bytes(journal.read_bytes()[:size])
     digests._digests.cache_clear()
     other = file.with_name("other")
     other.write_bytes(b"other")

@@ -20,7 +20,6 @@ def test_record_is_there_at_once_and_after_reopening(path):
         journal.add("a", {"text": "jäätelö\n"})
         journal.add("b", {"text": "2"})
         assert journal.get("a") == {"text": "jäätelö\n"}
-        assert len(journal) == 2
     assert reopened(path) == {"a": {"text": "jäätelö\n"}, "b": {"text": "2"}}
 
 
@@ -75,7 +74,7 @@ def test_two_writers_do_not_spoil_each_other(path):
         assert one.get("one-49") == {"n": 49}
         assert other.get("other-49") == {"n": -49}
     with Journal(path) as both:
-        assert len(both) == 100
+        assert all(f"{side}-{number}" in both for side in ("one", "other") for number in range(50))
 
 
 def test_journal_lies_in_a_local_store_and_outside_a_remote_one(tmp_path, monkeypatch):

@@ -31,6 +31,23 @@ def test_checkout_has_parts_files_and_manifest(ref, tmp_path):
         assert backend.checksum(folder / part.name) == part.sha256
 
 
+@pytest.mark.parametrize("files", [{}, {"a.txt": "other"}, {"b.txt": "a"}, {"a.txt": "a", "b.txt": "a"}])
+def test_content_changes_with_files_and_their_names(ref, tmp_path, files):
+    def content(fingerprint, files):
+        folder = tmp_path / fingerprint
+        folder.mkdir()
+        for name, text in files.items():
+            (folder / name).write_text(text)
+        writer = Writer(ref.model_copy(update={"fingerprint": fingerprint}))
+        writer.write(qrels("d1"))
+        writer.add_folder(folder, "model")
+        return commit(writer, **FACTS).content
+
+    given = content("a" * 32, {"a.txt": "a"})
+    assert content("b" * 32, files) != given
+    assert content("c" * 32, {"a.txt": "a"}) == given
+
+
 def test_checkout_of_a_damaged_part_is_an_error(ref, tmp_path):
     manifest = write_with_files(ref, tmp_path)
     backend.put_bytes(b"x" * manifest.parts[0].bytes, f"{ref.uri}/{manifest.parts[0].name}")

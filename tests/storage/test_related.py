@@ -4,7 +4,7 @@ import pytest
 from support.datasets import FACTS
 
 from storage import SCHEMAS, DatasetRef, Input, Writer, commit, load
-from storage.family import find_family
+from storage.related import find_related
 
 
 @pytest.fixture
@@ -35,27 +35,27 @@ def put(tmp_path):
     return write
 
 
-def names(family, kind):
-    return [f"{ref.kind}/{ref.partition}/{ref.fingerprint}" for ref, _ in family.of(kind)]
+def names(related, kind):
+    return [f"{ref.kind}/{ref.partition}/{ref.fingerprint}" for ref, _ in related.of(kind)]
 
 
-def test_family_holds_what_the_newest_plan_was_made_from(put, tmp_path):
+def test_related_are_what_the_newest_plan_was_made_from(put, tmp_path):
     queries = put("queries/sw/q", 1)
     old = put("hard_negatives/sw/old", 2, queries)
     put("hard_negatives/sw/new", 3, queries)
     plan = put("batch_plan/all/p", 4, old)
     put("training_log/all/t", 5, plan)
-    family = find_family(str(tmp_path), "sw")
-    assert names(family, "hard_negatives") == [old]
-    assert names(family, "training_log") == ["training_log/all/t"]
-    assert family.ref("queries").fingerprint == "q"
+    related = find_related(str(tmp_path), "sw")
+    assert names(related, "hard_negatives") == [old]
+    assert names(related, "training_log") == ["training_log/all/t"]
+    assert related.ref("queries").fingerprint == "q"
 
 
 def test_without_a_plan_the_newest_ledger_counts(put, tmp_path):
     queries = put("queries/sw/q", 1)
     put("hard_negatives/sw/b", 2, queries)
     put("hard_negatives/sw/a", 3, queries)
-    assert names(find_family(str(tmp_path), "sw"), "hard_negatives") == ["hard_negatives/sw/a"]
+    assert names(find_related(str(tmp_path), "sw"), "hard_negatives") == ["hard_negatives/sw/a"]
 
 
 def test_ledgers_of_a_bake_off_come_after_a_runs_own(put, tmp_path):
@@ -63,16 +63,16 @@ def test_ledgers_of_a_bake_off_come_after_a_runs_own(put, tmp_path):
     own = put("hard_negatives/sw/own", 2, queries)
     other = put("hard_negatives/sw/other", 3, queries)
     put("bake_off/all/b", 4, own, other)
-    assert names(find_family(str(tmp_path), "sw"), "hard_negatives") == [own]
+    assert names(find_related(str(tmp_path), "sw"), "hard_negatives") == [own]
     later = put("hard_negatives/sw/later", 5, queries)
-    assert names(find_family(str(tmp_path), "sw"), "hard_negatives") == [later]
+    assert names(find_related(str(tmp_path), "sw"), "hard_negatives") == [later]
 
 
 def test_of_two_ledgers_of_one_second_the_one_made_from_the_other_counts(put, tmp_path):
     queries = put("queries/sw/q", 1)
     first = put("hard_negatives/sw/z", 2, queries)
     filled = put("hard_negatives/sw/a", 2, queries, first)
-    assert names(find_family(str(tmp_path), "sw"), "hard_negatives") == [filled, first]
+    assert names(find_related(str(tmp_path), "sw"), "hard_negatives") == [filled, first]
 
 
 def test_run_of_another_training_does_not_belong(put, tmp_path):
@@ -83,23 +83,23 @@ def test_run_of_another_training_does_not_belong(put, tmp_path):
     run = put("run/sw/own", 5, queries, training, system="trained")
     put("run/sw/strange", 6, queries, stranger, system="trained")
     bm25 = put("run/sw/bm25", 2, queries, system="bm25")
-    assert names(find_family(str(tmp_path), "sw"), "run") == [run, bm25]
+    assert names(find_related(str(tmp_path), "sw"), "run") == [run, bm25]
 
 
-def test_only_allowed_datasets_begin_a_family(put, tmp_path):
+def test_only_allowed_datasets_are_begun_with(put, tmp_path):
     queries = put("queries/sw/q", 1)
     old = put("hard_negatives/sw/old", 2, queries)
     put("hard_negatives/sw/new", 3, queries)
-    family = find_family(str(tmp_path), "sw", {tuple(old.split("/")), tuple(queries.split("/"))})
-    assert names(family, "hard_negatives") == [old]
+    related = find_related(str(tmp_path), "sw", {tuple(old.split("/")), tuple(queries.split("/"))})
+    assert names(related, "hard_negatives") == [old]
 
 
-def test_empty_store_has_no_family(tmp_path):
-    family = find_family(str(tmp_path), "sw")
-    assert family.ref("queries") is None
-    assert family.found == {}
+def test_empty_store_has_none(tmp_path):
+    related = find_related(str(tmp_path), "sw")
+    assert related.ref("queries") is None
+    assert related.manifests == {}
 
 
 def test_other_languages_datasets_stay_out(put, tmp_path):
     put("queries/en/q", 1)
-    assert find_family(str(tmp_path), "sw").ref("queries") is None
+    assert find_related(str(tmp_path), "sw").ref("queries") is None
