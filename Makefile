@@ -1,4 +1,4 @@
-# make install | check | unit | test | run | lock | peers. Every target makes .venv itself.
+# make install | check | unit | test | run | settings | peers | lock. Every target makes .venv itself.
 PYTHON ?= python3
 BIN := .venv/bin
 UV := uv==0.13.9
@@ -43,6 +43,10 @@ unit: .venv/installed-test
 
 test: .venv/installed-test
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --durations=15
+
+# docs/settings.md and its JSON Schema, from the models.
+settings: .venv/installed-test
+	PYTHONPATH=. $(BIN)/python docs/settings.py
 
 # What the other side of benchmarks/train_theirs.py and mining_theirs.py needs beside the tests' packages.
 peers: .venv/installed-test
