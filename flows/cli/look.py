@@ -13,7 +13,7 @@ from flows.show.explain import explain as gather
 from flows.show.explain_view import explanation
 from flows.weave import weave
 from storage import inspect, load
-from storage.family import Name
+from storage.related import Name
 
 
 def ls(
