@@ -1,7 +1,5 @@
 """The pipeline as a table of contents: one call per stage, top to bottom. Nothing runs here."""
 
-from pathlib import Path
-
 from flows.configs import PipelineConfig
 from flows.judge import judge, judge_new, relabel
 from flows.pipeline import Pipeline, Promises
@@ -20,7 +18,9 @@ from storage import checksum, remembered
 from tasks.engine.step import Promise
 from tasks.ingest.steps import Ingested, ingest
 from tasks.models.digest import model_digest
+from tasks.plan_batches.config import FastTextModels
 from tasks.steps import (
+    classify_topics,
     export_model,
     find_topics,
     make_run,
@@ -84,14 +84,7 @@ def weave(config: PipelineConfig) -> Pipeline:
     )
 
     judged = relabel(config, qrels, hard_negatives)
-    topics = find_topics(
-        embeddings=embeddings,
-        corpus=corpus,
-        queries=queries,
-        qrels=judged,
-        config=config.plan_batches.topics,
-        models=tuple(checksum(Path(path)) for path in config.plan_batches.topics.model_files),
-    )
+    topics = _topics(config, embeddings, corpus, queries, judged)
     batch_plan = plan_batches(
         hard_negatives=hard_negatives, queries=queries, qrels=judged, topics=topics, config=config.plan_batches
     )
@@ -134,6 +127,18 @@ def weave(config: PipelineConfig) -> Pipeline:
         },
         metrics=list(metrics.values()),
     )
+
+
+def _topics(
+    config: PipelineConfig, embeddings: Promises, corpus: Promises, queries: Promises, qrels: Promises
+) -> Promise:
+    """Cluster the queries; or classify them, where a folder of fastText's models is named."""
+    topics = config.plan_batches.topics
+    if isinstance(topics, int):
+        return find_topics(embeddings=embeddings, corpus=corpus, queries=queries, qrels=qrels, num_topics=topics)
+    models = FastTextModels(folder=topics)
+    digests = tuple(checksum(file) for file in models.files)
+    return classify_topics(corpus=corpus, queries=queries, qrels=qrels, models=models, digests=digests)
 
 
 def _measure(config: PipelineConfig, candidates: Promises, queries: Promises, qrels: Promises, system: str) -> Promise:

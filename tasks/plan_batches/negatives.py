@@ -55,8 +55,8 @@ class _Barred:
         """See for pairs of batch and document, of any shape, whether the document is barred there."""
         barred: np.ndarray = self._anywhere[document]
         pairs = batch[barred] * self._num_documents + document[barred]
-        found = np.minimum(np.searchsorted(self._pairs, pairs), self._pairs.size - 1)
-        barred[barred] = self._pairs[found] == pairs
+        place = np.minimum(np.searchsorted(self._pairs, pairs), self._pairs.size - 1)
+        barred[barred] = self._pairs[place] == pairs
         return barred
 
 
@@ -65,7 +65,7 @@ def _draw_blindly(table: LanguageTable, query: np.ndarray, num_negatives: int, r
 
     Source: Floyd's sampling without replacement, Bentley, Programming Pearls, CACM 30(9), 1987.
     """
-    num_kept = table.kept.start[query + 1] - table.kept.start[query]
+    num_kept = table.hard_negatives.start[query + 1] - table.hard_negatives.start[query]
     place_RM = np.full((query.size, num_negatives), -1, dtype=np.int64)
     enough = num_kept >= num_negatives
     for column in range(num_negatives):
@@ -75,7 +75,9 @@ def _draw_blindly(table: LanguageTable, query: np.ndarray, num_negatives: int, r
         place_RM[:, column] = np.where(taken, last, place)
     place_RM.sort(axis=1)
     drawn_RM = np.full_like(place_RM, -1)
-    drawn_RM[enough] = table.kept.document[table.kept.start[query[enough]][:, None] + place_RM[enough]]
+    drawn_RM[enough] = table.hard_negatives.document[
+        table.hard_negatives.start[query[enough]][:, None] + place_RM[enough]
+    ]
     return drawn_RM
 
 
@@ -88,7 +90,7 @@ def _draw_safe(
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Draw from the kept ones that are safe for the batch; [R, M], -1 where there are no more."""
-    owner, document = table.kept.of(query)
+    owner, document = table.hard_negatives.of(query)
     safe = ~barred.has(batch[owner], document)
     owner, document = owner[safe], document[safe]
     num_safe = np.bincount(owner, minlength=query.size)
