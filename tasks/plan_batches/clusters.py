@@ -77,15 +77,11 @@ def fit_clusters(vectors: Mapping[str, np.ndarray], *, num_topics: int, seed: in
         )
     rng = np.random.default_rng(seed)
     means = {language: vectors[language].mean(axis=0, dtype=np.float64) for language in sorted(vectors)}
-    point_ND = np.concatenate(
-        [
-            on_grid(
-                _sample(vectors[language], MAX_FIT * len(vectors[language]) // max(total, MAX_FIT), rng),
-                means[language],
-            )
-            for language in sorted(vectors)
-        ]
-    )
+    points = []
+    for language, vector_ND in sorted(vectors.items()):
+        size = MAX_FIT * len(vector_ND) // max(total, MAX_FIT)
+        points.append(on_grid(_sample(vector_ND, size, rng), means[language]))
+    point_ND = np.concatenate(points)
     fitted = [_fit(point_ND, _start(point_ND, num_topics, rng)) for _ in range(NUM_STARTS)]
     _, centroid_KD = max(fitted, key=lambda fit: fit[0])
     return Clusters(centroid_KD, means)

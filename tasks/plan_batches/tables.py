@@ -99,9 +99,6 @@ def build_table(
         ledger: its hard_negatives: query_id, doc_id, decision, reason, grade, hardness.
         topics: topics of at least its train queries: query_id, topic.
 
-    Returns:
-        The table. A train query without a positive is left out.
-
     Raises:
         ValueError: a train query with a positive has no topic.
     """
@@ -159,10 +156,8 @@ def shortfalls(tables: Iterable[LanguageTable], *, num_negatives: int) -> list[s
         if table.num_left_out:
             lines.append(f"{table.language}: {table.num_left_out} train queries without a positive left out")
         if num_short := int((table.hard_negatives.length < num_negatives).sum()):
-            lines.append(
-                f"{table.language}: {num_short} train queries have fewer than {num_negatives} hard negatives; random "
-                "documents fill them up"
-            )
+            short = f"{num_short} train queries have fewer than {num_negatives} hard negatives"
+            lines.append(f"{table.language}: {short}; random documents fill them up")
     return lines
 
 

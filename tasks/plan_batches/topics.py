@@ -66,11 +66,7 @@ def gather_vectors(parts: Iterable[pl.DataFrame], positives: pl.DataFrame, *, la
 
 
 def cluster_topics(
-    positives: Mapping[str, pl.DataFrame],
-    vectors: Mapping[str, np.ndarray],
-    *,
-    num_topics: int,
-    seed: int,
+    positives: Mapping[str, pl.DataFrame], vectors: Mapping[str, np.ndarray], *, num_topics: int, seed: int
 ) -> pl.DataFrame:
     """Cluster the queries of all languages by their first positives.
 
@@ -95,11 +91,10 @@ def cluster_topics(
         assigned.append(
             positives[language].select(
                 pl.lit(language).alias("language"),
-                "query_id",
-                "doc_id",
-                cluster=pl.Series(cluster),
-                confidence=pl.Series(confidence),
-                cosine=pl.Series(cosine),
+                *("query_id", "doc_id"),
+                pl.Series("cluster", cluster),
+                pl.Series("confidence", confidence),
+                pl.Series("cosine", cosine),
             )
         )
     queries = pl.concat(assigned)
