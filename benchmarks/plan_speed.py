@@ -4,9 +4,9 @@
 
 Sixteen languages whose sizes stand to each other as MIRACL's train sets do; 40 candidates per query as `denoise`
 leaves them: 30 kept, 8 dropped for their grade, 2 beyond the number of negatives; 5 documents per query in the corpus;
-every tenth query shares its positive with another. The ledgers are written once, to Parquet, and read back as the stage
-does it. Timed are the tables (reading the ledgers, numbering the ids), the check's facts (reading them once more), and
-planning, checking and writing of each epoch. Parts are written as the stage writes them, and removed at once.
+every tenth query shares its positive with another. The ledgers are written once, to Parquet, and read back as the step
+does it. Timed are the tables (reading the ledgers, numbering the ids), and planning and writing of each epoch. Parts
+are written as the step writes them, and removed at once.
 """
 
 import argparse
@@ -16,7 +16,6 @@ import platform
 import resource
 import shutil
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -28,7 +27,7 @@ import polars as pl
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from storage import DatasetRef, Writer
-from tasks.plan_batches import check, known, plan, shelf, tables, weights
+from tasks.plan_batches import plan, tables, weights
 
 TRAIN_QUERIES = {
     "ar": 3495, "bn": 1631, "en": 2863, "es": 2162, "fa": 2107, "fi": 2897, "fr": 1143, "hi": 1169,
@@ -50,16 +49,13 @@ class Measured:
     machine: str
     ledger_rows: int = 0
     tables_seconds: float = 0.0
-    facts_seconds: float = 0.0
     tables_cpu_seconds: float = 0.0
-    facts_cpu_seconds: float = 0.0
     slots: int = 0
     epoch_seconds: float = 0.0
     epoch_cpu_seconds: float = 0.0
     plan_seconds: float = 0.0
     plan_cpu_seconds: float = 0.0
     peak_memory_gb: float = 0.0
-    peak_own_memory_gb: float = 0.0
 
 
 def make_language(folder: Path, language: str, number: int, num_queries: int) -> None:
@@ -112,20 +108,6 @@ def _documents(numbers: np.ndarray) -> pl.Series:
     return pl.select((number // 20).cast(pl.String) + "#" + (number % 20).cast(pl.String)).to_series()
 
 
-def frames(folder: Path, language: str) -> dict[str, Iterator[pl.DataFrame]]:
-    """Read one language's datasets a bounded number of rows at a time."""
-    return {
-        name: _slices(sorted((folder / language).glob(f"{name}-*.parquet"))) for name in ("queries", "qrels", "ledger")
-    }
-
-
-def _slices(paths: list[Path]) -> Iterator[pl.DataFrame]:
-    for path in paths:
-        rows = pl.scan_parquet(path)
-        for first in range(0, rows.select(pl.len()).collect().item(), ROWS):
-            yield rows.slice(first, ROWS).collect()
-
-
 @contextlib.contextmanager
 def clock(into: Measured, name: str) -> Iterator[None]:
     """Time a block: wall and CPU seconds are added up."""
@@ -137,35 +119,28 @@ def clock(into: Measured, name: str) -> Iterator[None]:
 
 
 def measure(folder: Path, sizes: dict[str, int], measured: Measured) -> None:
-    """Build tables and facts, then plan, check and write."""
-    built, facts = [], {}
+    """Build tables, then plan and write."""
+    built = []
     for number, language in enumerate(sizes):
         with clock(measured, "tables"):
-            ids = frames(folder, language)
-            topics = pl.concat([frame.select("query_id") for frame in ids["queries"]])
+            frames = {
+                name: pl.scan_parquet(folder / language / f"{name}-*.parquet")
+                for name in ("queries", "qrels", "ledger")
+            }
+            topics = frames["queries"].select("query_id").collect()
             topic = np.random.default_rng(number).zipf(1.5, size=topics.height) % NUM_TOPICS
-            built.append(
-                tables.build_table(
-                    language,
-                    **frames(folder, language),
-                    topics=topics.with_columns(topic=pl.Series(topic, dtype=pl.Int32)),
-                    shelf=shelf.Shelf(folder / "shelf" / language / "tables"),
-                )
-            )
-        with clock(measured, "facts"):
-            kept = shelf.Shelf(folder / "shelf" / language / "known")
-            facts[language] = known.gather_known(**frames(folder, language), shelf=kept)
-        print(  # noqa: T201
-            f"{language}: {sizes[language]:,} queries, {built[-1].num_documents:,} documents, {_memory()}", flush=True
-        )
+            topics = topics.with_columns(topic=pl.Series(topic, dtype=pl.Int32))
+            built.append(tables.build_table(language, **frames, topics=topics))
+        print(language, f"{sizes[language]:,} queries, at most {_peak_gb():.2f} GB", flush=True)  # noqa: T201
     settings = {"batch_size": BATCH_SIZE, "num_negatives": NUM_NEGATIVES, "language_temperature": 0.5}
     weight = weights.sample_weights(tables.count_queries(built), alpha=0.45, beta=0.4, language_temperature=0.5)
-    parts = plan.plan_parts(built, weight, num_epochs=measured.epochs, num_steps=None, seed=13, **settings)
-    checked = check.PlanCheck(facts, **settings).passing(_timed(parts, measured))
+    parts = _timed(
+        plan.plan_parts(built, weight, num_epochs=measured.epochs, num_steps=None, seed=13, **settings), measured
+    )
     writer = Writer(DatasetRef(kind="batch_plan", partition="all", fingerprint="measured", root=str(folder / "store")))
     while True:
         with clock(measured, "epoch"):
-            part = next(checked, None)
+            part = next(parts, None)
             if part is None:
                 break
             writer.write(part)
@@ -183,20 +158,8 @@ def _timed(parts: Iterator[pl.DataFrame], measured: Measured) -> Iterator[pl.Dat
         yield part
 
 
-def _memory() -> str:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    return f"{_own_memory():.2f} GB of its own now, {peak:.2f} GB at most with mapped files"
-
-
-def _own_memory() -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1e6
-
-
-def watch(measured: Measured, done: threading.Event) -> None:
-    """Note the most memory of the process's own; mapped files can be dropped and read again."""
-    while not done.wait(0.1):
-        measured.peak_own_memory_gb = max(measured.peak_own_memory_gb, _own_memory())
+def _peak_gb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 def main() -> None:
@@ -204,7 +167,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--queries", type=int, default=100_000)
     parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--folder", type=Path, default=Path("/tmp/plan_speed"), help="some 10 GB at 10 million queries")
+    parser.add_argument("--folder", type=Path, default=Path("/tmp/plan_speed"), help="some 1 GB at a million queries")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--only-make", action="store_true", help="write the ledgers and stop")
     arguments = parser.parse_args()
@@ -221,16 +184,8 @@ def main() -> None:
     if arguments.only_make:
         return
     measured.ledger_rows = measured.queries * (NUM_KEPT + NUM_DROPPED + NUM_BEYOND)
-    done = threading.Event()
-    watcher = threading.Thread(target=watch, args=(measured, done))
-    watcher.start()
-    try:
-        measure(folder, sizes, measured)
-    finally:
-        done.set()
-        watcher.join()
-        shutil.rmtree(folder / "shelf", ignore_errors=True)
-    measured.peak_memory_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    measure(folder, sizes, measured)
+    measured.peak_memory_gb = _peak_gb()
     report = {**asdict(measured), **_rates(measured)}
     print(json.dumps(report, indent=1))  # noqa: T201
     if arguments.json:
@@ -239,7 +194,7 @@ def main() -> None:
 
 def _rates(measured: Measured) -> dict[str, float]:
     return {
-        "ledger_rows_per_second": measured.ledger_rows / (measured.tables_seconds + measured.facts_seconds),
+        "ledger_rows_per_second": measured.ledger_rows / measured.tables_seconds,
         "slots_per_second": measured.slots / measured.epoch_seconds,
         "slots_per_second_planning_alone": measured.slots / measured.plan_seconds,
         "slots_per_cpu_second": measured.slots / measured.epoch_cpu_seconds,

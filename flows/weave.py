@@ -21,7 +21,9 @@ from flows.training_inputs import VALIDATED, training_inputs
 from storage import file_digest
 from tasks.engine.step import Promise
 from tasks.models.locate import model_digest
+from tasks.plan_batches.config import FastTextModels
 from tasks.steps import (
+    classify_topics,
     export_model,
     find_topics,
     make_run,
@@ -148,18 +150,21 @@ def _retrieve_again(config: PipelineConfig, texts: _Texts, retrieved: _Retrieved
 def _plan_batches(
     config: PipelineConfig, texts: _Texts, retrieved: _Retrieved, hard_negatives: Promises, qrels: Promises
 ) -> tuple[Promise, Promise]:
-    topics = find_topics(
-        embeddings=retrieved.embeddings,
-        corpus=texts.corpus,
-        queries=texts.queries,
-        qrels=qrels,
-        config=config.plan_batches.topics,
-        models=tuple(file_digest(path) for path in config.plan_batches.topics.model_files),
-    )
+    topics = _topics(config, texts, retrieved, qrels)
     batch_plan = plan_batches(
         hard_negatives=hard_negatives, queries=texts.queries, qrels=qrels, topics=topics, config=config.plan_batches
     )
     return topics, batch_plan
+
+
+def _topics(config: PipelineConfig, texts: _Texts, retrieved: _Retrieved, qrels: Promises) -> Promise:
+    """Cluster the queries; or classify them, where a folder of fastText's models is named."""
+    topics = config.plan_batches.topics
+    given = {"corpus": texts.corpus, "queries": texts.queries, "qrels": qrels}
+    if isinstance(topics, int):
+        return find_topics(embeddings=retrieved.embeddings, num_topics=topics, **given)
+    models = FastTextModels(folder=topics)
+    return classify_topics(models=models, digests=tuple(file_digest(file) for file in models.files), **given)
 
 
 def _train(

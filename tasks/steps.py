@@ -44,6 +44,7 @@ count_shortfalls = Step("tasks.supplement.task:count_shortfalls", produces="shor
 tune_generator = Step("tasks.supplement.tune_task:tune_generator", produces="adapter", resource="model")
 
 find_topics = Step("tasks.plan_batches.task:find_topics", produces="topics")
+classify_topics = Step("tasks.plan_batches.fasttext_task:classify_topics", produces="topics")
 plan_batches = Step("tasks.plan_batches.task:plan_batches", produces="batch_plan")
 
 tokenize_queries = Step("tasks.train.task:tokenize_queries", produces="tokens")

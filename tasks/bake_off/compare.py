@@ -3,7 +3,7 @@
 | metric | counts |
 |---|---|
 | `queries` | queries with a candidate |
-| `short_queries` | of them, those with fewer than the wanted number of negatives |
+| `short_queries` | of them, those with fewer negatives than they should have |
 | `candidates`, `kept`, `dropped` | candidates, and what was decided |
 | a reason, such as `score_above_max` | candidates with this reason; see tasks/denoise/select.py |
 | `mean_rank`, `mean_probability` | of the kept: fused rank, and how probably relevant the judge finds them |

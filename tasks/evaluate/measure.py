@@ -40,7 +40,7 @@ def measure_language(run: pl.DataFrame, qrels: pl.DataFrame, *, metrics: Sequenc
     measures = [_parse(name) for name in metrics]
     ranked = run.select("query_id", "doc_id", score=-pl.col("rank").cast(pl.Float64))
     values = ir_measures.iter_calc(measures, qrels.to_pandas(), ranked.to_pandas())
-    rows = [(str(found.measure), found.query_id, float(found.value)) for found in values]
+    rows = [(str(value.measure), value.query_id, float(value.value)) for value in values]
     frame = pl.DataFrame(rows, schema={"metric": pl.String, "query_id": pl.String, "value": pl.Float64}, orient="row")
     order = {name: number for number, name in enumerate(metrics)}
     position = pl.col("metric").replace_strict(order, return_dtype=pl.Int32)

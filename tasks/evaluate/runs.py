@@ -18,10 +18,10 @@ def cut_run(candidates: pl.LazyFrame, queries: pl.LazyFrame, *, system: str, spl
     Returns:
         system, query_id, doc_id, rank, score; sorted by query_id and rank.
     """
-    wanted = queries.filter(pl.col("split") == split).select("query_id")
+    in_split = queries.filter(pl.col("split") == split).select("query_id")
     return (
         candidates.filter(pl.col("rank") <= depth)
-        .join(wanted, on="query_id", how="semi")
+        .join(in_split, on="query_id", how="semi")
         .select(pl.lit(system).alias("system"), "query_id", "doc_id", "rank", "score")
         .sort("query_id", "rank")
         .collect()

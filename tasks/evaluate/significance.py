@@ -36,7 +36,7 @@ def compare_variants(results: Results, *, reference: str) -> list[dict[str, Any]
     for metric in metrics:
         means = {key: _mean(frame, metric) for key, frame in results.items()}
         for variant in variants:
-            own = [value for (name, _), value in means.items() if name == variant]
+            per_seed = [value for (name, _), value in means.items() if name == variant]
             seeds = sorted(seed for name, seed in results if name == variant and (reference, seed) in results)
             compared = variant != reference and bool(seeds)
             difference = fmean([means[variant, seed] - means[reference, seed] for seed in seeds]) if compared else None
@@ -45,9 +45,9 @@ def compare_variants(results: Results, *, reference: str) -> list[dict[str, Any]
                 {
                     "metric": metric,
                     "variant": variant,
-                    "num_seeds": len(own),
-                    "mean": fmean(own),
-                    "deviation": stdev(own) if len(own) > 1 else None,
+                    "num_seeds": len(per_seed),
+                    "mean": fmean(per_seed),
+                    "deviation": stdev(per_seed) if len(per_seed) > 1 else None,
                     "difference": difference,
                     "p": p,
                     "num_queries": num_queries,
@@ -57,8 +57,8 @@ def compare_variants(results: Results, *, reference: str) -> list[dict[str, Any]
 
 
 def _mean(frame: pl.DataFrame, metric: str) -> float:
-    wanted = (pl.col("metric") == metric) & (pl.col("language") == ALL) & (pl.col("query_id") == ALL)
-    return float(frame.filter(wanted)["value"].item())
+    is_mean = (pl.col("metric") == metric) & (pl.col("language") == ALL) & (pl.col("query_id") == ALL)
+    return float(frame.filter(is_mean)["value"].item())
 
 
 def _test(results: Results, variant: str, reference: str, seeds: list[int], metric: str) -> tuple[float | None, int]:

@@ -29,7 +29,7 @@ def measure_runs(
     """Measure a system per query, per language and over all languages."""
     per_query = {}
     for language, run in runs.items():
-        wanted = scan(queries[language]).filter(pl.col("split") == "dev").select("query_id")
-        judged = scan(qrels[language]).join(wanted, on="query_id", how="semi").collect()
+        in_dev = scan(queries[language]).filter(pl.col("split") == "dev").select("query_id")
+        judged = scan(qrels[language]).join(in_dev, on="query_id", how="semi").collect()
         per_query[language] = measure.measure_language(read(run), judged, metrics=metrics)
     job.out.write(measure.summarise(per_query, system=system))

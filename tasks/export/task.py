@@ -27,10 +27,10 @@ def export_model(job: Job, *, trained: DatasetRef, metrics: dict[str, DatasetRef
     job.out.add_folder(written, "model")
 
 
-def _facts(trained: DatasetRef, metrics: dict[str, DatasetRef], name: str) -> "card.CardFacts":
+def _facts(trained: DatasetRef, metrics: dict[str, DatasetRef], name: str) -> card.CardFacts:
     """Collect what the card says out of the manifests of all that the model was made from."""
     ancestors = inspect.lineage(trained)
-    known = [manifest for _, _, manifest in ancestors if manifest is not None]
+    manifests = [manifest for _, _, manifest in ancestors if manifest is not None]
     model = folder(trained) / "model"
     base = read(_input(trained, "encoder")).row(0, named=True)
     return card.CardFacts(
@@ -42,33 +42,38 @@ def _facts(trained: DatasetRef, metrics: dict[str, DatasetRef], name: str) -> "c
         pooling=layout.read_pooling(model),
         prompts=dict(layout.read_prompts(model).items()),
         max_tokens=layout.read_max_tokens(model),
-        data=_data(trained, known),
+        data=_data(trained, manifests),
         num_steps=count(trained),
-        settings={
-            _CARD_STEPS[manifest.step]: manifest.arguments["config"]
-            for manifest in known
-            if manifest.step in _CARD_STEPS
-        },
+        settings=_settings(manifests),
         metrics=[row for ref in metrics.values() for row in inspect.metrics_means(ref)],
         lineage=[(depth, _line(entry, manifest)) for depth, entry, manifest in ancestors],
         versions={name: version for name, version in load(trained).versions.items() if name in _VERSIONS},
     )
 
 
-def _data(trained: DatasetRef, known: Iterable[Manifest]) -> list[dict[str, Any]]:
+def _settings(manifests: Iterable[Manifest]) -> dict[str, dict[str, Any]]:
+    """Collect the settings of training and plan; the number of topics is an argument of the step that finds them."""
+    arguments = {manifest.step: manifest.arguments for manifest in manifests}
+    settings = {_CARD_STEPS[step]: dict(given["config"]) for step, given in arguments.items() if step in _CARD_STEPS}
+    if "find_topics" in arguments:
+        settings.setdefault("plan_batches", {})["topics"] = arguments["find_topics"]["num_topics"]
+    return settings
+
+
+def _data(trained: DatasetRef, manifests: Iterable[Manifest]) -> list[dict[str, Any]]:
     languages: dict[str, dict[str, Manifest]] = {}
-    for manifest in known:
+    for manifest in manifests:
         if manifest.kind in ("corpus", "queries", "qrels"):
             languages.setdefault(manifest.partition, {})[manifest.kind] = manifest
     return [
         {
             "language": language,
-            "documents": found["corpus"].rows,
-            "train_queries": _num_train(_ref(trained.root, found["queries"])),
-            "judgements": found["qrels"].rows,
-            "source": "atlas, generated" if found["corpus"].step == "generate_corpus" else "files",
+            "documents": by_kind["corpus"].rows,
+            "train_queries": _num_train(_ref(trained.root, by_kind["queries"])),
+            "judgements": by_kind["qrels"].rows,
+            "source": "atlas, generated" if by_kind["corpus"].step == "generate_corpus" else "files",
         }
-        for language, found in sorted(languages.items())
+        for language, by_kind in sorted(languages.items())
     ]
 
 

@@ -5,52 +5,27 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-TOPICS = (
-    "Books & Literature",
-    "Science & Mathematics",
-    "Life & Health",
-    "Jobs & Education",
-    "Computers & Internet",
-    "Sports",
-    "Business & Finance",
-    "Politics & Government",
-    "Traffic & Transportation",
-    "Arts & Entertainment",
-    "Geography",
-    "Others",
+# Topic: classes of DBpedia, classes of Yahoo Answers, by their numbers in the classes.txt of the two data sets. Which
+# class joins which topic is our choice.
+TOPICS = {
+    "Books & Literature": ((14,), ()),  # written work
+    "Science & Mathematics": ((), (2,)),
+    "Life & Health": ((10, 11), (3,)),  # animal, plant; health
+    "Jobs & Education": ((2,), (4,)),  # educational institution; education & reference
+    "Computers & Internet": ((), (5,)),
+    "Sports": ((4,), (6,)),  # athlete
+    "Business & Finance": ((1,), (7,)),  # company
+    "Politics & Government": ((5,), (10,)),  # office holder
+    "Traffic & Transportation": ((6,), ()),  # means of transportation
+    "Arts & Entertainment": ((3, 12, 13), (8,)),  # artist, album, film; entertainment & music
+    "Geography": ((7, 8, 9), ()),  # building, natural place, village
+    "Others": ((), (1, 9)),  # society & culture, family & relationships
+}
+NAMES = tuple(TOPICS)
+DBPEDIA, YAHOO = (
+    {f"__label__{number}": place for place, numbers in enumerate(TOPICS.values()) for number in numbers[model]}
+    for model in (0, 1)
 )
-
-# By label number, as the classes.txt of the two data sets list them; which class joins which topic is our choice.
-DBPEDIA = {
-    "1": "Business & Finance",  # Company
-    "2": "Jobs & Education",  # EducationalInstitution
-    "3": "Arts & Entertainment",  # Artist
-    "4": "Sports",  # Athlete
-    "5": "Politics & Government",  # OfficeHolder
-    "6": "Traffic & Transportation",  # MeanOfTransportation
-    "7": "Geography",  # Building
-    "8": "Geography",  # NaturalPlace
-    "9": "Geography",  # Village
-    "10": "Life & Health",  # Animal
-    "11": "Life & Health",  # Plant
-    "12": "Arts & Entertainment",  # Album
-    "13": "Arts & Entertainment",  # Film
-    "14": "Books & Literature",  # WrittenWork
-}
-YAHOO = {
-    "1": "Others",  # Society & Culture
-    "2": "Science & Mathematics",
-    "3": "Life & Health",  # Health
-    "4": "Jobs & Education",  # Education & Reference
-    "5": "Computers & Internet",
-    "6": "Sports",
-    "7": "Business & Finance",
-    "8": "Arts & Entertainment",  # Entertainment & Music
-    "9": "Others",  # Family & Relationships
-    "10": "Politics & Government",
-}
-
-_PREFIX = "__label__"
 
 
 def fasttext_line(text: str) -> str:
@@ -73,18 +48,17 @@ def merge_classes(dbpedia: Mapping[str, float], yahoo: Mapping[str, float]) -> t
     Raises:
         ValueError: a label that the data set does not have.
     """
-    probability = dict.fromkeys(TOPICS, 0.0)
-    for name, table, labels in (("DBpedia", DBPEDIA, dbpedia), ("Yahoo", YAHOO, yahoo)):
+    probability = [0.0] * len(TOPICS)
+    for name, topics, labels in (("DBpedia", DBPEDIA, dbpedia), ("Yahoo", YAHOO, yahoo)):
         for label, share in labels.items():
-            topic = table.get(label.removeprefix(_PREFIX))
-            if topic is None:
+            if label not in topics:
                 raise ValueError(
-                    f"topics: expected the labels {_PREFIX}1 .. {_PREFIX}{len(table)} from the {name} classifier, got "
-                    f"'{label}'. Set plan_batches.topics to fastText's own dbpedia.bin and yahoo_answers.bin."
+                    f"topics: expected the labels __label__1 .. __label__{len(topics)} from the {name} classifier, got "
+                    f"'{label}'. Put fastText's own dbpedia.bin and yahoo_answers.bin into the folder."
                 )
-            probability[topic] += share / 2
-    best = max(TOPICS, key=lambda topic: probability[topic])
-    return TOPICS.index(best), min(probability[best], 1.0)
+            probability[topics[label]] += share / 2
+    best = max(probability)
+    return probability.index(best), min(best, 1.0)
 
 
 def class_topics(
@@ -105,6 +79,6 @@ def class_topics(
         "language",
         "query_id",
         topic=pl.Series([topic for topic, _ in merged], dtype=pl.Int32),
-        label=pl.Series([TOPICS[topic] for topic, _ in merged], dtype=pl.String),
+        label=pl.Series([NAMES[topic] for topic, _ in merged], dtype=pl.String),
         confidence=pl.Series([confidence for _, confidence in merged], dtype=pl.Float32),
     ).sort("language", "query_id")

@@ -14,6 +14,7 @@ import numpy as np
 GRID = 2**15
 MAX_FIT = 50_000  # vectors that the centroids are fitted to, over all languages; the others are only assigned
 MAX_ROUNDS = 100
+NUM_STARTS = 4  # of k-means; the tightest is kept
 ROWS_AT_ONCE = 1 << 16
 
 
@@ -34,32 +35,32 @@ class Clusters:
             vector_ND: embeddings, any float type.
 
         Returns:
-            The cluster [N, int64]; how surely (own cosine - second best) / (1 - second best), 0 half-way between two
+            The cluster [N, int64]; how surely (best cosine - second best) / (1 - second best), 0 half-way between two
             centroids and 1 on one [N, float32]; the cosine to the centroid [N, float32].
         """
         chosen = np.empty(len(vector_ND), dtype=np.int64)
-        own, second = np.empty(len(vector_ND)), np.empty(len(vector_ND))
+        best, second = np.empty(len(vector_ND)), np.empty(len(vector_ND))
         for first in range(0, len(vector_ND), ROWS_AT_ONCE):
             rows = slice(first, first + ROWS_AT_ONCE)
             score_NK = on_grid(vector_ND[rows], self.means[language]) @ self.centroid_KD.T / GRID**2
             chosen[rows] = score_NK.argmax(axis=1)
-            own[rows] = score_NK.max(axis=1)
+            best[rows] = score_NK.max(axis=1)
             np.put_along_axis(score_NK, chosen[rows, None], -1.0, axis=1)
             second[rows] = score_NK.max(axis=1)
-        surely = (own - second) / np.maximum(1 - second, 1 / GRID)
-        return chosen, np.clip(surely, 0, 1).astype(np.float32), np.clip(own, -1, 1).astype(np.float32)
+        surely = (best - second) / np.maximum(1 - second, 1 / GRID)
+        return chosen, np.clip(surely, 0, 1).astype(np.float32), np.clip(best, -1, 1).astype(np.float32)
 
 
-def fit_clusters(vectors: Mapping[str, np.ndarray], *, num_topics: int, num_starts: int, seed: int) -> Clusters:
+def fit_clusters(vectors: Mapping[str, np.ndarray], *, num_topics: int, seed: int) -> Clusters:
     """Cluster embeddings by what they are about, not by language.
 
     Multilingual encoders put a language's texts in a region of their own. Taking each language's mean away brings the
-    languages together; what is left is scaled to length one and clustered by cosine.
+    languages together; what is left is scaled to length one and clustered by cosine. Of `NUM_STARTS` k-means++ starts
+    the one with the highest sum of cosines is kept.
 
     Args:
         vectors: embeddings [N, D] of each language, in a fixed order of rows.
         num_topics: K.
-        num_starts: seeded k-means++ starts; the one with the highest sum of cosines is kept.
         seed: draws the starts and, above `MAX_FIT` vectors, the sample.
 
     Returns:
@@ -72,27 +73,18 @@ def fit_clusters(vectors: Mapping[str, np.ndarray], *, num_topics: int, num_star
     if total < num_topics:
         raise ValueError(
             f"topics: expected at least num_topics = {num_topics} train queries with a positive, got {total}. Lower "
-            "plan_batches.topics.num_topics."
+            "plan_batches.topics."
         )
     rng = np.random.default_rng(seed)
     means = {language: vectors[language].mean(axis=0, dtype=np.float64) for language in sorted(vectors)}
-    point_ND = np.concatenate(
-        [
-            on_grid(
-                _sample(vectors[language], MAX_FIT * len(vectors[language]) // max(total, MAX_FIT), rng),
-                means[language],
-            )
-            for language in sorted(vectors)
-        ]
-    )
-    best: tuple[float, np.ndarray] | None = None
-    for _ in range(num_starts):
-        fitted = _fit(point_ND, _start(point_ND, num_topics, rng))
-        if best is None or fitted[0] > best[0]:
-            best = fitted
-    if best is None:
-        raise ValueError(f"topics: expected at least one start, got num_starts = {num_starts}. Raise it.")
-    return Clusters(best[1], means)
+    points = []
+    for language, vector_ND in sorted(vectors.items()):
+        size = MAX_FIT * len(vector_ND) // max(total, MAX_FIT)
+        points.append(on_grid(_sample(vector_ND, size, rng), means[language]))
+    point_ND = np.concatenate(points)
+    fitted = [_fit(point_ND, _start(point_ND, num_topics, rng)) for _ in range(NUM_STARTS)]
+    _, centroid_KD = max(fitted, key=lambda fit: fit[0])
+    return Clusters(centroid_KD, means)
 
 
 def on_grid(vector_ND: np.ndarray, mean_D: np.ndarray) -> np.ndarray:
@@ -128,10 +120,10 @@ def _fit(point_ND: np.ndarray, centroid_KD: np.ndarray) -> tuple[float, np.ndarr
     for _ in range(MAX_ROUNDS):
         score_NK = point_ND @ centroid_KD.T
         chosen_N = score_NK.argmax(axis=1)
-        own_N = score_NK[np.arange(len(point_ND)), chosen_N]
-        fit = float(own_N.sum())
+        best_N = score_NK[np.arange(len(point_ND)), chosen_N]
+        fit = float(best_N.sum())
         moved_KD = np.empty_like(centroid_KD)
-        farthest = iter(np.argsort(own_N, kind="stable"))
+        farthest = iter(np.argsort(best_N, kind="stable"))
         for topic in range(len(centroid_KD)):
             members_ND = point_ND[chosen_N == topic]
             # An empty cluster starts anew at the vector that fits worst.

@@ -1,44 +1,33 @@
 """Settings of topics and batch plans."""
 
-from typing import Literal, Self
+from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from tasks.engine.step import Settings
 
 
-class TopicsConfig(Settings):
-    """How the topics of the train queries are found."""
+class FastTextModels(Settings):
+    """Where the two classifiers are; a step that reads them has the digests of their bytes for its fingerprint."""
 
-    method: Literal["clusters", "fasttext"] = Field(
-        default="clusters",
-        description="clusters of the positives' embeddings (any language), or the paper's two English fastText models.",
-    )
-    num_topics: int = Field(default=12, ge=1, le=1000, description="Number of clusters; fasttext always has 12.")
-    num_starts: int = Field(default=4, ge=1, le=100, description="Seeded starts of k-means; the tightest is kept.")
-    seed: int = Field(default=13, ge=0, description="Seed of the clusters.")
-    dbpedia_model: str | None = Field(
-        default=None, exclude=True, description="fastText's dbpedia.bin; its content counts, not its path."
-    )
-    yahoo_model: str | None = Field(
-        default=None, exclude=True, description="fastText's yahoo_answers.bin; its content counts, not its path."
-    )
-
-    @model_validator(mode="after")
-    def _models_are_named(self) -> Self:
-        if self.method == "fasttext" and not (self.dbpedia_model and self.yahoo_model):
-            raise ValueError(
-                "plan_batches.topics: expected dbpedia_model and yahoo_model for method 'fasttext', got "
-                f"{self.dbpedia_model!r} and {self.yahoo_model!r}. Name both .bin files, or use method 'clusters'."
-            )
-        return self
+    folder: str = Field(exclude=True)
 
     @property
-    def model_files(self) -> tuple[str, ...]:
-        """The files whose content decides the topics."""
-        if self.method == "fasttext" and self.dbpedia_model and self.yahoo_model:
-            return (self.dbpedia_model, self.yahoo_model)
-        return ()
+    def files(self) -> tuple[Path, Path]:
+        """DBpedia's and Yahoo's, as fastText's authors name them.
+
+        Raises:
+            FileNotFoundError: one is not there.
+        """
+        dbpedia, yahoo = Path(self.folder) / "dbpedia.bin", Path(self.folder) / "yahoo_answers.bin"
+        for file in (dbpedia, yahoo):
+            if not file.is_file():
+                raise FileNotFoundError(
+                    f"plan_batches.topics: expected a fastText model at {file}, got no file. Download dbpedia.bin and "
+                    "yahoo_answers.bin from fasttext.cc (supervised models), or set a number of clusters."
+                )
+        return dbpedia, yahoo
 
 
 class PlanBatchesConfig(Settings):
@@ -50,7 +39,7 @@ class PlanBatchesConfig(Settings):
     num_steps: int | None = Field(
         default=None, ge=1, description="Steps per epoch; empty = train queries / batch_size, rounded up."
     )
-    seed: int = Field(default=13, ge=0, description="Seed of the plan; topics have their own.")
+    seed: int = Field(default=13, ge=0, description="Seed of the plan; topics do not depend on it.")
     language_temperature: float = Field(
         default=0.0,
         ge=0.0,
@@ -70,4 +59,9 @@ class PlanBatchesConfig(Settings):
     beta: float = Field(
         default=0.40, ge=0.0, le=1.0, description="Weight of a topic ~ share^beta; smaller favours rare topics."
     )
-    topics: TopicsConfig = Field(default=TopicsConfig(), description="How topics are found.")
+    topics: Annotated[int, Field(ge=1, le=1000)] | str = Field(
+        default=12,
+        exclude=True,  # concerns the steps that find topics, which have it as an argument of their own
+        description="Number of clusters of the positives' embeddings, in any language; or a folder with fastText's own "
+        "dbpedia.bin and yahoo_answers.bin, the paper's English classifiers of twelve topics.",
+    )

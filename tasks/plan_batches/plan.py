@@ -3,15 +3,15 @@
 Shapes: R slots of a language in a part, M negatives of a slot.
 """
 
+import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import polars as pl
 
-from tasks.plan_batches.group import Dealer, check_room
+from tasks.plan_batches.deal import Dealer, check_room
 from tasks.plan_batches.negatives import sample_negatives
-from tasks.plan_batches.schedule import Schedule, language_shares
 from tasks.plan_batches.tables import LanguageTable
 
 PART_SLOTS = 1 << 17  # rows per part; another number is another plan, as good as this one
@@ -61,25 +61,27 @@ def plan_parts(
         raise ValueError("plan_batches: expected at least one language, got none. Name some in the settings.")
     tables = sorted(tables, key=lambda table: table.language)
     steps = steps_per_epoch(tables, batch_size=batch_size, num_steps=num_steps)
-    schedule = Schedule(
-        language_shares(np.array([table.num_queries for table in tables]), language_temperature),
-        num_steps=steps,
-        batch_size=batch_size,
-        same_language=same_language,
-        seed=[seed, _LANGUAGES],
-    )
+    shares = language_shares(np.array([table.num_queries for table in tables]), language_temperature)
+    slots_per_draw = batch_size if same_language else 1
+
+    def draw_epoch(epoch: int) -> np.ndarray:
+        rng = np.random.default_rng([seed, _LANGUAGES, epoch])
+        drawn = draw_languages(shares, num_steps=steps * batch_size // slots_per_draw, rng=rng)
+        return np.repeat(drawn, slots_per_draw).reshape(steps, batch_size)
+
     if same_language:
         for table in tables:
             check_room(table, batch_size)
     languages = [
-        _Language(table, weights, schedule.sizes(number), num_negatives, seed=seed, topic_balance=topic_balance)
+        _Language(table, weights, batch_sizes(number, draw_epoch), num_negatives, seed, topic_balance)
         for number, table in enumerate(tables)
     ]
     steps_per_part = max(1, PART_SLOTS // batch_size)
     for epoch in range(num_epochs):
+        language = draw_epoch(epoch)
         for first in range(0, steps, steps_per_part):
-            part = schedule.epoch(epoch)[first : first + steps_per_part]
-            yield _write(languages, part, epoch=epoch, first_step=epoch * steps + first)
+            part = language[first : first + steps_per_part]
+            yield _fill(languages, part, epoch=epoch, first_step=epoch * steps + first)
 
 
 def steps_per_epoch(tables: Sequence[LanguageTable], *, batch_size: int, num_steps: int | None) -> int:
@@ -87,25 +89,55 @@ def steps_per_epoch(tables: Sequence[LanguageTable], *, batch_size: int, num_ste
     return num_steps or math.ceil(sum(table.num_queries for table in tables) / batch_size)
 
 
-def _write(languages: "Sequence[_Language]", part: np.ndarray, *, epoch: int, first_step: int) -> pl.DataFrame:
-    """Let each language fill its slots of some steps, and put the rows in order."""
+def language_shares(num_queries: np.ndarray, temperature: float) -> np.ndarray:
+    """Return how often each language is drawn: ~ num_queries ** temperature, so 0 = uniformly, 1 = by size."""
+    pulled = np.asarray(num_queries, dtype=np.float64) ** temperature
+    return np.asarray(pulled / pulled.sum())
+
+
+def draw_languages(shares: np.ndarray, *, num_steps: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw the languages of an epoch's steps (or slots), in random order.
+
+    Each language gets its share of the steps, rounded up or down at random: on average exactly its share, and never
+    off by a whole step.
+
+    Args:
+        shares: share of each language, summing to one.
+        num_steps: steps (or slots) of the epoch.
+        rng: draws.
+
+    Returns:
+        Language numbers, one per step.
+    """
+    edges = np.floor(np.cumsum(shares)[:-1] * num_steps + rng.random()).astype(np.int64)
+    steps = np.diff(np.concatenate([[0], np.clip(edges, 0, num_steps), [num_steps]]))
+    return rng.permutation(np.repeat(np.arange(shares.size), steps)).astype(np.int16)
+
+
+def batch_sizes(language: int, epoch: Callable[[int], np.ndarray]) -> Iterator[np.ndarray]:
+    """Say how many slots a language has in each batch that it is in, an epoch at a time, without an end.
+
+    Args:
+        language: its number.
+        epoch: gives an epoch's language numbers, [steps, slots].
+    """
+    for number in itertools.count():
+        slots = (epoch(number) == language).sum(axis=1)
+        yield slots[slots > 0]
+
+
+def _fill(languages: "Sequence[_Language]", part: np.ndarray, *, epoch: int, first_step: int) -> pl.DataFrame:
+    """Let each language fill its slots of some steps (language numbers, [steps, slots]), and put the rows in order."""
     num_steps, batch_size = part.shape
     language = part.reshape(-1)
     slots = {int(number): np.flatnonzero(language == number) for number in np.unique(language)}
     rows = pl.concat([languages[number].deal(places // batch_size) for number, places in slots.items()])
-    steps = np.arange(first_step, first_step + num_steps, dtype=np.int32)
-    place = np.empty(language.size, dtype=np.int64)
-    place[np.concatenate([*slots.values()])] = np.arange(language.size)
+    place = np.argsort(np.concatenate([*slots.values()]))
     return rows[place].select(
-        epoch=pl.lit(epoch, pl.Int32),
-        step=pl.Series(np.repeat(steps, batch_size)),
-        slot=pl.Series(np.tile(np.arange(batch_size, dtype=np.int32), num_steps)),
-        query_id="query_id",
-        positive="positive",
-        negatives="negatives",
-        language="language",
-        topic="topic",
-        weight="weight",
+        pl.lit(epoch, pl.Int32).alias("epoch"),
+        pl.Series("step", np.repeat(np.arange(first_step, first_step + num_steps, dtype=np.int32), batch_size)),
+        pl.Series("slot", np.tile(np.arange(batch_size, dtype=np.int32), num_steps)),
+        *("query_id", "positive", "negatives", "language", "topic", "weight"),
     )
 
 
@@ -118,7 +150,6 @@ class _Language:
         weights: pl.DataFrame,
         sizes: Iterator[np.ndarray],
         num_negatives: int,
-        *,
         seed: int,
         topic_balance: bool,
     ) -> None:
@@ -127,9 +158,9 @@ class _Language:
         queries = np.random.default_rng([seed, _QUERIES, *name])
         self._dealer = Dealer(table, sizes, topic_balance=topic_balance, rng=queries)
         self._rng = np.random.default_rng([seed, _NEGATIVES, *name])
-        own = weights.filter(pl.col("language") == table.language)
+        by_topic = weights.filter(pl.col("language") == table.language)
         self._weight_by_topic = np.full(int(table.topic.max()) + 1, np.nan, dtype=np.float32)
-        self._weight_by_topic[own["topic"].to_numpy()] = own["weight"].to_numpy()
+        self._weight_by_topic[by_topic["topic"].to_numpy()] = by_topic["weight"].to_numpy()
 
     def deal(self, batch: np.ndarray) -> pl.DataFrame:
         """Fill the next slots; takes each slot's batch, ascending."""

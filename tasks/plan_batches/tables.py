@@ -1,7 +1,6 @@
 """One language's queries, positives and negatives as integer tables, so that millions of slots can be planned.
 
-The datasets come in frames of bounded size; what stays is four bytes per kept negative and unsafe document, and each id
-once. Queries and documents are numbered in the order of their sorted ids: numbers don't depend on row order.
+Queries and documents are numbered in the order of their sorted ids: numbers don't depend on row order.
 """
 
 from collections.abc import Iterable
@@ -10,9 +9,46 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from tasks.plan_batches.lists import Lists
-from tasks.plan_batches.pairs import Pairs, gather_pairs
-from tasks.plan_batches.shelf import Shelf
+HARMLESS_REASONS = ("beyond_num_negatives",)  # dropped, but not for what it is
+
+
+@dataclass(frozen=True)
+class Lists:
+    """A list of documents per query, end to end."""
+
+    start: np.ndarray
+    """Where a query's list begins, int64, one more than there are queries."""
+    document: np.ndarray
+    """Document numbers, int32."""
+
+    @classmethod
+    def of_pairs(cls, pairs: pl.DataFrame, num_queries: int) -> "Lists":
+        """Make lists of rows of numbers (query, document), sorted by query."""
+        start = np.searchsorted(pairs["query"].to_numpy(), np.arange(num_queries + 1))
+        return cls(start, pairs["document"].to_numpy().astype(np.int32))
+
+    def __getitem__(self, query: int) -> np.ndarray:
+        """Return one query's documents."""
+        return self.document[self.start[query] : self.start[query + 1]]
+
+    @property
+    def length(self) -> np.ndarray:
+        """Documents per query."""
+        return np.diff(self.start)
+
+    def of(self, query: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Join the lists of some queries: (position in `query`, document), in order."""
+        first = self.start[query]
+        length = self.start[query + 1] - first
+        owner = np.repeat(np.arange(query.size), length)
+        before = np.cumsum(length) - length
+        return owner, self.document[np.arange(owner.size) + np.repeat(first - before, length)]
+
+    def only(self, mask: np.ndarray) -> "Lists":
+        """Keep the documents that a boolean mask over document numbers names."""
+        keep = mask[self.document]
+        num_kept = np.concatenate([[0], np.cumsum(keep)])
+        return Lists(num_kept[self.start], self.document[keep])
 
 
 @dataclass(frozen=True)
@@ -28,7 +64,7 @@ class LanguageTable:
     """Topic of each query."""
     positives: Lists
     """Documents judged relevant."""
-    kept: Lists
+    hard_negatives: Lists
     """Hard negatives that the ledger kept, the hardest first."""
     unsafe: Lists
     """Documents that must not be among the query's in-batch negatives, its positives included."""
@@ -49,62 +85,68 @@ class LanguageTable:
 
 
 def build_table(
-    language: str,
-    *,
-    queries: Iterable[pl.DataFrame],
-    qrels: Iterable[pl.DataFrame],
-    ledger: Iterable[pl.DataFrame],
-    topics: pl.DataFrame,
-    shelf: Shelf,
+    language: str, *, queries: pl.LazyFrame, qrels: pl.LazyFrame, ledger: pl.LazyFrame, topics: pl.DataFrame
 ) -> LanguageTable:
     """Number one language's train queries and documents.
 
-    A ledger whose rows come query by query and hardest first, as `denoise` writes it, is never sorted.
+    A document is unsafe for a query if it is judged relevant, or if the ledger did not keep it and gives it a grade of
+    1 or 2 or dropped it for what it is. Queries with the same text, whichever their split, share what is known.
 
     Args:
         language: its code.
-        queries: its queries of all splits, in frames: query_id, text, split.
+        queries: its queries of all splits: query_id, text, split.
         qrels: all of its judgements: query_id, doc_id, relevance.
         ledger: its hard_negatives: query_id, doc_id, decision, reason, grade, hardness.
         topics: topics of at least its train queries: query_id, topic.
-        shelf: where the table is put.
-
-    Returns:
-        The table. A train query without a positive is left out.
 
     Raises:
         ValueError: a train query with a positive has no topic.
     """
-    gathered = gather_pairs(queries=queries, qrels=qrels, ledger=ledger)
-    document_ids, order = gathered.documents.sorted_ids()
-    query_ids = gathered.query_ids
-    size = {"num_queries": len(query_ids), "num_documents": len(document_ids)}
-    positives = _list(gathered.positives, order, **size)
-    by_group = _list(gathered.unsafe, order, num_queries=gathered.num_groups, num_documents=len(document_ids))
-    unsafe = _expand(by_group, gathered.group)
+    texts = queries.select("query_id", text=_same_text(), train=pl.col("split") == "train").collect()
+    relevant = qrels.filter(pl.col("relevance") > 0).select("query_id", "doc_id").collect()
+    candidates = ledger.select(
+        "query_id", "doc_id", "hardness", kept=pl.col("decision") == "kept", unsafe=_is_unsafe()
+    ).collect()
+
+    train = texts.filter("train")
+    positives = relevant.join(train, on="query_id", how="semi")
+    query_ids = positives["query_id"].unique().sort()
+    document_ids = pl.concat([positives["doc_id"], candidates["doc_id"]]).unique().sort()
+    query = query_ids.to_frame().with_row_index("query")
+    relevant, candidates = (_number_documents(pairs, document_ids) for pairs in (relevant, candidates))
+
+    suspect = pl.concat([relevant, candidates.filter("unsafe").select("query_id", "document")])
+    by_text = suspect.join(texts, on="query_id").select("text", "document").unique()
+    unsafe = query.join(train, on="query_id").join(by_text, on="text").select("query", "document")
+    hard_negatives = (
+        candidates.filter("kept")
+        .join(query, on="query_id")
+        .join(unsafe, on=["query", "document"], how="anti")  # another query of the same text may know more of it
+        .sort("query", pl.col("hardness").fill_null(0), "document")
+        .filter(pl.col("document").is_first_distinct().over("query"))
+    )
+    positives = relevant.join(query, on="query_id").select("query", "document").unique()
     is_positive = np.zeros(len(document_ids), dtype=bool)
-    is_positive[positives.document] = True
+    is_positive[positives["document"].to_numpy()] = True
+    unsafe_lists = Lists.of_pairs(unsafe.sort("query", "document"), len(query_ids))
     return LanguageTable(
         language=language,
-        query_ids=shelf.ids("query_ids", query_ids),
-        document_ids=shelf.ids("document_ids", document_ids),
+        query_ids=query_ids,
+        document_ids=document_ids,
         topic=_topics(language, query_ids, topics),
-        positives=_put(shelf, "positives", positives),
-        kept=_put(shelf, "kept", gathered.kept.lists(unsafe, order, **size)),
-        unsafe=_put(shelf, "unsafe", unsafe),
-        unsafe_positives=_put(shelf, "unsafe_positives", unsafe.only(is_positive)),
-        num_left_out=gathered.num_left_out,
+        positives=Lists.of_pairs(positives.sort("query", "document"), len(query_ids)),
+        hard_negatives=Lists.of_pairs(hard_negatives, len(query_ids)),
+        unsafe=unsafe_lists,
+        unsafe_positives=unsafe_lists.only(is_positive),
+        num_left_out=train.height - len(query_ids),
     )
 
 
 def count_queries(tables: Iterable[LanguageTable]) -> pl.DataFrame:
     """Count the queries of each language and topic: language, topic, num_queries; sorted."""
-    counts = []
-    for table in sorted(tables, key=lambda table: table.language):
-        topic, num_queries = np.unique(table.topic, return_counts=True)
-        counts.append(pl.DataFrame({"topic": topic.astype(np.int32), "num_queries": num_queries.astype(np.int64)}))
-        counts[-1].insert_column(0, pl.lit(table.language).alias("language"))
-    return pl.concat(counts)
+    queries = [pl.DataFrame({"language": table.language, "topic": table.topic}) for table in tables]
+    counts = pl.concat(queries).group_by("language", "topic").agg(num_queries=pl.len().cast(pl.Int64))
+    return counts.sort("language", "topic")
 
 
 def shortfalls(tables: Iterable[LanguageTable], *, num_negatives: int) -> list[str]:
@@ -113,37 +155,37 @@ def shortfalls(tables: Iterable[LanguageTable], *, num_negatives: int) -> list[s
     for table in tables:
         if table.num_left_out:
             lines.append(f"{table.language}: {table.num_left_out} train queries without a positive left out")
-        if num_short := int((table.kept.length < num_negatives).sum()):
-            lines.append(
-                f"{table.language}: {num_short} train queries have fewer than {num_negatives} hard negatives; random "
-                "documents fill them up"
-            )
+        if num_short := int((table.hard_negatives.length < num_negatives).sum()):
+            short = f"{num_short} train queries have fewer than {num_negatives} hard negatives"
+            lines.append(f"{table.language}: {short}; random documents fill them up")
     return lines
 
 
-def _list(pairs: Pairs, order: np.ndarray, *, num_queries: int, num_documents: int) -> Lists:
-    """List each query's documents, each once, by number."""
-    keys = np.sort(pairs.query.astype(np.int64) * num_documents + order[pairs.document])
-    if keys.size:
-        keys = keys[np.concatenate([[True], keys[1:] != keys[:-1]])]
-    return Lists.of_keys(keys, num_queries=num_queries, num_documents=num_documents)
+def _same_text() -> pl.Expr:
+    """Queries whose texts differ in capitals and white space around them only have the same text."""
+    return pl.col("text").str.strip_chars().str.to_lowercase()
+
+
+def _is_unsafe() -> pl.Expr:
+    """Say of a ledger's row whether its document is, or may well be, relevant to its query.
+
+    A verdict that could not be read is a reason to drop like any other, whatever the strategy.
+    """
+    suspect = ~pl.col("reason").is_in(HARMLESS_REASONS) | (pl.col("grade") > 0)
+    return ((pl.col("decision") != "kept") & suspect).fill_null(False)
+
+
+def _number_documents(pairs: pl.DataFrame, document_ids: pl.Series) -> pl.DataFrame:
+    """Replace doc_id by document, its place among the ids; a pair whose document is none of them goes."""
+    numbered = document_ids.to_frame().with_row_index("document")
+    return pairs.join(numbered, on="doc_id").drop("doc_id")
 
 
 def _topics(language: str, query_ids: pl.Series, topics: pl.DataFrame) -> np.ndarray:
-    known = query_ids.alias("query_id").to_frame().join(topics, on="query_id", how="left", maintain_order="left")
-    if missing := known.filter(pl.col("topic").is_null())["query_id"].to_list():
+    topic = query_ids.to_frame().join(topics, on="query_id", how="left", maintain_order="left")
+    if missing := topic.filter(pl.col("topic").is_null())["query_id"].to_list():
         raise ValueError(
             f"plan_batches: expected a topic for every train query of '{language}', got none for {len(missing)}, the "
             f"first '{missing[0]}'. Build topics from the same queries and qrels."
         )
-    return np.asarray(known["topic"].to_numpy().astype(np.int32))
-
-
-def _expand(by_group: Lists, group: np.ndarray) -> Lists:
-    """Give each query its group's list."""
-    length = by_group.length[group]
-    return Lists(np.concatenate([[0], np.cumsum(length)]), by_group.of(group)[1])
-
-
-def _put(shelf: Shelf, name: str, lists: Lists) -> Lists:
-    return Lists(shelf.array(f"{name}-start", lists.start), shelf.array(f"{name}-document", lists.document))
+    return np.asarray(topic["topic"].to_numpy().astype(np.int32))

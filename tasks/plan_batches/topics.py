@@ -45,32 +45,28 @@ def gather_vectors(parts: Iterable[pl.DataFrame], positives: pl.DataFrame, *, la
     Raises:
         ValueError: a positive has no embedding.
     """
-    wanted = positives.select("doc_id").unique().sort("doc_id").with_row_index("row")
-    found = []
-    for part in parts:
-        rows = part.join(wanted, left_on="id", right_on="doc_id")
-        found.append((rows["row"].to_numpy(), rows["vector"].to_numpy()))
-    row = np.concatenate([rows for rows, _ in found]) if found else np.empty(0, dtype=np.int64)
-    missing = wanted.filter(~pl.col("row").is_in(pl.Series(row, dtype=pl.UInt32).implode()))
+    documents = positives.select(pl.col("doc_id").unique())
+    picked = [
+        part.select("id", "vector").join(documents, left_on="id", right_on="doc_id", how="semi") for part in parts
+    ]
+    embedded = pl.concat([frame["id"] for frame in picked]) if picked else pl.Series("id", dtype=pl.String)
+    missing = documents.filter(~pl.col("doc_id").is_in(embedded.implode())).sort("doc_id")
     if missing.height:
         raise ValueError(
             f"topics: expected an embedding of every positive of '{language}', got none of {missing.height}, the first "
             f"'{missing['doc_id'][0]}'. Embed the corpus that the qrels were made for."
         )
-    if not found:
+    if not picked:
         return np.empty((0, 0), dtype=np.float16)
-    vectors = np.concatenate([part for _, part in found])[np.argsort(row)]
-    place = positives.join(wanted, on="doc_id", how="left", maintain_order="left")["row"].to_numpy()
-    return np.asarray(vectors[place], dtype=np.float16)
+    vectors = np.concatenate([frame["vector"].to_numpy() for frame in picked])
+    row = positives.join(
+        embedded.to_frame().with_row_index("row"), left_on="doc_id", right_on="id", how="left", maintain_order="left"
+    )["row"]
+    return np.asarray(vectors[row.to_numpy()], dtype=np.float16)
 
 
 def cluster_topics(
-    positives: Mapping[str, pl.DataFrame],
-    vectors: Mapping[str, np.ndarray],
-    *,
-    num_topics: int,
-    num_starts: int,
-    seed: int,
+    positives: Mapping[str, pl.DataFrame], vectors: Mapping[str, np.ndarray], *, num_topics: int, seed: int
 ) -> pl.DataFrame:
     """Cluster the queries of all languages by their first positives.
 
@@ -78,7 +74,6 @@ def cluster_topics(
         positives: query_id, doc_id of each language, sorted by query_id.
         vectors: embedding of each row, [N, D].
         num_topics: clusters.
-        num_starts: starts of k-means.
         seed: seed.
 
     Returns:
@@ -89,18 +84,17 @@ def cluster_topics(
         ValueError: fewer queries than topics.
     """
     filled = {language: rows for language, rows in vectors.items() if len(rows)}
-    clusters = fit_clusters(filled, num_topics=num_topics, num_starts=num_starts, seed=seed)
+    clusters = fit_clusters(filled, num_topics=num_topics, seed=seed)
     assigned = []
     for language in sorted(filled):
         cluster, confidence, cosine = clusters.assign(language, filled[language])
         assigned.append(
             positives[language].select(
                 pl.lit(language).alias("language"),
-                "query_id",
-                "doc_id",
-                cluster=pl.Series(cluster),
-                confidence=pl.Series(confidence),
-                cosine=pl.Series(cosine),
+                *("query_id", "doc_id"),
+                pl.Series("cluster", cluster),
+                pl.Series("confidence", confidence),
+                pl.Series("cosine", cosine),
             )
         )
     queries = pl.concat(assigned)
@@ -111,38 +105,25 @@ def cluster_topics(
     )
 
 
-def label_documents(assigned: pl.DataFrame) -> pl.DataFrame:
-    """Choose the documents that name the topics: the nearest to the centre, English ones where there are any.
+def label_topics(assigned: pl.DataFrame, corpus: Mapping[str, pl.LazyFrame]) -> pl.DataFrame:
+    """Name each topic by the titles of the documents nearest to its centre, English ones where there are any.
 
     Args:
         assigned: what `cluster_topics` returns.
+        corpus: doc_id, title, text of each language.
 
     Returns:
-        topic, language, doc_id; several per topic, the best first.
+        language, query_id, topic, label, confidence: the topics dataset.
     """
-    return (
+    nearest = (
         assigned.sort(pl.col("language") != LABEL_LANGUAGE, -pl.col("cosine"), "language", "doc_id")
         .unique(["topic", "language", "doc_id"], keep="first", maintain_order=True)
         .group_by("topic", maintain_order=True)
         .head(NUM_TITLES * 4)  # passages of one article share its title
         .sort("topic", maintain_order=True)
-        .select("topic", "language", "doc_id")
     )
-
-
-def label_topics(assigned: pl.DataFrame, named: pl.DataFrame, corpus: pl.DataFrame) -> pl.DataFrame:
-    """Name each topic by the titles of the documents nearest to its centre.
-
-    Args:
-        assigned: what `cluster_topics` returns.
-        named: what `label_documents` returns.
-        corpus: language, doc_id, title, text of those documents.
-
-    Returns:
-        language, query_id, topic, label, confidence: the topics dataset.
-    """
     first_words = pl.col("text").str.strip_chars().str.slice(0, LABEL_CHARACTERS).str.strip_chars()
-    titles = named.join(corpus, on=["language", "doc_id"], maintain_order="left").select(
+    titles = nearest.join(pick_documents(corpus, nearest), on=["language", "doc_id"], maintain_order="left").select(
         "topic", title=pl.when(pl.col("title").str.strip_chars() == "").then(first_words).otherwise("title")
     )
     labels = (
@@ -153,3 +134,23 @@ def label_topics(assigned: pl.DataFrame, named: pl.DataFrame, corpus: pl.DataFra
     return assigned.join(labels, on="topic", how="left", maintain_order="left").select(
         "language", "query_id", "topic", pl.col("label").fill_null(""), "confidence"
     )
+
+
+def pick_documents(corpus: Mapping[str, pl.LazyFrame], chosen: pl.DataFrame) -> pl.DataFrame:
+    """Read some documents.
+
+    Args:
+        corpus: doc_id, title, text of each language.
+        chosen: language, doc_id.
+
+    Returns:
+        language, doc_id, title, text; each document once.
+    """
+    documents = [
+        corpus[str(language)]
+        .join(rows.lazy(), on="doc_id", how="semi")
+        .select(pl.lit(language).alias("language"), "doc_id", "title", "text")
+        .collect()
+        for (language,), rows in sorted(chosen.partition_by("language", as_dict=True).items())
+    ]
+    return pl.concat(documents)

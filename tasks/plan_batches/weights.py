@@ -11,7 +11,7 @@ def sample_weights(
 ) -> pl.DataFrame:
     """Weigh each (language, topic): ω = α(language) + β(topic), with mean 1 over the plan.
 
-    Each part is half of *wanted share / drawn share*. Wanted is share^alpha over languages and share^beta over
+    Each part is half of *due share / drawn share*. Due is share^alpha over languages and share^beta over
     topics, each scaled to sum to one, where a share is of the train queries: exponent 1 lets languages (topics) count
     by size, 0 equally, so a smaller exponent favours small languages (rare topics). Drawn is how often the plan
     draws them: languages by share^language_temperature, topics as they come in the languages. A part counts at most
@@ -60,11 +60,11 @@ def sample_weights(
 
 
 def _part(pairs: pl.DataFrame, by: str, exponent: float) -> pl.DataFrame:
-    """Weigh the values of one column: wanted share / drawn share, cut at MAX_PART, mean 1 over the slots."""
+    """Weigh the values of one column: due share / drawn share, cut at MAX_PART, mean 1 over the slots."""
     shares = pairs.group_by(by, maintain_order=True).agg(pl.col("share").sum(), pl.col("drawn").sum()).sort(by)
-    wanted = shares["share"].to_numpy() ** exponent
+    due = shares["share"].to_numpy() ** exponent
     drawn = shares["drawn"].to_numpy()
-    part = _cut(wanted / wanted.sum() / drawn, drawn)
+    part = _cut(due / due.sum() / drawn, drawn)
     return shares.select(by, pl.Series(f"{by}_part", part))
 
 

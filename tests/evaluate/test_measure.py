@@ -32,6 +32,13 @@ def test_ndcg_and_recall_by_hand():
     assert values(found, "R@100")["q1"] == pytest.approx(2 / 3)
 
 
+def test_negative_relevance_is_no_gain_and_no_loss():
+    found = measure_language(run_of(q1=["x", "a", "y"]), qrels_of(q1={"x": -1, "a": 1, "y": -2}), metrics=["nDCG@10"])
+    assert values(found, "nDCG@10")["q1"] == pytest.approx(1 / math.log2(3))
+    nothing = measure_language(run_of(q1=["x"]), qrels_of(q1={"x": -1}), metrics=["nDCG@10"])
+    assert values(nothing, "nDCG@10") == {"q1": 0.0}
+
+
 def test_query_without_an_answer_counts_as_zero():
     found = measure_language(run_of(q1=["a"]), qrels_of(q1={"a": 1}, q2={"a": 1}), metrics=["nDCG@10"])
     assert values(found, "nDCG@10") == {"q1": 1.0, "q2": 0.0}

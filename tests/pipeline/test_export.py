@@ -57,6 +57,7 @@ def test_card_has_the_results_and_the_lineage(built, exported):
     for entry in answer["stages"]:
         if entry["kind"] in ("corpus", "hard_negatives", "batch_plan", "tokens", "training_log"):
             assert f"{entry['kind']}/{entry['partition']}/{entry['fingerprint'][:12]}" in card
+    assert "| plan_batches.topics | `4` |" in card
     assert str(loom.folder) not in card
 
 

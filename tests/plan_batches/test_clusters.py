@@ -22,20 +22,20 @@ def assignment(clusters: Clusters, language: str) -> np.ndarray:
 
 
 def test_clusters_are_topics_and_not_languages():
-    clusters = fit_clusters(VECTORS, num_topics=4, num_starts=4, seed=0)
+    clusters = fit_clusters(VECTORS, num_topics=4, seed=0)
     english, swahili = assignment(clusters, "en"), assignment(clusters, "sw")
     assert english.tolist() == swahili.tolist()
     assert len({(topic, cluster) for topic, cluster in zip(TOPICS, english, strict=True)}) == 4
 
 
 def test_order_of_languages_changes_nothing():
-    one = fit_clusters(VECTORS, num_topics=3, num_starts=2, seed=5)
-    other = fit_clusters(dict(reversed(VECTORS.items())), num_topics=3, num_starts=2, seed=5)
+    one = fit_clusters(VECTORS, num_topics=3, seed=5)
+    other = fit_clusters(dict(reversed(VECTORS.items())), num_topics=3, seed=5)
     assert one.centroid_KD.tobytes() == other.centroid_KD.tobytes()
 
 
 def test_arithmetic_is_exact_so_that_no_machine_gives_other_topics():
-    clusters = fit_clusters(VECTORS, num_topics=4, num_starts=1, seed=0)
+    clusters = fit_clusters(VECTORS, num_topics=4, seed=0)
     whole = on_grid(VECTORS["en"], clusters.means["en"])
     assert np.array_equal(whole, np.rint(whole))
     assert np.array_equal(clusters.centroid_KD, np.rint(clusters.centroid_KD))
@@ -64,21 +64,21 @@ def test_confidence_is_one_at_a_centroid_and_zero_half_way():
 
 
 def test_vectors_beyond_the_sample_are_assigned_too(monkeypatch):
-    whole = assignment(fit_clusters(VECTORS, num_topics=4, num_starts=4, seed=0), "en")
+    whole = assignment(fit_clusters(VECTORS, num_topics=4, seed=0), "en")
     monkeypatch.setattr("tasks.plan_batches.clusters.MAX_FIT", 60)
     monkeypatch.setattr("tasks.plan_batches.clusters.ROWS_AT_ONCE", 7)
-    sampled = assignment(fit_clusters(VECTORS, num_topics=4, num_starts=4, seed=0), "en")
+    sampled = assignment(fit_clusters(VECTORS, num_topics=4, seed=0), "en")
     assert len(set(zip(whole.tolist(), sampled.tolist(), strict=True))) == 4
 
 
 def test_equal_vectors_leave_clusters_that_start_anew():
     same = {"en": np.tile(np.array([[1.0, 0.0]], dtype=np.float16), (5, 1))}
-    clusters = fit_clusters(same, num_topics=3, num_starts=1, seed=0)
+    clusters = fit_clusters(same, num_topics=3, seed=0)
     assert set(clusters.assign("en", same["en"])[0].tolist()) == {0}
 
 
 def test_one_topic_takes_all():
-    clusters = fit_clusters(VECTORS, num_topics=1, num_starts=1, seed=0)
+    clusters = fit_clusters(VECTORS, num_topics=1, seed=0)
     cluster, confidence, _ = clusters.assign("en", VECTORS["en"])
     assert set(cluster.tolist()) == {0}
     assert confidence.min() >= 0
@@ -87,4 +87,4 @@ def test_one_topic_takes_all():
 
 def test_rejects_fewer_vectors_than_topics():
     with pytest.raises(ValueError, match="at least num_topics = 161 train queries with a positive, got 160"):
-        fit_clusters(VECTORS, num_topics=161, num_starts=1, seed=0)
+        fit_clusters(VECTORS, num_topics=161, seed=0)

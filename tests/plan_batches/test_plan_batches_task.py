@@ -1,6 +1,9 @@
 """find_topics and plan_batches on a store of two small languages."""
 
+import importlib
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,18 +17,19 @@ from storage import read, scan
 from tasks.engine.build import build, state
 from tasks.engine.code import body_code
 from tasks.engine.job import Job
-from tasks.engine.step import Promise
-from tasks.plan_batches.config import PlanBatchesConfig, TopicsConfig
+from tasks.engine.step import Promise, Step
+from tasks.plan_batches.config import FastTextModels, PlanBatchesConfig
 from tasks.plan_batches.shares import plan_shares
-from tasks.steps import find_topics, plan_batches
+from tasks.steps import classify_topics, find_topics, plan_batches
 
 pytestmark = pytest.mark.slow  # whole stages and training runs: not of the quick round
 
+FASTTEXT_TASK = "tasks.plan_batches.fasttext_task"
 LANGUAGES: dict[str, Language] = {
     "en": plain_language("en", 30, num_topics=2),
     "sw": plain_language("sw", 10, num_topics=2),
 }
-CONFIG = PlanBatchesConfig(batch_size=4, num_negatives=3, topics=TopicsConfig(num_topics=2))
+CONFIG = PlanBatchesConfig(batch_size=4, num_negatives=3)
 
 
 @declare(produces="queries")
@@ -84,13 +88,14 @@ def give_ledger(job: Job, *, language: str) -> None:
     )
 
 
-def steps(config: PlanBatchesConfig = CONFIG) -> tuple[Promise, Promise]:
-    def of(given: Any) -> dict[str, Promise]:
-        return {name: given(name, language=name) for name in LANGUAGES}
+def of(given: Any) -> dict[str, Promise]:
+    return {name: given(name, language=name) for name in LANGUAGES}
 
+
+def steps(config: PlanBatchesConfig = CONFIG, num_topics: int = 2) -> tuple[Promise, Promise]:
     queries, qrels = of(give_queries), of(give_qrels)
     topics = find_topics(
-        embeddings=of(give_embeddings), corpus=of(give_corpus), queries=queries, qrels=qrels, config=config.topics
+        embeddings=of(give_embeddings), corpus=of(give_corpus), queries=queries, qrels=qrels, num_topics=num_topics
     )
     plan = plan_batches(hard_negatives=of(give_ledger), queries=queries, qrels=qrels, topics=topics, config=config)
     return topics, plan
@@ -137,19 +142,40 @@ def test_planning_knows_nothing_of_how_topics_are_found() -> None:
     _, modules = body_code(plan_batches.path)
     assert "tasks.plan_batches.plan" in modules
     assert "tasks.plan_batches.topics" not in modules
-    other = CONFIG.model_copy(update={"topics": TopicsConfig(num_topics=2, seed=99)})
-    assert steps()[0].fingerprint != steps(other)[0].fingerprint
+    assert steps()[0].fingerprint != steps(num_topics=3)[0].fingerprint
 
 
 def test_classifies_with_fasttext_when_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def classify(model: Path, lines: list[str]) -> list[dict[str, float]]:
-        assert lines[0].startswith("about en000")
-        return [{"__label__4" if model.name == "dbpedia.bin" else "__label__6": 1.0} for _ in lines]
+    class Classifier:
+        def __init__(self, path: str) -> None:
+            self.label = "__label__4" if Path(path).name == "dbpedia.bin" else "__label__6"
 
-    monkeypatch.setattr(
-        "tasks.plan_batches.task.fasttext_models", type("fake", (), {"classify": staticmethod(classify)})
-    )
-    config = TopicsConfig(method="fasttext", dbpedia_model="dbpedia.bin", yahoo_model="yahoo_answers.bin")
-    topics, _ = steps(CONFIG.model_copy(update={"topics": config}))
+        def predict(self, line: str, k: int) -> tuple[tuple[str, ...], tuple[float, ...]]:
+            assert line.startswith("about ")
+            assert k == -1  # all labels
+            return (self.label,), (1.0,)
+
+    monkeypatch.setitem(sys.modules, "fasttext", SimpleNamespace(load_model=Classifier))
+    monkeypatch.delitem(sys.modules, FASTTEXT_TASK, raising=False)
+    for name in ("dbpedia.bin", "yahoo_answers.bin"):
+        (tmp_path / name).write_bytes(b"")
+    step = Step(classify_topics.path, produces="topics")  # one whose body was not imported before
+    models = FastTextModels(folder=str(tmp_path))
+    given = {"corpus": of(give_corpus), "queries": of(give_queries), "qrels": of(give_qrels)}
+    topics = step(models=models, digests=("1", "2"), **given)
     build_all(topics, str(tmp_path))
     assert read(topics.ref(str(tmp_path))).select("label", "confidence").unique().rows() == [("Sports", 1.0)]
+    moved = step(models=FastTextModels(folder="elsewhere"), digests=("1", "2"), **given)
+    others = step(models=models, digests=("1", "3"), **given)
+    assert moved.fingerprint == topics.fingerprint != others.fingerprint
+
+
+def test_fasttext_is_asked_for_only_where_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fasttext", None)
+    for name in (FASTTEXT_TASK, "tasks.plan_batches.task"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    importlib.import_module("tasks.plan_batches.task")
+    with pytest.raises(
+        ModuleNotFoundError, match=r"expected the package fasttext-predict.* Install polyloom\[fasttext\]"
+    ):
+        importlib.import_module(FASTTEXT_TASK)

@@ -1,32 +1,27 @@
 import pytest
 
-from tasks.plan_batches.config import PlanBatchesConfig, TopicsConfig
+from tasks.plan_batches.config import FastTextModels, PlanBatchesConfig
 
 
 def test_defaults_are_the_methods():
     config = PlanBatchesConfig()
     assert (config.batch_size, config.num_negatives, config.alpha, config.beta) == (24, 7, 0.45, 0.40)
-    assert (config.topics.method, config.topics.num_topics) == ("clusters", 12)
+    assert config.topics == 12
 
 
-def test_seed_of_the_plan_leaves_topics_alone():
-    assert PlanBatchesConfig(seed=7).topics == PlanBatchesConfig(seed=8).topics
+def test_topics_stay_out_of_the_plans_settings_and_paths_out_of_all():
+    assert "topics" not in PlanBatchesConfig(topics="models/fasttext").model_dump(mode="json")
+    assert FastTextModels(folder="models/fasttext").model_dump(mode="json") == {}
 
 
-def test_paths_of_models_stay_out_of_fingerprints():
-    config = TopicsConfig(method="fasttext", dbpedia_model="a.bin", yahoo_model="b.bin")
-    assert not {"dbpedia_model", "yahoo_model"} & set(config.model_dump(mode="json"))
-
-
-def test_rejects_fasttext_without_both_models():
-    with pytest.raises(
-        ValueError, match="expected dbpedia_model and yahoo_model for method 'fasttext', got 'a.bin' and None"
-    ):
-        TopicsConfig(method="fasttext", dbpedia_model="a.bin")
+def test_names_the_missing_model_file(tmp_path):
+    (tmp_path / "dbpedia.bin").write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match=r"expected a fastText model at .*yahoo_answers.bin, got no file"):
+        _ = FastTextModels(folder=str(tmp_path)).files
 
 
 @pytest.mark.parametrize(
-    "setting", [{"batch_size": 1}, {"alpha": 1.5}, {"language_temperature": -0.1}, {"num_steps": 0}]
+    "setting", [{"batch_size": 1}, {"alpha": 1.5}, {"language_temperature": -0.1}, {"num_steps": 0}, {"topics": 0}]
 )
 def test_rejects_values_out_of_range(setting):
     with pytest.raises(ValueError, match=next(iter(setting))):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tasks.plan_batches.schedule import draw_languages, language_shares
+from tasks.plan_batches.plan import draw_languages, language_shares
 
 
 def drawn(shares: list[float], num_steps: int, seed: int = 0) -> list[int]:

@@ -1,10 +1,9 @@
-"""The definition of an unsafe document, as the planner's tables and the check of a plan see it."""
+"""The definition of an unsafe document, as the planner's tables and the oracle of a plan see it."""
 
 import numpy as np
 import polars as pl
-from support.plan_data import LEDGER, known_of, ledger_frame, qrels_frame, queries_frame, table_of, topics_frame
-
-from tasks.plan_batches.known import hashes
+from support.plan_data import LEDGER, ledger_frame, qrels_frame, queries_frame, table_of, topics_frame
+from support.plan_oracle import Known
 
 Pairs = list[tuple[str, str]]
 
@@ -17,16 +16,10 @@ def listed(queries: pl.DataFrame, qrels: pl.DataFrame, ledger: pl.DataFrame, wha
     owner, document = getattr(table, what).of(np.arange(table.num_queries))
     pairs = [(table.query_ids[int(q)], table.document_ids[int(d)]) for q, d in zip(owner, document, strict=True)]
     if what == "unsafe":
-        assert_check_knows(pairs, queries, qrels, ledger)
+        # Compared as sets, and only documents that are in the table: others cannot be drawn.
+        known = Known(queries, qrels, ledger).unsafe
+        assert {(q, d) for q in known for d in known[q] if d in set(table.document_ids)} == set(pairs)
     return [pair for pair in pairs if pair[1] != f"{pair[0]}+"]
-
-
-def assert_check_knows(pairs: Pairs, queries: pl.DataFrame, qrels: pl.DataFrame, ledger: pl.DataFrame) -> None:
-    known = known_of(queries, qrels, ledger)
-    owner, document = known.unsafe.of(known.group)
-    found = {(int(known.query[q]), int(d)) for q, d in zip(owner, document, strict=True)}
-    query, unsafe = (hashes(pl.Series([pair[place] for pair in pairs])).tolist() for place in (0, 1))
-    assert set(zip(query, unsafe, strict=True)) <= found
 
 
 def unsafe(queries: pl.DataFrame, qrels: pl.DataFrame, ledger: pl.DataFrame) -> Pairs:
@@ -79,23 +72,23 @@ def test_queries_with_one_text_share_unsafe_documents_over_splits():
 def test_kept_pairs_come_hardest_first_whatever_their_order():
     ledger = ledger_frame({"q": ["z", "a"]}, {"q": ["m"]})
     for rows in (ledger, ledger.reverse()):
-        assert listed(queries_frame(["q"]), NO_QRELS, rows, "kept") == [("q", "z"), ("q", "a")]
+        assert listed(queries_frame(["q"]), NO_QRELS, rows, "hard_negatives") == [("q", "z"), ("q", "a")]
 
 
 def test_kept_pair_goes_when_a_twin_query_finds_it_relevant():
     queries = queries_frame(["q", "twin"], texts=["same", "same"])
     ledger = ledger_frame({"q": ["a", "b"]})
-    assert listed(queries, qrels_frame({"twin": ["a"]}), ledger, "kept") == [("q", "b")]
+    assert listed(queries, qrels_frame({"twin": ["a"]}), ledger, "hard_negatives") == [("q", "b")]
 
 
 def test_pair_that_is_kept_twice_counts_once():
     # A supplemented query may find a document again that the query itself has found.
     ledger = pl.concat([ledger_frame({"q": ["a", "b"]}), ledger_frame({"q": ["b", "c"]})])
-    assert listed(queries_frame(["q"]), NO_QRELS, ledger, "kept") == [("q", "a"), ("q", "b"), ("q", "c")]
+    assert listed(queries_frame(["q"]), NO_QRELS, ledger, "hard_negatives") == [("q", "a"), ("q", "b"), ("q", "c")]
 
 
 def test_pair_that_is_kept_and_dropped_is_unsafe():
     ledger = pl.concat([ledger_frame({"q": ["a", "b"]}), ledger_frame({}, {"q": ["b"]})])
     queries = queries_frame(["q"])
-    assert listed(queries, NO_QRELS, ledger, "kept") == [("q", "a")]
+    assert listed(queries, NO_QRELS, ledger, "hard_negatives") == [("q", "a")]
     assert unsafe(queries, NO_QRELS, ledger) == [("q", "b")]

@@ -4,7 +4,7 @@ import pytest
 from support.plan_data import qrels_frame, queries_frame
 
 from storage.schemas import check
-from tasks.plan_batches.topics import cluster_topics, first_positives, gather_vectors, label_documents, label_topics
+from tasks.plan_batches.topics import cluster_topics, first_positives, gather_vectors, label_topics
 
 
 def test_first_positive_is_the_most_relevant_then_the_first_by_id():
@@ -65,8 +65,13 @@ CORPUS = pl.DataFrame(
 )
 
 
+def by_language(corpus: pl.DataFrame) -> dict[str, pl.LazyFrame]:
+    parts = corpus.partition_by("language", as_dict=True)
+    return {str(name): rows.select("doc_id", "title", "text").lazy() for (name,), rows in parts.items()}
+
+
 def assigned() -> pl.DataFrame:
-    return cluster_topics(ROWS, VECTORS, num_topics=2, num_starts=3, seed=0)
+    return cluster_topics(ROWS, VECTORS, num_topics=2, seed=0)
 
 
 def test_topics_are_numbered_by_size():
@@ -84,11 +89,11 @@ def test_topics_are_numbered_by_size():
 
 def test_topics_do_not_depend_on_the_order_of_languages():
     turned = {name: VECTORS[name] for name in ("te", "sw", "en")}
-    assert cluster_topics(ROWS, turned, num_topics=2, num_starts=3, seed=0).equals(assigned())
+    assert cluster_topics(ROWS, turned, num_topics=2, seed=0).equals(assigned())
 
 
 def test_labels_are_titles_nearest_to_the_centre_english_first():
-    frame = label_topics(assigned(), label_documents(assigned()), CORPUS)
+    frame = label_topics(assigned(), by_language(CORPUS))
     labels = dict(frame.select("topic", "label").unique().rows())
     assert labels[1] == "Sport · Michezo"
     assert set(labels[0].split(" · ")[:2]) == {"Law", "The supreme court is the highest court o"}
@@ -108,4 +113,4 @@ def test_label_holds_three_different_titles():
         }
     )
     corpus = many.select("language", "doc_id", title=pl.Series(["A", "A", "B", "A", "C", "D"]), text=pl.lit(""))
-    assert label_topics(many, label_documents(many), corpus)["label"].unique().to_list() == ["A · B · C"]
+    assert label_topics(many, by_language(corpus))["label"].unique().to_list() == ["A · B · C"]

@@ -1,17 +1,13 @@
 """Queries, judgements and ledgers written as Python values, for tests of the batch plan."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 from hypothesis import strategies as st
+from support.plan_oracle import Known
 
-from tasks.plan_batches.check import PlanCheck
-from tasks.plan_batches.known import Known, gather_known
-from tasks.plan_batches.shelf import Shelf
 from tasks.plan_batches.tables import LanguageTable, build_table
 
 LEDGER = {
@@ -51,36 +47,10 @@ def topics_frame(topic: Mapping[str, int]) -> pl.DataFrame:
 
 
 def table_of(
-    name: str,
-    queries: pl.DataFrame,
-    qrels: pl.DataFrame,
-    ledger: pl.DataFrame,
-    topics: pl.DataFrame,
-    *,
-    rows: int = 100,
-    folder: Path | None = None,
+    name: str, queries: pl.DataFrame, qrels: pl.DataFrame, ledger: pl.DataFrame, topics: pl.DataFrame
 ) -> LanguageTable:
-    """Build a table from whole frames, given to it a few rows at a time."""
-    return build_table(
-        name,
-        queries=queries.iter_slices(rows),
-        qrels=qrels.iter_slices(rows),
-        ledger=ledger.iter_slices(rows),
-        topics=topics,
-        shelf=Shelf(folder),
-    )
-
-
-def known_of(queries: pl.DataFrame, qrels: pl.DataFrame, ledger: pl.DataFrame, *, rows: int = 100) -> Known:
-    """Gather what the check knows from whole frames, given to it a few rows at a time."""
-    frames = {"queries": queries, "qrels": qrels, "ledger": ledger}
-    return gather_known(**{name: frame.iter_slices(rows) for name, frame in frames.items()}, shelf=Shelf(None))
-
-
-def check_plan(plan: pl.DataFrame, known: Mapping[str, Known], **settings: Any) -> None:
-    """Check a whole plan."""
-    for _ in PlanCheck(known, **settings).passing([plan]):
-        pass
+    """Build a table from whole frames."""
+    return build_table(name, queries=queries.lazy(), qrels=qrels.lazy(), ledger=ledger.lazy(), topics=topics)
 
 
 @dataclass(frozen=True)
@@ -92,10 +62,12 @@ class Language:
     kept: Mapping[str, Sequence[str]]
     dropped: Mapping[str, Sequence[str]]
     topic: Mapping[str, int]
+    text: Mapping[str, str] = field(default_factory=dict)
+    """Of the queries whose text is not their id."""
 
     @property
     def queries(self) -> pl.DataFrame:
-        return queries_frame(list(self.positives))
+        return queries_frame(list(self.positives), texts=[self.text.get(query, query) for query in self.positives])
 
     @property
     def qrels(self) -> pl.DataFrame:
@@ -111,7 +83,7 @@ class Language:
 
     @property
     def known(self) -> Known:
-        return known_of(self.queries, self.qrels, self.ledger)
+        return Known(self.queries, self.qrels, self.ledger)
 
     def shuffled(self, seed: int) -> LanguageTable:
         """The same table from rows in another order."""
@@ -120,7 +92,11 @@ class Language:
 
     @property
     def unsafe(self) -> dict[str, set[str]]:
-        return {query: {*docs, *self.dropped.get(query, ())} for query, docs in self.positives.items()}
+        """What each query, or one with the same text, must not see as a negative."""
+        by_text: dict[str, set[str]] = {}
+        for query, docs in self.positives.items():
+            by_text.setdefault(self.text.get(query, query), set()).update(docs, self.dropped.get(query, ()))
+        return {query: by_text[self.text.get(query, query)] for query in self.positives}
 
 
 def plain_language(name: str, num_queries: int, *, num_kept: int = 10, num_topics: int = 3) -> Language:
@@ -137,16 +113,17 @@ def plain_language(name: str, num_queries: int, *, num_kept: int = 10, num_topic
 
 @st.composite
 def languages(draw: st.DrawFn, name: str) -> Language:
-    """A small language whose queries share positives, candidates and likely relevant documents."""
+    """A small language whose queries share positives, candidates, likely relevant documents and, some, their text."""
     num_queries, num_documents = draw(st.integers(4, 30)), draw(st.integers(20, 80))
     most_positives, most_dropped = draw(st.integers(1, 3)), draw(st.integers(0, 3))
     rng = np.random.default_rng(draw(st.integers(0, 10_000)))
     documents = [f"d{number:02}" for number in range(num_documents)]
-    positives, kept, dropped, topic = {}, {}, {}, {}
+    positives, kept, dropped, topic, text = {}, {}, {}, {}, {}
     for number in range(num_queries):
         query, lot = f"q{number:02}", rng.permutation(documents).tolist()
         first, second, last = np.cumsum([rng.integers(1, most_positives + 1), rng.integers(most_dropped + 1), 8])
         positives[query], dropped[query] = lot[:first], lot[first:second]
         kept[query] = lot[second : last - int(rng.integers(6))]
         topic[query] = int(rng.integers(4))
-    return Language(name, positives, kept, dropped, topic)
+        text[query] = f"text {rng.integers(4 * num_queries)}"
+    return Language(name, positives, kept, dropped, topic, text)

@@ -1,3 +1,5 @@
+import math
+
 import ir_measures
 import pytest
 import torch
@@ -50,12 +52,18 @@ def test_pool_ndcg_searches_each_language_in_its_own_documents_and_weighs_them_e
     assert pool_ndcg(embed, ValidationPool(queries, documents, qrels)) == pytest.approx((0.5 + 0.6309298) / 2)
 
 
-@pytest.mark.parametrize("graded", [[0, 2, 1, 0, 3], [1] * 12, [0] * 11 + [1], [0, 0]])
+@pytest.mark.parametrize("graded", [[0, 2, 1, 0, 3], [1] * 12, [0] * 11 + [1], [0, 0], [-1, 2, -2]])
 def test_ndcg_equals_ir_measures(graded):
     judged = {f"d{rank:02}": grade for rank, grade in enumerate(graded)} | {"missed": 1}
     run = {"q": {doc: 100.0 - rank for rank, doc in enumerate(list(judged)[:-1])}}
     expected = ir_measures.calc_aggregate([nDCG @ 10], {"q": judged}, run)[nDCG @ 10]
     assert ndcg(graded, judged) == pytest.approx(expected)
+
+
+def test_ndcg_counts_a_negative_relevance_as_no_gain():
+    judged = {"spam": -1, "a": 1, "b": -2}
+    assert ndcg([-1, 1, -2], judged) == pytest.approx(1 / math.log2(3))  # the ideal has the one gain of a
+    assert ndcg([-1, -2], {"spam": -1, "b": -2}) == 0
 
 
 @pytest.mark.parametrize(("queries", "documents"), [((), ("a",)), (("q1",), ())])

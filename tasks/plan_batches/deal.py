@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tasks.plan_batches.settle import find_clashes, settle
+from tasks.plan_batches.clashes import find_clashes, mend_clashes
 from tasks.plan_batches.tables import LanguageTable
 
 NUM_DEALS = 5
@@ -33,7 +33,7 @@ class Dealer:
         """
         self._table, self._sizes, self._topic_balance = table, sizes, topic_balance
         self._rng, self._slot_rng = rng.spawn(2)  # apart, so that it doesn't matter how many are dealt at once
-        self._group = np.unique(table.positives.document[table.positives.start[:-1]], return_inverse=True)[1]
+        self._first_positive = np.unique(table.positives.document[table.positives.start[:-1]], return_inverse=True)[1]
         # Sizes of the batches that are not yet handed out; and the slots dealt so far, the last batch maybe unfinished.
         self._size = np.empty(0, dtype=np.int64)
         self._query = np.empty(0, dtype=np.int64)
@@ -51,16 +51,13 @@ class Dealer:
         while self._size.size < num_batches:
             self._look_ahead()
         size = self._size[:num_batches]
-        wanted = int(size.sum())
-        while self._query.size < wanted:
+        num_slots = int(size.sum())
+        while self._query.size < num_slots:
             self._deal_pass()
-        query, positive = self._query[:wanted], self._positive[:wanted]
-        self._query, self._positive, self._size = (
-            self._query[wanted:],
-            self._positive[wanted:],
-            self._size[num_batches:],
-        )
-        order = np.lexsort((self._slot_rng.random(wanted), np.repeat(np.arange(num_batches), size)))
+        query, self._query = np.split(self._query, [num_slots])
+        positive, self._positive = np.split(self._positive, [num_slots])
+        self._size = self._size[num_batches:]
+        order = np.lexsort((self._slot_rng.random(num_slots), np.repeat(np.arange(num_batches), size)))
         return query[order], positive[order]
 
     def _look_ahead(self) -> None:
@@ -84,7 +81,7 @@ class Dealer:
             query = np.concatenate([self._query[done:], self._order(batch[unfinished:])])
             positive = self._draw_positives(query)
             positive[:unfinished] = self._positive[done:]
-            if settle(self._table, query, positive, batch, num_fixed=unfinished, rng=self._rng):
+            if mend_clashes(self._table, query, positive, batch, num_fixed=unfinished, rng=self._rng):
                 self._query = np.concatenate([self._query[:done], query])
                 self._positive = np.concatenate([self._positive[:done], positive])
                 return
@@ -97,15 +94,14 @@ class Dealer:
         )
 
     def _order(self, batch: np.ndarray) -> np.ndarray:
-        """Order the queries for a pass whose slots lie in these batches."""
-        return self._spread(batch) if self._topic_balance else self._rng.permutation(batch.size)
+        """Order the queries for a pass whose slots lie in these batches.
 
-    def _spread(self, batch: np.ndarray) -> np.ndarray:
-        """Order the queries so that each topic, and within it each first positive, goes to as many batches as can be.
-
-        The queries, sorted by topic, go to the batches in turn. A batch that has fewer free slots (the unfinished
-        one, the last one) gets its turn less often.
+        Each topic, and within it each first positive, goes to as many batches as can be: the queries, sorted by topic,
+        go to the batches in turn. A batch that has fewer free slots (the unfinished one, the last one) gets its turn
+        less often.
         """
+        if not self._topic_balance:
+            return self._rng.permutation(batch.size)
         batch = batch - batch[0]
         free = np.bincount(batch)
         first = np.cumsum(free) - free
@@ -116,10 +112,10 @@ class Dealer:
 
     def _by_topic(self) -> np.ndarray:
         """Sort the queries by topic and first positive; topics, positives and queries in random order."""
-        topic, group = self._table.topic, self._group
+        topic, positive = self._table.topic, self._first_positive
         lots = (
             self._rng.random(topic.size),
-            self._rng.permutation(int(group.max()) + 1)[group],
+            self._rng.permutation(int(positive.max()) + 1)[positive],
             self._rng.permutation(int(topic.max()) + 1)[topic],
         )
         return np.asarray(np.lexsort(lots))

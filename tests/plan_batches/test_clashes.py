@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.plan_data import Language, languages
 
-from tasks.plan_batches.settle import find_clashes, settle
+from tasks.plan_batches.clashes import find_clashes, mend_clashes
 
 # a answers q1; the ledger finds it likely relevant to q2 as well.
 FOUR = Language(
@@ -57,7 +57,7 @@ def test_finds_what_a_plain_loop_finds(language, seed, batch_size):
 
 def test_mends_a_clash_by_a_swap_with_another_batch():
     query, positive = np.array([0, 1, 2, 3]), np.array([0, 1, 2, 3])
-    assert settle(FOUR.table, query, positive, np.arange(query.size) // 2, num_fixed=0, rng=rng())
+    assert mend_clashes(FOUR.table, query, positive, np.arange(query.size) // 2, num_fixed=0, rng=rng())
     assert sorted(query.tolist()) == [0, 1, 2, 3]
     assert {0, 1} not in ({*query[:2].tolist()}, {*query[2:].tolist()})
 
@@ -65,7 +65,7 @@ def test_mends_a_clash_by_a_swap_with_another_batch():
 def test_mends_a_clash_by_another_positive_before_any_swap():
     both = Language("en", {"q1": ["a", "e"], "q2": ["b"]}, {}, {"q2": ["a"]}, {"q1": 0, "q2": 0})
     query, positive = np.array([0, 1]), np.array([0, 1])
-    assert settle(both.table, query, positive, np.arange(query.size) // 2, num_fixed=0, rng=rng())
+    assert mend_clashes(both.table, query, positive, np.arange(query.size) // 2, num_fixed=0, rng=rng())
     assert query.tolist() == [0, 1]
     assert both.table.document_ids[int(positive[0])] == "e"
 
@@ -75,14 +75,14 @@ def test_fixed_slots_stay():
     for seed in range(10):
         query, positive = np.array([0, 1, 2, 3, 0]), np.array([0, 1, 2, 3, 0])
         draw = np.random.default_rng(seed)
-        assert settle(FOUR.table, query, positive, np.arange(query.size) // 2, num_fixed=1, rng=draw)
+        assert mend_clashes(FOUR.table, query, positive, np.arange(query.size) // 2, num_fixed=1, rng=draw)
         assert query[0] == 0
         assert query[1] in (2, 3)
 
 
 def test_leaves_clean_batches_alone():
     query, positive = np.array([0, 2, 1, 3]), np.array([0, 2, 1, 3])
-    assert settle(FOUR.table, query, positive, np.arange(query.size) // 2, num_fixed=0, rng=rng())
+    assert mend_clashes(FOUR.table, query, positive, np.arange(query.size) // 2, num_fixed=0, rng=rng())
     assert query.tolist() == [0, 2, 1, 3]
 
 
@@ -90,4 +90,4 @@ def test_leaves_clean_batches_alone():
 def test_says_so_when_nothing_helps(batch_size):
     shared = Language("en", dict.fromkeys("abcd", ["x"]), {}, {}, dict.fromkeys("abcd", 0))
     query, positive = np.arange(4), np.zeros(4, dtype=np.int64)
-    assert not settle(shared.table, query, positive, np.arange(query.size) // batch_size, num_fixed=0, rng=rng())
+    assert not mend_clashes(shared.table, query, positive, np.arange(query.size) // batch_size, num_fixed=0, rng=rng())

@@ -27,13 +27,13 @@ def find_clashes(table: LanguageTable, query: np.ndarray, positive: np.ndarray, 
         Slot numbers, ascending.
     """
     brought = np.sort(batch * table.num_documents + positive)
-    owner, document = table.unsafe_positives.of(query)
-    barred = batch[owner] * table.num_documents + document
+    slot, document = table.unsafe_positives.of(query)
+    barred = batch[slot] * table.num_documents + document
     hits = np.searchsorted(brought, barred, side="right") - np.searchsorted(brought, barred)
-    return np.flatnonzero(np.bincount(owner[hits > 0], hits[hits > 0], minlength=query.size) > 1)  # 1: its own
+    return np.flatnonzero(np.bincount(slot[hits > 0], hits[hits > 0], minlength=query.size) > 1)  # 1: its own positive
 
 
-def settle(
+def mend_clashes(
     table: LanguageTable,
     query: np.ndarray,
     positive: np.ndarray,
@@ -58,7 +58,7 @@ def settle(
     clashing = find_clashes(table, query, positive, batch)
     first = range(num_fixed, int(np.searchsorted(batch, 1))) if num_fixed else range(0)
     todo = deque([*first, *clashing[clashing >= max(num_fixed, first.stop)].tolist()])
-    seats = _Seats(table, query, positive, batch, num_fixed=num_fixed, rng=rng)
+    seats = _Seats(table, query, positive, batch, num_fixed, rng)
     for _ in range(200 + 20 * len(todo)):
         if not todo:
             return True
@@ -77,11 +77,11 @@ class _Seats:
         query: np.ndarray,
         positive: np.ndarray,
         batch: np.ndarray,
-        *,
         num_fixed: int,
         rng: np.random.Generator,
     ) -> None:
-        self._table, self._query, self._positive, self._batch = table, query, positive, batch
+        self._positives, self._unsafe, self._topic = table.positives, table.unsafe_positives, table.topic
+        self._query, self._positive, self._batch = query, positive, batch
         self._num_fixed, self._rng = num_fixed, rng
         self._first = np.searchsorted(batch, np.arange(int(batch[-1]) + 2))  # slot; one more than there are batches
         self._counts: dict[int, tuple[Counter[int], Counter[int]]] = {}
@@ -105,10 +105,10 @@ class _Seats:
 
     def have_others_give_way(self, slot: int) -> bool:
         """Give others of the batch another positive until the slot has no clash, if that is possible."""
-        batch, start = int(self._batch[slot]), self._table.positives.start
+        batch = int(self._batch[slot])
         for other in range(max(int(self._first[batch]), self._num_fixed), int(self._first[batch + 1])):
-            has_choice = start[self._query[other] + 1] - start[self._query[other]] > 1
-            gave_way = other != slot and has_choice and self.has_clash(other) and self.take_other_positive(other)
+            has_choice = other != slot and self._positives[self._query[other]].size > 1
+            gave_way = has_choice and self.has_clash(other) and self.take_other_positive(other)
             if gave_way and not self.has_clash(slot):
                 return True
         return False
@@ -142,46 +142,37 @@ class _Seats:
 
     def _partners(self, slot: int) -> Iterator[int]:
         """Slots of other batches: some of the same topic, then some of any, each from a random place on."""
-        topic = self._table.topic[self._query[slot]]
+        topic = self._topic[self._query[slot]]
         low, high = np.searchsorted(self._topics, [topic, topic + 1])
-        for begin, end in ((int(low), int(high)), (0, self._by_topic.size)):
-            if begin == end:
-                continue
-            start = int(self._rng.integers(begin, end))
-            for step in range(min(end - begin, NUM_LOOKS)):
-                partner = int(self._by_topic[begin + (start - begin + step) % (end - begin)])
-                if self._batch[partner] != self._batch[slot]:
-                    yield partner
+        for slots in (self._by_topic[low:high], self._by_topic):
+            if slots.size:
+                start = int(self._rng.integers(slots.size))
+                some = np.take(slots, range(start, start + min(slots.size, NUM_LOOKS)), mode="wrap")
+                yield from some[self._batch[some] != self._batch[slot]].tolist()
 
     def _best_positive(self, batch: int, query: int) -> tuple[int, int]:
-        positives = self._table.positives
-        options = positives.document[positives.start[query] : positives.start[query + 1]].tolist()
-        return min((self._clashes(batch, query, option), option) for option in options)
+        return min((self._clashes(batch, query, option), option) for option in self._positives[query].tolist())
 
     def _clashes(self, batch: int, query: int, positive: int) -> int:
         brought, barred = self._count(batch)
-        return barred[positive] + sum(brought[document] for document in self._unsafe(query))
+        return barred[positive] + sum(brought[document] for document in self._unsafe[query].tolist())
 
     def _leave(self, slot: int) -> tuple[int, int]:
         query, positive = int(self._query[slot]), int(self._positive[slot])
         brought, barred = self._count(int(self._batch[slot]))
         brought[positive] -= 1
-        barred.subtract(self._unsafe(query))
+        barred.subtract(self._unsafe[query].tolist())
         return query, positive
 
     def _take(self, slot: int, query: int, positive: int) -> None:
         self._query[slot], self._positive[slot] = query, positive
         brought, barred = self._count(int(self._batch[slot]))
         brought[positive] += 1
-        barred.update(self._unsafe(query))
+        barred.update(self._unsafe[query].tolist())
 
     def _count(self, batch: int) -> tuple[Counter[int], Counter[int]]:
         if batch not in self._counts:
             slots = slice(int(self._first[batch]), int(self._first[batch + 1]))
-            _, barred = self._table.unsafe_positives.of(self._query[slots])
+            _, barred = self._unsafe.of(self._query[slots])
             self._counts[batch] = Counter(self._positive[slots].tolist()), Counter(barred.tolist())
         return self._counts[batch]
-
-    def _unsafe(self, query: int) -> list[int]:
-        unsafe = self._table.unsafe_positives
-        return list(unsafe.document[unsafe.start[query] : unsafe.start[query + 1]].tolist())

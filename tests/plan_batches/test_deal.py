@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from support.plan_data import Language, plain_language
 
-from tasks.plan_batches.group import Dealer, check_room
+from tasks.plan_batches.deal import Dealer, check_room
 from tasks.plan_batches.tables import LanguageTable
 
 
