@@ -39,15 +39,15 @@ def train(
     """Train an encoder in place, one optimizer step per plan step.
 
     Where the folder holds a checkpoint of a killed run with this recipe, training goes on from it; weights and log are
-    then bit for bit those of an undisturbed run (on a CPU; a GPU's sums have no fixed order). The caller sees to it
-    that a folder belongs to one start, one plan and one set of texts.
+    then bit for bit those of an undisturbed run (on a CPU; a GPU's sums have no fixed order).
 
     Args:
         encoder: on the device to train on. Only the embedding rows that the texts use are in training: exact, since
             embeddings have no weight decay, with many times less AdamW work.
         data: the plan and its texts.
         config: how a step is taken, and how often a checkpoint is made.
-        checkpoints: folder of this training's checkpoints; all processes read it, the first one writes.
+        checkpoints: folder of this training's checkpoints, of one start, one plan and one set of texts; all processes
+            read it, the first one writes.
         report: called after each step that is computed.
         warn: called for each checkpoint that is passed over, with the reason.
         workers: the processes that train together, each with its own encoder of the same weights. All get the result.
@@ -70,27 +70,43 @@ def train(
         state.restore(found)
     workers.check_same(state.num_done, "the newest checkpoint's step")
 
+    def save_where_due() -> None:
+        if state.num_done % config.checkpoint_steps == 0 and workers.rank == 0:
+            save_checkpoint(checkpoints, state.checkpoint(), facts)
+
+    log = _take_steps(network, state, data, report=report, save_where_due=save_where_due)
+    state.use_best()
+    merge_adapters(encoder.backbone)
+    widen_vocabulary(encoder.backbone, used_ids, full_weight)
+    network.end_training()
+    return log
+
+
+def _take_steps(
+    network: Network,
+    state: TrainingState,
+    data: TrainingData,
+    *,
+    report: Callable[[Report], None],
+    save_where_due: Callable[[], None],
+) -> list[LogRow]:
+    """Take the plan's steps from where the state is, until the plan or the patience ends."""
+    config = network.config
     steps = iter(data.steps)
-    restored = zip(range(state.num_done), steps, strict=False)  # the checkpoint's steps alone
-    log = [_log_row(step, number, state, data, config) for number, step in restored]
+    done = zip(range(state.num_done), steps, strict=False)  # by the run that the checkpoint is of
+    log = [_log_row(step, number, state, data, config) for number, step in done]
     for step in steps:
         if _patience_has_ended(state, config):
             break
         batch = compose_batch(step, data.queries, data.documents, data.teacher)
         chunks = network.chunks(batch.lengths)
-        take_step(network, state, step, batch, chunks[workers.rank], num_steps=data.num_steps)
+        take_step(network, state, step, batch, chunks[network.workers.rank], num_steps=data.num_steps)
         _validate_where_due(network, state, data)
         log.append(_log_row(step, state.num_done - 1, state, data, config))
         report(_report(log[-1], state.num_done, batch, chunks, network))
-        if state.num_done % config.checkpoint_steps == 0 and workers.rank == 0:
-            save_checkpoint(checkpoints, state.checkpoint(), facts)
+        save_where_due()
     if len(log) != data.num_steps and not _patience_has_ended(state, config):
         raise ValueError(f"train: expected {data.num_steps} steps in the plan, got {len(log)}. Count them again.")
-
-    state.use_best()
-    merge_adapters(encoder.backbone)
-    widen_vocabulary(encoder.backbone, used_ids, full_weight)
-    network.end_training()
     return log
 
 
