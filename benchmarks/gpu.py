@@ -1,4 +1,4 @@
-"""Training steps on one GPU: plain, cached and packed, at batches of 24, 256 and 4096, beside sentence-transformers'.
+"""Training steps on one GPU: plain and cached, at batches of 24, 256 and 4096, beside sentence-transformers'.
 
     python benchmarks/gpu.py                 # an XLM-R-base-sized encoder; needs CUDA
     python benchmarks/gpu.py --smoke         # the same on a CPU with a tiny encoder: only to see that it runs
@@ -30,7 +30,7 @@ from tasks.models.backbone import save_backbone
 from tasks.models.layout import write_layout, write_tokenizer_config
 
 HERE = Path(__file__).parent
-SIDES = ("ours plain", "ours cached", "ours packed", "theirs plain", "theirs cached")
+SIDES = ("ours plain", "ours cached", "theirs plain", "theirs cached")
 NEGATIVES = 7
 SPECIAL = {"bos": "<s>", "pad": "<pad>", "eos": "</s>", "unk": "<unk>"}
 PEAK_TFLOPS = {"H200": 989, "H100": 989, "A100": 312, "L40S": 362, "L4": 121, "4090": 165}  # dense bf16

@@ -1,6 +1,6 @@
 """Train on rows.jsonl with this project's trainer, and say how long each step took.
 
-train_ours.py FOLDER BATCH MAX_QUERY_TOKENS MAX_DOCUMENT_TOKENS CHUNK_TOKENS plain|cached|packed
+train_ours.py FOLDER BATCH MAX_QUERY_TOKENS MAX_DOCUMENT_TOKENS CHUNK_TOKENS plain|cached
 """
 
 import json
@@ -8,16 +8,16 @@ import sys
 import time
 from pathlib import Path
 
-import torch
 from train_inputs import read_rows
 
 from tasks.models.batches import length_buckets
 from tasks.models.encoder import Encoder
 from tasks.train.batch import compose_batch
-from tasks.train.events import memory_bytes
-from tasks.train.loop import Report, train
+from tasks.train.config import TrainConfig
+from tasks.train.data import TrainingData
+from tasks.train.events import Report
+from tasks.train.loop import train
 from tasks.train.plan import PlanStep, Sample
-from tasks.train.recipe import Recipe
 from tasks.train.tokens import TokenTable
 
 
@@ -46,55 +46,40 @@ def main(
         for step in range(len(rows) // batch)
     ]
     times = [(time.perf_counter(), time.process_time())]
-    slots = []
+    reports: list[Report] = []
 
     def report(done: Report) -> None:
         times.append((time.perf_counter(), time.process_time()))
-        slots.append((done.num_tokens, done.num_slots))
+        reports.append(done)
 
-    recipe = Recipe(
-        learning_rate=2e-5,
-        warmup_share=0.1,
-        schedule="linear",
-        weight_decay=0.01,
-        temperature=0.05,
-        weighting="none",
-        max_gradient_norm=1.0,
-        precision="auto",
-        dropout=0.0,
-        gradient_checkpointing=False,
-        seed=0,
-        chunk_tokens=chunk_tokens or None,
-        packing=mode == "packed",
-    )
     log = train(
         encoder,
-        steps,
-        num_steps=len(steps),
-        queries=queries,
-        documents=documents,
-        recipe=recipe,
-        checkpoint_folder=folder / "checkpoints",
-        checkpoint_steps=10**9,
+        TrainingData(steps=steps, num_steps=len(steps), queries=queries, documents=documents),
+        TrainConfig(
+            temperature=0.05,
+            weighting="none",
+            chunk_tokens=chunk_tokens or None,
+            gradient_cache="off" if mode == "plain" else "on",
+            checkpoint_steps=10**9,
+        ),
+        checkpoints=folder / "checkpoints",
         report=report,
         warn=lambda text: None,
-        gradient_cache={"plain": "off", "cached": "on", "packed": "auto"}[mode],
     )
-    new_id = torch.arange(encoder.backbone.config.vocab_size).numpy()
-    lengths = [compose_batch(step, queries, documents, new_id=new_id).lengths for step in steps]
+    lengths = [compose_batch(step, queries, documents).lengths for step in steps]
     tokens = sum(map(sum, lengths))
     result = {
         "times": times,
         "losses": [row.loss for row in log],
         "tokenize_seconds": tokenize_seconds,
         "padding": {
-            "chunks by length": 1 - tokens / sum(padded for _, padded in slots),
+            "chunks by length": 1 - tokens / sum(done.num_slots for done in reports),
             "chunks in plan order": 1 - tokens / sum(_in_order(some, chunk_tokens or 1024) for some in lengths),
             "one batch per column": 1 - tokens / sum(_columns(some, batch) for some in lengths),
             "one batch of all": 1 - tokens / sum(len(some) * max(some) for some in lengths),
         },
         "tokens_per_step": tokens / len(steps),
-        "peak_mb": memory_bytes() / 1e6,
+        "peak_mb": reports[-1].peak_bytes / 1e6,
     }
     sys.stdout.write(json.dumps(result) + "\n")
 

@@ -3,8 +3,7 @@
     python benchmarks/train_speed.py --quad16 ../shared/quad16 --layers 6 --threads 2
 
 Each side trains in a process of its own, in turns. The first step is not counted. Wall seconds and CPU seconds (of all
-threads): where other jobs run, the latter say more. Without --quad16 the texts are atlas's. `--tevatron PYTHON` names
-an interpreter that has Tevatron, which is then measured too.
+threads): where other jobs run, the latter say more. Without --quad16 the texts are atlas's.
 """
 
 import argparse
@@ -41,10 +40,8 @@ def main() -> None:
     parser.add_argument("--mini-batch", type=int, default=8, help="texts at once in sentence-transformers' cached loss")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--sides", nargs="*", default=["ours plain", "theirs plain", "ours cached", "theirs cached"])
-    parser.add_argument("--tevatron", help="python that has Tevatron")
     options = parser.parse_args()
-    sides = [*options.sides, *(["tevatron plain"] if options.tevatron else [])]
-    found: dict[str, list[dict[str, Any]]] = {side: [] for side in sides}
+    found: dict[str, list[dict[str, Any]]] = {side: [] for side in options.sides}
     with tempfile.TemporaryDirectory() as name:
         write_inputs(
             Path(name),
@@ -55,7 +52,7 @@ def main() -> None:
             num_layers=options.layers,
         )
         for turn in range(options.rounds):
-            for side in sides if turn % 2 == 0 else reversed(sides):
+            for side in options.sides if turn % 2 == 0 else reversed(options.sides):
                 found[side].append(run_side(side, Path(name), options))
                 summary = summarise(found[side][-1], options.batch)
                 out.print(
@@ -73,9 +70,8 @@ def run_side(side: str, folder: Path, options: argparse.Namespace) -> dict[str, 
     who, mode = side.split()
     at_once = options.chunk_tokens if who == "ours" else options.mini_batch
     arguments = [folder, options.batch, options.query_tokens, options.document_tokens, at_once, mode, "cpu"]
-    python = options.tevatron if who == "tevatron" else sys.executable
     done = subprocess.run(
-        [python, str(HERE / f"train_{who}.py"), *map(str, arguments)],
+        [sys.executable, str(HERE / f"train_{who}.py"), *map(str, arguments)],
         env=os.environ | {"OMP_NUM_THREADS": str(options.threads), "PYTHONPATH": f"{HERE.parent}:{HERE}"},
         capture_output=True,
         text=True,

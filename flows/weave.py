@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from flows.configs import PipelineConfig
 from flows.ingest import ingest
@@ -160,7 +161,7 @@ def _plan_batches(
 def _topics(config: PipelineConfig, texts: _Texts, retrieved: _Retrieved, qrels: Promises) -> Promise:
     """Cluster the queries; or classify them, where a folder of fastText's models is named."""
     topics = config.plan_batches.topics
-    given = {"corpus": texts.corpus, "queries": texts.queries, "qrels": qrels}
+    given: dict[str, Any] = {"corpus": texts.corpus, "queries": texts.queries, "qrels": qrels}
     if isinstance(topics, int):
         return find_topics(embeddings=retrieved.embeddings, num_topics=topics, **given)
     models = FastTextModels(folder=topics)

@@ -10,6 +10,7 @@ from storage import checkout
 from tasks.engine.build import state
 from tasks.engine.deferred import deferred
 from tasks.engine.step import Promise
+from tasks.train.config import write_settings
 
 _PACKAGE = Path(__file__).parents[1] / "tasks"
 _CODE = ("__init__.py", "train/*.py", "models/*.py")  # all that `tasks.train.launch` imports, and little more
@@ -59,9 +60,7 @@ def pack_training(config: PipelineConfig, to: Path) -> None:
             target = to / "code" / "tasks" / file.relative_to(_PACKAGE)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
-    (to / "recipe.json").write_text(
-        json.dumps(train_task.launch_settings(config.train), indent=1) + "\n", encoding="utf-8"
-    )
+    write_settings(config.train, to / "recipe.json")
     (to / "train.sh").write_text(_SCRIPT % " ".join(words), encoding="utf-8")
 
 

@@ -9,10 +9,10 @@ import ast
 import functools
 import importlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from storage import SCHEMAS, DatasetRef, fingerprint
 from tasks.engine.code import body_fingerprint, definition
@@ -144,6 +144,8 @@ def _describe(value: Any) -> Any:
         return f"{value.step.produces}/{value.partition}/{value.fingerprint}"
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
+    if is_dataclass(value):  # settings, too
+        return TypeAdapter(type(value)).dump_python(value, mode="json")
     if isinstance(value, Mapping):
         return {str(key): _describe(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -1,25 +1,26 @@
-"""A plan step as token ids, and token ids as embeddings. Shapes: N documents, C texts of a chunk, T tokens."""
+"""A plan step's texts, and which of them go through the network together.
 
-from collections.abc import Sequence
+Shapes: B queries, N documents of all queries together.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tasks.models.encoder import Encoder
 from tasks.train.losses import same_document
-from tasks.train.plan import Key, PlanStep
-from tasks.train.teacher import TeacherScores
-from tasks.train.tokens import TokenTable
+from tasks.train.plan import Key, PlanStep, Sample
+from tasks.train.tokens import Ids, TokenTable
 
-Ids = npt.NDArray[np.int64]
+TeacherScores = Mapping[Key, Mapping[str, float]]
+"""(language, query_id) -> doc_id -> a cross-encoder's score, on the scale of logits."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What a training step computes on. B queries."""
+    """What a training step computes on."""
 
     token_ids: list[Ids]
     """The texts, each document once even if several queries have it; queries first."""
@@ -45,8 +46,18 @@ class Batch:
         return [len(ids) for ids in self.token_ids]
 
 
+@dataclass(frozen=True)
+class Chunks:
+    """Texts of like length together, as they go through the network. Positions in a list of texts."""
+
+    texts: list[list[int]]
+    """The texts of each chunk."""
+    sizes: list[int]
+    """The tokens of each chunk, padding included."""
+
+
 def compose_batch(
-    step: PlanStep, queries: TokenTable, documents: TokenTable, *, new_id: Ids, teacher: TeacherScores | None = None
+    step: PlanStep, queries: TokenTable, documents: TokenTable, teacher: TeacherScores | None = None
 ) -> Batch:
     """Look up a step's texts.
 
@@ -54,7 +65,6 @@ def compose_batch(
         step: the step.
         queries: token ids of its queries.
         documents: token ids of its documents.
-        new_id: new token id of each old one, as `narrow_vocabulary` gives it.
         teacher: scores for distillation.
     """
     keys = [key for sample in step.samples for key in sample.documents]
@@ -62,39 +72,52 @@ def compose_batch(
     for key in keys:
         row.setdefault(key, len(step.samples) + len(row))
     num_docs = [len(sample.documents) for sample in step.samples]
-    texts = [queries[sample.query] for sample in step.samples] + [documents[key] for key in row]
-    scores = None if teacher is None else [score for sample in step.samples for score in teacher.scores_of(sample)]
     return Batch(
-        token_ids=[new_id[ids] for ids in texts],
+        token_ids=[queries[sample.query] for sample in step.samples] + [documents[key] for key in row],
         doc_N=torch.tensor([row[key] for key in keys]),
         num_docs=num_docs,
         weight_B=torch.tensor([sample.weight for sample in step.samples], dtype=torch.float32),
         ignore_BN=same_document(keys, num_docs),
-        teacher_N=None if scores is None else torch.tensor(scores, dtype=torch.float32),
+        teacher_N=None if teacher is None else _scores(step.samples, teacher),
     )
 
 
-def embed_chunk(encoder: Encoder, token_ids: Sequence[Ids], *, pad_id: int, dtype: torch.dtype) -> Tensor:
-    """Return a chunk's embeddings, [C, D], float32; the network multiplies in `dtype`.
-
-    Autocast begins anew with each chunk: its cast weights would otherwise collect the gradients of all chunks in half
-    precision, and those cast without a graph would be used with one.
-    """
-    device = encoder.backbone.device
-    token_ids_CT, attention_CT = pad_arrays(token_ids, pad_id=pad_id)
-    with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-        embeddings: Tensor = encoder(token_ids_CT.to(device), attention_CT.to(device))
-    return embeddings
+def _scores(samples: Sequence[Sample], teacher: TeacherScores) -> Tensor:
+    scores = [teacher.get(one.query, {}).get(doc_id, torch.nan) for one in samples for _, doc_id in one.documents]
+    return torch.tensor(scores, dtype=torch.float32)
 
 
-def pad_arrays(token_ids: Sequence[Ids], *, pad_id: int) -> tuple[Tensor, Tensor]:
-    """Put texts into one tensor, padding on the right.
+def compose_chunks(lengths: Sequence[int], texts: Sequence[int], *, chunk_tokens: int, overhead_tokens: int) -> Chunks:
+    """Cut the texts, longest first, into the chunks that take the least time together.
+
+    A chunk's time is its tokens, padding included, and a constant for the calls that it takes. The best cuts are found
+    exactly: from the shortest text on, each one's best chunk is known once those after it are.
+
+    Args:
+        lengths: tokens of every text.
+        texts: positions of those to put into chunks.
+        chunk_tokens: size of a chunk at most, padding included; a longer text is a chunk of its own.
+        overhead_tokens: a chunk's calls take as long as so many tokens.
 
     Returns:
-        token_ids_CT and attention_CT (1 for a token, 0 for padding), int64, T the longest text's length.
+        The chunks; equal lengths in their given order. The longest come first: where memory does not suffice, it
+        shows at once.
     """
-    length_C = np.array([len(ids) for ids in token_ids])
-    is_token_CT = np.arange(length_C.max()) < length_C[:, None]
-    token_ids_CT = np.full(is_token_CT.shape, pad_id, dtype=np.int64)
-    token_ids_CT[is_token_CT] = np.concatenate(token_ids)
-    return torch.from_numpy(token_ids_CT), torch.from_numpy(is_token_CT.astype(np.int64))
+    by_length = sorted(texts, key=lambda text: -lengths[text])
+    sorted_lengths = [max(lengths[text], 1) for text in by_length]
+    num_texts = len(by_length)
+    cost = np.zeros(num_texts + 1)  # of the texts from here on
+    end = np.zeros(num_texts, dtype=np.int64)  # of the chunk that begins here
+    for start in range(num_texts - 1, -1, -1):
+        longest = sorted_lengths[start]
+        most = min(max(chunk_tokens // longest, 1), num_texts - start)
+        costs = np.arange(1, most + 1) * longest + overhead_tokens + cost[start + 1 : start + most + 1]
+        end[start] = start + 1 + int(costs.argmin())
+        cost[start] = costs.min()
+    chunks, sizes, start = [], [], 0
+    while start < num_texts:
+        stop = int(end[start])
+        chunks.append(by_length[start:stop])
+        sizes.append((stop - start) * sorted_lengths[start])
+        start = stop
+    return Chunks(chunks, sizes)

@@ -1,81 +1,125 @@
-"""Settings of the training."""
+"""Settings of the training, declared once, for the configuration and for the process that trains.
 
-from typing import Literal
+Plain dataclasses, because a bare GPU box has no pydantic. Where there is one, it takes bounds and descriptions from the
+fields' metadata as if they were its own; `exclude` keeps a setting out of the fingerprint.
+"""
 
-from pydantic import Field
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, TypeVar
 
-from tasks.engine.step import Settings
+GradientCache = Literal["auto", "on", "off"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Weighting = Literal["query", "negative", "none"]
+
+_T = TypeVar("_T")
 
 
-class TrainConfig(Settings):
+def _setting(default: _T, description: str, **rules: Any) -> _T:
+    """Declare a field; the rules are pydantic's (`gt`, `ge`, `lt`, `exclude`)."""
+    return field(default=default, metadata={"description": description, **rules})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All that decides the result of a training besides its start, its plan and its texts."""
+
+    learning_rate: float = _setting(2e-5, "Peak learning rate; falls linearly. The paper: 2e-6 to 3e-6.", gt=0)
+    warmup_share: float = _setting(0.1, "Share of the steps in which the rate rises.", ge=0, lt=1)
+    temperature: float = _setting(0.02, "Divides the cosines in the loss.", gt=0)
+    temperature_learning_rate: float | None = _setting(
+        None, "Peak rate at which the temperature's logarithm is learned, 1e-3 say; none: it stays.", gt=0
+    )
+    weighting: Weighting = _setting(
+        "query", "What a sample's weight scales: its loss, its documents as negatives, or nothing."
+    )
+    matryoshka_dimensions: tuple[int, ...] = _setting(
+        (), "The loss is the mean over embeddings cut to these sizes, and whole; good when cut later."
+    )
+    distillation_weight: float = _setting(
+        0.0, "Weight of the distance to the cross-encoder's stored scores beside the loss; 0: none.", ge=0
+    )
+    lora_rank: int = _setting(0, "Train low-rank adapters of this rank alone; 0: the whole network.", ge=0)
+    precision: Precision = _setting(
+        "auto", "Of the network's products. auto: bf16 on CUDA, fp32 on a CPU. Weights and loss are fp32 always."
+    )
+    gradient_checkpointing: bool = _setting(
+        False, "Compute activations twice instead of storing them: slower, less memory."
+    )
+    chunk_tokens: int | None = _setting(
+        None,
+        "Tokens that go through the network at once, padding included; none: 1024 on a CPU, 16384 on CUDA.",
+        ge=1,
+    )
+    validation_steps: int = _setting(
+        0, "Steps between validations; the best one's weights are kept. 0: none, the last weights.", ge=0
+    )
+    patience: int | None = _setting(
+        None, "Stop after so many validations without a new best; none: all of the plan.", ge=1
+    )
+    seed: int = _setting(0, "Of the adapters' start, the only thing that is drawn.", ge=0)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what decides the result, as plain values: names a training, and is written into its checkpoints."""
+        return {one.name: getattr(self, one.name) for one in fields(Recipe)}
+
+    def learning_rate_at(self, step: int, num_steps: int) -> float:
+        """Rise linearly to the peak over the warm-up, then fall linearly towards 0.
+
+        A function of the step alone, so that a resumed run needs no state for it.
+
+        Args:
+            step: which step, from 0.
+            num_steps: steps of the whole training.
+
+        Returns:
+            The learning rate, above 0; the step after the last would have 0.
+
+        Raises:
+            ValueError: the step is not one of the training.
+        """
+        if not 0 <= step < num_steps:
+            raise ValueError(f"train: expected a step in 0..{num_steps - 1}, got {step}. Count the plan's steps again.")
+        warmup = round(self.warmup_share * num_steps)
+        if step < warmup:
+            return self.learning_rate * (step + 1) / warmup
+        return self.learning_rate * (1 - (step - warmup) / (num_steps - warmup))
+
+    def temperature_rate_at(self, step: int, num_steps: int) -> float:
+        """Return the learning rate of the temperature's logarithm: it rises and falls as the network's."""
+        return self.learning_rate_at(step, num_steps) / self.learning_rate * (self.temperature_learning_rate or 0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(Recipe):
     """How the encoder is trained on a batch plan. The number of epochs and the batch size are the plan's."""
 
-    learning_rate: float = Field(2e-5, gt=0, description="Peak learning rate. The paper: 2e-6 to 3e-6.")
-    warmup_share: float = Field(0.1, ge=0, lt=1, description="Share of the steps in which the rate rises.")
-    schedule: Literal["linear", "cosine", "constant"] = Field(
-        "linear", description="How the learning rate falls after the warm-up."
-    )
-    weight_decay: float = Field(0.01, ge=0, description="AdamW's; embeddings, biases and LayerNorm have none.")
-    temperature: float = Field(0.02, gt=0, description="Divides the cosines in the loss.")
-    temperature_learning_rate: float | None = Field(
-        None, gt=0, description="Peak rate at which the temperature's logarithm is learned, 1e-3 say; none: it stays."
-    )
-    weighting: Literal["query", "negative", "none"] = Field(
-        "query", description="What a sample's weight scales: its loss, its documents as negatives, or nothing."
-    )
-    max_gradient_norm: float | None = Field(
-        1.0, gt=0, description="Longer gradients are shortened to this; none: left as they are."
-    )
-    matryoshka_dimensions: tuple[int, ...] = Field(
-        (), description="The loss is the mean over embeddings cut to these sizes, and whole; good when cut later."
-    )
-    distillation_weight: float = Field(
-        0.0, ge=0, description="Weight of the distance to the cross-encoder's stored scores beside the loss; 0: none."
-    )
-    distillation_temperature: float = Field(1.0, gt=0, description="Divides the cross-encoder's scores.")
-    lora_rank: int = Field(0, ge=0, description="Train low-rank adapters of this rank alone; 0: the whole network.")
-    lora_alpha: float = Field(16.0, gt=0, description="The adapters count alpha / rank times.")
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="auto: bf16 autocast on CUDA, fp32 on a CPU. Weights are fp32 always."
-    )
-    dropout: float = Field(0.0, ge=0, lt=1, description="Of all dropout layers.")
-    gradient_checkpointing: bool = Field(
-        False, description="Compute activations twice instead of storing them: slower, less memory."
-    )
-    chunk_tokens: int | None = Field(
-        None,
-        ge=1,
-        description="Tokens that go through the network at once, padding included; none: 1024 on a CPU, 16384 on CUDA.",
-    )
-    packing: bool = Field(
-        False, description="No padding: texts in one row. For BERT and RoBERTa kinds, without dropout; made for GPUs."
-    )
-    validation_steps: int = Field(
-        0, ge=0, description="Steps between validations; the best one's weights are kept. 0: none, the last weights."
-    )
-    patience: int | None = Field(
-        None, ge=1, description="Stop after so many validations without a new best; none: all of the plan."
-    )
-    seed: int = Field(0, ge=0, description="Of the dropout and of the adapters' start.")
-    gradient_cache: Literal["auto", "on", "off"] = Field(
+    gradient_cache: GradientCache = _setting(
         "auto",
+        "on: embed twice, in the memory of one chunk; off: once; auto: twice beyond a bound. Same result.",
         exclude=True,
-        description="on: embed twice, in the memory of one chunk; off: once; auto: twice beyond a bound. Same result.",
     )
-    result: str | None = Field(
-        None,
-        exclude=True,
-        description="Folder with the result of this training, done on another machine; see `polyloom pack`.",
-    )
-    num_processes: int = Field(
+    num_processes: int = _setting(
         1,
+        "Processes that train together, one per GPU. As with the device, the last bits may differ.",
         ge=1,
         exclude=True,
-        description="Processes that train together, one per GPU. As with the device, the last bits may differ.",
     )
-    checkpoint_steps: int = Field(
-        200,
-        ge=1,
-        exclude=True,
-        description="Steps between checkpoints. Does not change the result; not in the fingerprint.",
+    checkpoint_steps: int = _setting(
+        200, "Steps between checkpoints. Does not change the result; not in the fingerprint.", ge=1, exclude=True
     )
+    result: str | None = _setting(
+        None, "Folder with the result of this training, done on another machine; see `polyloom pack`.", exclude=True
+    )
+
+
+def write_settings(config: TrainConfig, path: Path) -> None:
+    """Write the file that `tasks.train.launch` reads."""
+    path.write_text(json.dumps(asdict(config), indent=1) + "\n", encoding="utf-8")
+
+
+def read_settings(path: Path) -> TrainConfig:
+    """Read what `write_settings` wrote."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return TrainConfig(**content | {"matryoshka_dimensions": tuple(content["matryoshka_dimensions"])})

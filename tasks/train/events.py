@@ -1,18 +1,49 @@
-"""What a training's process says while it runs, one JSON object a line: for the stage that started it, or a person."""
+"""What a training says while it runs, one JSON object a line: for the process that started it, or a person."""
 
 import json
 import os
-import resource
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-import torch
-
-from tasks.train.loop import Report
-
+MEMORY_ADVICE = (
+    "Set train.gradient_cache to on, lower train.chunk_tokens or text.max_document_tokens, set "
+    "train.gradient_checkpointing, or train on a machine with more memory."
+)
 _WINDOW = 50  # steps that a speed is the mean of
 _LONGEST = 3000  # characters of a message: a line has to reach a pipe in one piece, whoever else writes there
+
+
+@dataclass(frozen=True)
+class LogRow:
+    """What is kept of a step."""
+
+    step: int
+    epoch: int
+    loss: float
+    learning_rate: float
+    gradient_norm: float
+    """Before it was shortened; infinite where float16 overflowed and the step was left out."""
+    language: str
+    temperature: float | None = None
+    validation_ndcg: float | None = None
+    """Pool nDCG@10 after the step; see `pool_ndcg`."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a caller hears after a step: how far it is, the log row, and how much was computed."""
+
+    num_done: int
+    row: LogRow
+    num_queries: int
+    num_tokens: int
+    """Tokens of the step's texts, each text once."""
+    num_slots: int
+    """The same with padding: what went through the network, not counting a second time for the gradient cache."""
+    peak_bytes: int
+    """The most memory so far."""
 
 
 def emit(descriptor: int, event: str, **values: Any) -> None:
@@ -59,13 +90,6 @@ class Meter:
             "examples_per_second": sum(one.num_queries for one in recent) / seconds,
             "tokens_per_second": sum(one.num_tokens for one in recent) / seconds,
             "padding_share": 1 - sum(one.num_tokens for one in recent) / max(sum(one.num_slots for one in recent), 1),
-            "memory_bytes": memory_bytes(),
+            "memory_bytes": report.peak_bytes,
             "seconds_left": (self._num_steps - report.num_done) * seconds / len(recent),
         }
-
-
-def memory_bytes() -> int:
-    """Return the most memory so far: the GPU's where there is one, else this process's."""
-    if torch.cuda.is_available():
-        return int(torch.cuda.max_memory_allocated())
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

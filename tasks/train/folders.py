@@ -1,4 +1,7 @@
-"""Dataset folders as the store leaves them, read where the store's own code is not: JSON and Parquet alone."""
+"""Dataset folders as the store leaves them, read where the store's own code is not, and the folder of a result.
+
+JSON and Parquet alone.
+"""
 
 import hashlib
 import json
@@ -8,6 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+MODEL, LOG, RESULT = "model", "log.parquet", "result.json"  # of a finished training
 
 _ROWS = 65_536  # in memory at a time
 
@@ -44,6 +49,12 @@ def identity(folders: Iterable[Path], settings: Mapping[str, Any]) -> str:
     """Hash what some datasets hold, with settings: what names a training, wherever the folders lie."""
     held = sorted(json.dumps(_content(_manifest(folder)), sort_keys=True) for folder in folders)
     return hashlib.sha256(json.dumps([held, settings], sort_keys=True).encode()).hexdigest()[:32]
+
+
+def finished_training(out: Path) -> str | None:
+    """Return the name of the training whose whole result a folder holds, or None."""
+    path = out / RESULT
+    return str(json.loads(path.read_text(encoding="utf-8"))["training"]) if path.is_file() else None
 
 
 def _content(manifest: dict[str, Any]) -> list[Any]:

@@ -5,7 +5,6 @@ starts one per GPU. Says how it goes as JSON lines on standard output; everythin
 """
 
 import argparse
-import json
 import os
 import select
 import signal
@@ -14,17 +13,18 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import MISSING, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from tasks.train import memory
-from tasks.train.events import Meter, emit, shorten
-from tasks.train.inputs import Inputs
-from tasks.train.loop import Report
+from tasks.train.config import read_settings
+from tasks.train.data import Inputs
+from tasks.train.events import MEMORY_ADVICE, Meter, Report, emit, shorten
 from tasks.train.session import run_training
+from tasks.train.step import ran_out_of_memory
 from tasks.train.workers import join_workers, leave_workers
 
 FAILED = 3  # exit status after an `error` line
@@ -37,8 +37,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _end_with_parent()
     events = os.dup(1)
     os.dup2(2, 1)  # what libraries print must not stand between the lines
-    if given.threads is not None:
-        torch.set_num_threads(given.threads)
     try:
         _train(given, events)
     except Exception as error:  # whatever it is, the process that started this one hears it in one line
@@ -50,24 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _train(given: argparse.Namespace, events: int) -> None:
-    settings = json.loads(given.recipe.read_text(encoding="utf-8"))
     device = given.device or ("cuda" if torch.cuda.is_available() else "cpu")
     workers = join_workers(device)
     say = partial(emit, events) if workers.rank == 0 else _say_nothing
     run_training(
-        Inputs(
-            plan=(given.plan,),
-            tokens=tuple(given.tokens),
-            encoder=(given.encoder,),
-            validation_tokens=tuple(given.validation_tokens),
-            validation_qrels=tuple(given.validation_qrels),
-            teacher=tuple(given.teacher),
-        ),
-        settings["recipe"],
+        Inputs(**{one.name: tuple(getattr(given, one.name)) for one in fields(Inputs)}),
+        read_settings(given.recipe),
         out=given.out,
         checkpoints=given.checkpoints or given.out / "checkpoints",
-        checkpoint_steps=settings["checkpoint_steps"],
-        gradient_cache=settings["gradient_cache"],
         device=device,
         workers=workers,
         begin=lambda num_steps: _reporter(say, num_steps),
@@ -83,18 +71,15 @@ def _say_nothing(event: str, **values: Any) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tasks.train.launch", description=__doc__)
-    folder = "folder of the dataset"
-    parser.add_argument("--plan", type=Path, required=True, help=f"{folder} batch_plan")
-    parser.add_argument("--tokens", type=Path, nargs="+", required=True, help=f"{folder}s tokens, of all languages")
-    parser.add_argument("--encoder", type=Path, required=True, help=f"{folder} encoder: where training starts")
+    for one in fields(Inputs):
+        name, needed = one.name.replace("_", "-"), one.default is MISSING
+        parser.add_argument(
+            f"--{name}", type=Path, nargs="+", default=(), required=needed, help=one.metadata["description"]
+        )
     parser.add_argument("--recipe", type=Path, required=True, help="JSON file of the settings")
-    parser.add_argument("--validation-tokens", type=Path, nargs="+", default=[], help=f"{folder}s tokens, held out")
-    parser.add_argument("--validation-qrels", type=Path, nargs="+", default=[], help=f"{folder}s qrels")
-    parser.add_argument("--teacher", type=Path, nargs="+", default=[], help=f"{folder}s scores, to be distilled")
     parser.add_argument("--out", type=Path, required=True, help="folder for the result")
     parser.add_argument("--checkpoints", type=Path, help="folder for checkpoints; default: OUT/checkpoints")
     parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is one")
-    parser.add_argument("--threads", type=int, help="threads of torch; default: torch's own choice")
     parser.add_argument(
         "--tied", action="store_true", help="end when standard input ends: its other end is held by a parent"
     )
@@ -109,12 +94,12 @@ def _reporter(say: Callable[..., None], num_steps: int) -> Callable[[Report], No
 
 def _explain(error: Exception) -> tuple[str, str]:
     """Return the kind of an error and its text; out of memory reads as what to change."""
-    if not memory.ran_out(error):
+    if not ran_out_of_memory(error):
         return type(error).__name__, str(error)
     if error.__cause__ is not None:  # the training has said what to do
         return "memory", str(error)
     first = str(error).partition("\n")[0]
-    return "memory", f"train: expected the training to fit into memory, got '{first}'. {memory.ADVICE}"
+    return "memory", f"train: expected the training to fit into memory, got '{first}'. {MEMORY_ADVICE}"
 
 
 def _end_with_parent() -> None:

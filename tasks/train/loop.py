@@ -3,194 +3,180 @@
 Needs torch, transformers, safetensors, numpy and pyarrow alone, so that it runs on a bare GPU box.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from torch import Tensor
 
 from tasks.models.encoder import Encoder
 from tasks.models.word_embeddings import narrow_vocabulary, widen_vocabulary
-from tasks.train.batch import compose_batch
+from tasks.train.batch import Batch, Chunks, compose_batch
 from tasks.train.checkpoint import newest_checkpoint, save_checkpoint
+from tasks.train.config import Recipe, TrainConfig
+from tasks.train.data import TrainingData
+from tasks.train.events import LogRow, Report
 from tasks.train.lora import add_adapters, merge_adapters
+from tasks.train.network import Network
 from tasks.train.objective import check_objective
 from tasks.train.plan import Key, PlanStep
-from tasks.train.precision import LossScale
-from tasks.train.recipe import Recipe
-from tasks.train.state import TrainingState
-from tasks.train.step import GradientCache, Network, set_inference_mode, set_training_mode, take_step
-from tasks.train.teacher import TeacherScores
+from tasks.train.state import LossScale, TrainingState
+from tasks.train.step import take_step
 from tasks.train.tokens import TokenTable
-from tasks.train.validation import ValidationPool, pool_ndcg
+from tasks.train.validation import pool_ndcg
 from tasks.train.workers import ALONE, Workers
-
-
-@dataclass(frozen=True)
-class LogRow:
-    """What is kept of a step."""
-
-    step: int
-    epoch: int
-    loss: float
-    learning_rate: float
-    gradient_norm: float
-    """Before it was shortened; infinite where float16 overflowed and the step was left out."""
-    language: str
-    temperature: float | None = None
-    validation_ndcg: float | None = None
-    """Pool nDCG@10 after the step; see `pool_ndcg`."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a caller hears after a step: how far it is, the log row, and how much was computed."""
-
-    num_done: int
-    row: LogRow
-    num_queries: int
-    num_tokens: int
-    """Tokens of the step's texts, each text once."""
-    num_slots: int = 0
-    """The same with padding: what went through the network, not counting a second time for the gradient cache."""
 
 
 def train(
     encoder: Encoder,
-    steps: Iterable[PlanStep],
+    data: TrainingData,
+    config: TrainConfig,
     *,
-    num_steps: int,
-    queries: TokenTable,
-    documents: TokenTable,
-    recipe: Recipe,
-    checkpoint_folder: Path,
-    checkpoint_steps: int,
+    checkpoints: Path,
     report: Callable[[Report], None],
     warn: Callable[[str], None],
-    gradient_cache: GradientCache = "auto",
     workers: Workers = ALONE,
-    validation: ValidationPool | None = None,
-    teacher: TeacherScores | None = None,
 ) -> list[LogRow]:
     """Train an encoder in place, one optimizer step per plan step.
 
     Where the folder holds a checkpoint of a killed run with this recipe, training goes on from it; weights and log are
-    then bit for bit those of an undisturbed run (on a CPU; a GPU's sums have no fixed order). The caller sees to it
-    that a folder belongs to one start, one plan and one set of texts.
+    then bit for bit those of an undisturbed run (on a CPU; a GPU's sums have no fixed order).
 
     Args:
         encoder: on the device to train on. Only the embedding rows that the texts use are in training: exact, since
             embeddings have no weight decay, with many times less AdamW work.
-        steps: the plan, from its beginning; the same for all processes.
-        num_steps: how many steps that is.
-        queries: token ids of the plan's queries.
-        documents: token ids of the plan's documents.
-        recipe: how a step is taken.
-        checkpoint_folder: holds this training's checkpoints; all processes read it, the first one writes.
-        checkpoint_steps: steps between two checkpoints.
+        data: the plan and its texts.
+        config: how a step is taken, and how often a checkpoint is made.
+        checkpoints: folder of this training's checkpoints, of one start, one plan and one set of texts; all processes
+            read it, the first one writes.
         report: called after each step that is computed.
         warn: called for each checkpoint that is passed over, with the reason.
-        gradient_cache: `on` keeps no chunk's graph and computes all twice, `off` keeps all; `auto` keeps what fits a
-            bound. The result is the same.
         workers: the processes that train together, each with its own encoder of the same weights. All get the result.
-        validation: held-out queries; needed where the recipe validates.
-        teacher: stored scores; needed where the recipe distils.
 
     Returns:
         A row per step of the plan, in its order; fewer where the recipe's patience ended the training.
 
     Raises:
-        ValueError: the plan has no step, or another number of steps than `num_steps`; the recipe needs what is not
-            there.
+        ValueError: the plan has no step, or another number of steps than `data.num_steps`; the recipe needs what is
+            not there.
         RuntimeError: a loss or gradient is not finite, or the GPU's memory does not suffice.
     """
-    if num_steps < 1:
-        raise ValueError("train: expected a batch plan with steps, got none. See hard_negatives for the reasons.")
-    check_objective(recipe, embedding_size=encoder.hidden_size, has_teacher=teacher is not None)
-    pool = _pool(recipe, validation)
-    tables = [queries, documents, *((pool.queries, pool.documents) if pool else ())]
-    used_ids = {encoder.pad_id}.union(*(table.used_ids() for table in tables))
+    _check(encoder, data, config)
+    used_ids = data.used_ids() | {encoder.pad_id}
     full_weight = next(encoder.backbone.get_input_embeddings().parameters()).detach().cpu()
-    new_id = narrow_vocabulary(encoder.backbone, used_ids).numpy()
-    if recipe.lora_rank:
-        add_adapters(encoder.backbone, rank=recipe.lora_rank, alpha=recipe.lora_alpha, seed=recipe.seed)
-    set_training_mode(encoder, recipe)
-    network = Network(encoder, recipe, int(new_id[encoder.pad_id]), gradient_cache, workers)
-    state = _start(encoder, recipe, workers)
-    settings = {**asdict(recipe), "num_steps": num_steps}
-    if found := newest_checkpoint(checkpoint_folder, settings, warn=warn):
+    network = _set_up(encoder, used_ids, config, workers)
+    facts = {**config.facts(), "num_steps": data.num_steps}
+    state = _start(network)
+    if found := newest_checkpoint(checkpoints, facts, warn=warn):
         state.restore(found)
     workers.check_same(state.num_done, "the newest checkpoint's step")
-    num_restored, rows = state.num_done, []
 
-    def embed(table: TokenTable, keys: Sequence[Key]) -> Tensor:
-        return network.embed_all([new_id[table[key]] for key in keys])
+    def save_where_due() -> None:
+        if state.num_done % config.checkpoint_steps == 0 and workers.rank == 0:
+            save_checkpoint(checkpoints, state.checkpoint(), facts)
 
-    for number, step in enumerate(_until_patience_ends(steps, state, recipe)):
-        if number < num_restored:
-            rows.append(_log_row(state, number, step, recipe, num_steps))
-            continue
-        batch = compose_batch(step, queries, documents, new_id=new_id, teacher=teacher)
-        chunks = network.chunks(batch.lengths)
-        take_step(network, state, step, batch, chunks[workers.rank], num_steps=num_steps)
-        if pool and (state.num_done % recipe.validation_steps == 0 or state.num_done == num_steps):
-            state.add_validation(workers.agree(pool_ndcg(embed, pool)))
-        rows.append(_log_row(state, number, step, recipe, num_steps))
-        num_slots = sum(sum(share.sizes) for share in chunks)
-        report(Report(number + 1, rows[-1], batch.num_queries, sum(batch.lengths), num_slots))
-        if state.num_done % checkpoint_steps == 0 and workers.rank == 0:
-            save_checkpoint(checkpoint_folder, state.checkpoint(), settings)
-    if len(rows) != num_steps and not _patience_has_ended(state, recipe):
-        raise ValueError(f"train: expected {num_steps} steps in the plan, got {len(rows)}. Count them again.")
+    log = _take_steps(network, state, data, report=report, save_where_due=save_where_due)
     state.use_best()
     merge_adapters(encoder.backbone)
     widen_vocabulary(encoder.backbone, used_ids, full_weight)
-    set_inference_mode(encoder, recipe)
-    return rows
+    network.end_training()
+    return log
 
 
-def _pool(recipe: Recipe, validation: ValidationPool | None) -> ValidationPool | None:
-    if not recipe.validation_steps:
-        return None
-    if validation is None:
+def _take_steps(
+    network: Network,
+    state: TrainingState,
+    data: TrainingData,
+    *,
+    report: Callable[[Report], None],
+    save_where_due: Callable[[], None],
+) -> list[LogRow]:
+    """Take the plan's steps from where the state is, until the plan or the patience ends."""
+    config = network.config
+    steps = iter(data.steps)
+    done = zip(range(state.num_done), steps, strict=False)  # by the run that the checkpoint is of
+    log = [_log_row(step, number, state, data, config) for number, step in done]
+    for step in steps:
+        if _patience_has_ended(state, config):
+            break
+        batch = compose_batch(step, data.queries, data.documents, data.teacher)
+        chunks = network.chunks(batch.lengths)
+        take_step(network, state, step, batch, chunks[network.workers.rank], num_steps=data.num_steps)
+        _validate_where_due(network, state, data)
+        log.append(_log_row(step, state.num_done - 1, state, data, config))
+        report(_report(log[-1], state.num_done, batch, chunks, network))
+        save_where_due()
+    if len(log) != data.num_steps and not _patience_has_ended(state, config):
+        raise ValueError(f"train: expected {data.num_steps} steps in the plan, got {len(log)}. Count them again.")
+    return log
+
+
+def _check(encoder: Encoder, data: TrainingData, recipe: Recipe) -> None:
+    """Make sure that all is there that the recipe needs."""
+    if data.num_steps < 1:
+        raise ValueError("train: expected a batch plan with steps, got none. See hard_negatives for the reasons.")
+    check_objective(recipe, embedding_size=encoder.hidden_size, has_teacher=data.teacher is not None)
+    if recipe.validation_steps and data.validation is None:
         raise ValueError(
             f"train: expected validation queries for validation_steps {recipe.validation_steps}, got none. "
             "Set train.validation_steps to 0, or hold out queries at ingest."
         )
-    return validation
 
 
-def _start(encoder: Encoder, recipe: Recipe, workers: Workers) -> TrainingState:
+def _set_up(encoder: Encoder, used_ids: set[int], config: TrainConfig, workers: Workers) -> Network:
+    """Narrow the vocabulary, add adapters where they are wanted, and switch to training."""
+    new_id_V = narrow_vocabulary(encoder.backbone, used_ids).numpy()
+    if config.lora_rank:
+        add_adapters(encoder.backbone, rank=config.lora_rank, seed=config.seed)
+    network = Network(encoder, config, new_id_V, workers)
+    network.begin_training()
+    return network
+
+
+def _start(network: Network) -> TrainingState:
     return TrainingState(
-        encoder,
-        weight_decay=recipe.weight_decay,
-        temperature=recipe.temperature,
-        learn_temperature=recipe.temperature_learning_rate is not None,
-        loss_scale=LossScale.for_type(recipe.dtype(encoder.backbone.device)),
-        workers=workers,
+        network.encoder,
+        temperature=network.config.temperature,
+        learn_temperature=network.config.temperature_learning_rate is not None,
+        loss_scale=LossScale.for_type(network.dtype),
+        workers=network.workers,
     )
 
 
-def _until_patience_ends(steps: Iterable[PlanStep], state: TrainingState, recipe: Recipe) -> Iterator[PlanStep]:
-    """Yield steps; after those that a checkpoint held, each only if the validations so far let training go on."""
-    for number, step in enumerate(steps):
-        if number >= state.num_done and _patience_has_ended(state, recipe):
-            return
-        yield step
+def _validate_where_due(network: Network, state: TrainingState, data: TrainingData) -> None:
+    """Validate every so many steps, and after the last one."""
+    every = network.config.validation_steps
+    if data.validation is None or not every or (state.num_done % every and state.num_done != data.num_steps):
+        return
+
+    def embed(table: TokenTable, keys: Sequence[Key]) -> Tensor:
+        return network.embed_all([table[key] for key in keys])
+
+    state.add_validation(network.workers.agree(pool_ndcg(embed, data.validation)))
 
 
 def _patience_has_ended(state: TrainingState, recipe: Recipe) -> bool:
     return recipe.patience is not None and state.validations_since_best() >= recipe.patience
 
 
-def _log_row(state: TrainingState, number: int, step: PlanStep, recipe: Recipe, num_steps: int) -> LogRow:
+def _log_row(step: PlanStep, number: int, state: TrainingState, data: TrainingData, recipe: Recipe) -> LogRow:
     return LogRow(
         step=step.step,
         epoch=step.epoch,
         loss=state.losses[number],
-        learning_rate=recipe.learning_rate_at(number, num_steps),
+        learning_rate=recipe.learning_rate_at(number, data.num_steps),
         gradient_norm=state.gradient_norms[number],
         language=step.language,
         temperature=state.temperatures[number],
         validation_ndcg=state.validations.get(number + 1),
+    )
+
+
+def _report(row: LogRow, num_done: int, batch: Batch, chunks: list[Chunks], network: Network) -> Report:
+    return Report(
+        num_done=num_done,
+        row=row,
+        num_queries=batch.num_queries,
+        num_tokens=sum(batch.lengths),
+        num_slots=sum(sum(share.sizes) for share in chunks),
+        peak_bytes=network.peak_bytes(),
     )

@@ -11,15 +11,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+_ALPHA = 16.0  # the adapters count alpha / rank times; another one would only be another learning rate for them
+
 
 class LowRankLinear(nn.Module):
     """A frozen linear layer and, beside it, ``alpha / rank * up @ down`` in training."""
 
-    def __init__(self, base: nn.Linear, *, rank: int, alpha: float, generator: torch.Generator) -> None:
+    def __init__(self, base: nn.Linear, *, rank: int, generator: torch.Generator) -> None:
         """Start with `up` at zero, so that the layer computes what it did."""
         super().__init__()
         self.base = base.requires_grad_(False)
-        self.scale = alpha / rank
+        self.scale = _ALPHA / rank
         bound = 1 / math.sqrt(base.in_features)
         down = torch.empty(rank, base.in_features).uniform_(-bound, bound, generator=generator)
         self.down = nn.Parameter(down.to(base.weight))
@@ -37,13 +39,12 @@ class LowRankLinear(nn.Module):
         return self.base
 
 
-def add_adapters(module: nn.Module, *, rank: int, alpha: float, seed: int) -> None:
+def add_adapters(module: nn.Module, *, rank: int, seed: int) -> None:
     """Freeze a network and put an adapter beside each of its linear layers.
 
     Args:
         module: changed in place; its parameters keep their values.
         rank: of the matrix that is added.
-        alpha: the added matrix counts alpha / rank times.
         seed: of the adapters' start.
 
     Raises:
@@ -59,7 +60,7 @@ def add_adapters(module: nn.Module, *, rank: int, alpha: float, seed: int) -> No
     for name in layers:
         base = module.get_submodule(name)
         if isinstance(base, nn.Linear):
-            module.set_submodule(name, LowRankLinear(base, rank=rank, alpha=alpha, generator=generator))
+            module.set_submodule(name, LowRankLinear(base, rank=rank, generator=generator))
 
 
 def merge_adapters(module: nn.Module) -> None:

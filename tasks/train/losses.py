@@ -1,13 +1,12 @@
 """Contrastive losses. Shapes: B queries, N documents of all queries together, D embedding size."""
 
 from collections.abc import Hashable, Sequence
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Weighting = Literal["query", "negative", "none"]
+from tasks.train.config import Weighting
 
 
 def info_nce(
@@ -96,11 +95,10 @@ def distillation(
     temperature: float | Tensor,
     num_docs: Sequence[int],
     teacher_N: Tensor,
-    teacher_temperature: float,
 ) -> Tensor:
     """Divergence of each query's distribution over its own documents from its teacher's.
 
-    ``KL(softmax(teacher / teacher_temperature) || softmax(cosine / temperature))``, over the documents that the teacher
+    ``KL(softmax(teacher) || softmax(cosine / temperature))``, over the documents that the teacher
     has scored. A query with fewer than two of those has nothing to learn from and counts as 0.
 
     Args:
@@ -108,8 +106,7 @@ def distillation(
         doc_ND: the documents' embeddings, L2-normalised, query by query.
         temperature: divides the cosines.
         num_docs: how many documents each query has.
-        teacher_N: the teacher's score of each document for its own query; NaN where it has none.
-        teacher_temperature: divides the teacher's scores.
+        teacher_N: the teacher's score of each document for its own query, a logit; NaN where it has none.
 
     Returns:
         The mean over queries, a float32 scalar in nats.
@@ -122,7 +119,7 @@ def distillation(
     known_BK[:, 0] |= ~known_BK.any(dim=1)  # a distribution over one document: divergence 0, no division by 0
     with torch.autocast(query_BD.device.type, enabled=False):
         score_BK = torch.einsum("bd,bkd->bk", query_BD.float(), doc_ND.float()[doc_BK]) / temperature
-    teacher_BK = teacher_N.nan_to_num()[doc_BK] / teacher_temperature
+    teacher_BK = teacher_N.nan_to_num()[doc_BK]
     log_student_BK = score_BK.masked_fill(~known_BK, -torch.inf).log_softmax(dim=1)
     log_teacher_BK = teacher_BK.masked_fill(~known_BK, -torch.inf).log_softmax(dim=1)
     gap_BK = (log_teacher_BK - log_student_BK).masked_fill(~known_BK, 0.0)

@@ -4,8 +4,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tasks.train.batch import Batch
+from tasks.train.config import Recipe
 from tasks.train.losses import distillation, info_nce
-from tasks.train.recipe import Recipe
 
 
 def batch_loss(text_UD: Tensor, batch: Batch, recipe: Recipe, *, temperature: float | Tensor) -> Tensor:
@@ -63,5 +63,4 @@ def _loss_of_size(text_UD: Tensor, size: int, batch: Batch, recipe: Recipe, temp
         temperature=temperature,
         num_docs=batch.num_docs,
         teacher_N=batch.teacher_N.to(device),
-        teacher_temperature=recipe.distillation_temperature,
     )

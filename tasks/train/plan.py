@@ -1,14 +1,17 @@
-"""Read a batch plan: rows of a table -> training steps."""
+"""Read a batch plan: rows of a table -> training steps, and which texts they name."""
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 Key = tuple[str, str]  # (language, id): ids repeat over languages
 
-COLUMNS = ["epoch", "step", "slot", "query_id", "positive", "negatives", "language", "weight"]
+COLUMNS = ("epoch", "step", "slot", "query_id", "positive", "negatives", "language", "weight")
+CONTENT_COLUMNS = ("epoch", "step", "query_id", "positive", "negatives", "language")
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,15 @@ class PlanStep:
         return languages.pop() if len(languages) == 1 else "mixed"
 
 
+@dataclass
+class PlanContent:
+    """How many steps a plan has, and which texts it names."""
+
+    queries: set[Key] = field(default_factory=set)
+    documents: set[Key] = field(default_factory=set)
+    num_steps: int = 0
+
+
 def iter_steps(tables: Iterable[pa.Table]) -> Iterator[PlanStep]:
     """Yield the steps of a plan that comes in parts; a step may lie across two of them.
 
@@ -56,7 +68,7 @@ def iter_steps(tables: Iterable[pa.Table]) -> Iterator[PlanStep]:
     Raises:
         ValueError: a row is out of order.
     """
-    rows = (row for table in tables for row in table.select(COLUMNS).to_pylist())
+    rows = (row for table in tables for row in table.select(list(COLUMNS)).to_pylist())
     last = (-1, -1)
     for (epoch, step), group in itertools.groupby(rows, key=lambda row: (row["epoch"], row["step"])):
         if (epoch, step) <= last:
@@ -66,6 +78,33 @@ def iter_steps(tables: Iterable[pa.Table]) -> Iterator[PlanStep]:
             )
         last = (epoch, step)
         yield PlanStep(epoch, step, tuple(map(_sample, group)))
+
+
+def plan_content(tables: Iterable[pa.Table]) -> PlanContent:
+    """Count a plan's steps and collect the queries and documents that it names, a part at a time.
+
+    Args:
+        tables: rows of a batch_plan, ordered by epoch and step; a step may lie across two tables.
+    """
+    content = PlanContent()
+    last = (-1, -1)
+    for table in tables:
+        if not table.num_rows:
+            continue
+        epoch, step = table["epoch"].to_numpy(), table["step"].to_numpy()
+        begins = int(np.count_nonzero((np.diff(epoch) != 0) | (np.diff(step) != 0)))
+        content.num_steps += begins + ((epoch[0], step[0]) != last)
+        last = (epoch[-1], step[-1])
+        for language in pc.unique(table["language"]).to_pylist():
+            rows = table.filter(pc.equal(table["language"], language))
+            negatives = pc.list_flatten(rows["negatives"])
+            content.queries |= _keys(language, rows["query_id"])
+            content.documents |= _keys(language, rows["positive"]) | _keys(language, negatives)
+    return content
+
+
+def _keys(language: str, ids: pa.ChunkedArray) -> set[Key]:
+    return {(language, name) for name in pc.unique(ids).to_pylist()}
 
 
 def _sample(row: dict[str, object]) -> Sample:

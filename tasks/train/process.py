@@ -1,22 +1,23 @@
-"""Start the training's process, hear how it goes, and say clearly why it ended if it did not end well."""
+"""Start the training's process, pass on how it goes, and say clearly why it ended if it did not end well."""
 
+import contextlib
 import json
+import logging
 import os
 import subprocess
 import sys
-from collections.abc import Generator, Sequence
+import time
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tasks.train.memory import ADVICE
+from tasks.engine.job import Progress
+from tasks.train.events import MEMORY_ADVICE
 
-if TYPE_CHECKING:
-    from tasks.train import launch  # noqa: F401 - runs in the process: so its code counts in the stage's fingerprint
-
-_MODULE = "tasks.train.launch"
 _ROOT = str(Path(__file__).parents[2])  # the folder that holds the package `tasks`
 _TAIL = 2000  # characters of its standard error that are shown
 _KILLED = -9
+_LOG_SECONDS = 15.0  # between two lines of figures
 
 
 class TrainingFailed(RuntimeError):
@@ -27,13 +28,14 @@ class OutOfMemory(TrainingFailed):
     """It had too little memory; the text names the settings to change."""
 
 
-def run(arguments: Sequence[str], *, num_processes: int, stderr: Path) -> Generator[dict[str, Any]]:
+def run(module: str, arguments: Sequence[str], *, num_processes: int, stderr: Path) -> Generator[dict[str, Any]]:
     """Run the training, and yield what it says, line by line; when it returns, the training has ended well.
 
     The process ends with this one, and with the iteration.
 
     Args:
-        arguments: of `tasks.train.launch`.
+        module: `tasks.train.launch`. Not imported here, since it loads torch.
+        arguments: its options.
         num_processes: how many train together; above 1 torchrun starts them.
         stderr: file for what else they say.
 
@@ -44,7 +46,7 @@ def run(arguments: Sequence[str], *, num_processes: int, stderr: Path) -> Genera
     with (
         stderr.open("wb") as errors,
         subprocess.Popen(
-            _command(arguments, num_processes),
+            _command(module, arguments, num_processes),
             stdin=subprocess.PIPE,  # never written to: see `launch`
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -68,9 +70,52 @@ def run(arguments: Sequence[str], *, num_processes: int, stderr: Path) -> Genera
         raise _ended(process.returncode, stderr)
 
 
-def _command(arguments: Sequence[str], num_processes: int) -> list[str]:
+def follow(
+    events: Generator[dict[str, Any]],
+    progress: Progress,
+    log: logging.Logger,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Follow a training to its end; where this is interrupted, the training ends too.
+
+    Args:
+        events: as `run` yields them.
+        progress: draws the bar, with the figures of the last step as its note.
+        log: hears warnings, validations, and a line of figures now and then and at the last step.
+        clock: seconds since some time.
+    """
+    last = clock()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.closing(events))
+        for event in events:
+            if event["event"] == "begin":
+                advance = stack.enter_context(progress(event["num_steps"], "steps"))
+            elif event["event"] == "warning":
+                log.warning("%s", event["text"])
+            elif event["event"] == "step":
+                done, note = event["num_done"], describe(event)
+                advance(done, note)
+                if event["validation_ndcg"] is not None:
+                    log.info("step %d: validation nDCG@10 %.4f", done, event["validation_ndcg"])
+                if clock() - last >= _LOG_SECONDS or done == event["num_steps"]:
+                    last = clock()
+                    left = event["seconds_left"]
+                    log.info("step %d of %d: %s, about %.0f s left", done, event["num_steps"], note, left)
+
+
+def describe(step: dict[str, Any]) -> str:
+    """Write a step's figures for people."""
+    return (
+        f"loss {step['loss']:.4f}, {step['examples_per_second']:.1f} examples/s, "
+        f"{step['tokens_per_second']:.0f} tokens/s, {step['padding_share']:.0%} padding, "
+        f"{step['memory_bytes'] / 1e9:.2f} GB"
+    )
+
+
+def _command(module: str, arguments: Sequence[str], num_processes: int) -> list[str]:
     together = ["torch.distributed.run", "--standalone", f"--nproc-per-node={num_processes}", "-m"]
-    return [sys.executable, "-m", *(together if num_processes > 1 else []), _MODULE, "--tied", *arguments]
+    return [sys.executable, "-m", *(together if num_processes > 1 else []), module, "--tied", *arguments]
 
 
 def _environment() -> dict[str, str]:
@@ -93,7 +138,7 @@ def _ended(status: int, stderr: Path) -> TrainingFailed:
     if status == _KILLED or "Signal 9 (SIGKILL)" in said:
         return OutOfMemory(
             "train: expected the training's process to end by itself, got SIGKILL: the system kills a process so when "
-            f"memory runs out. {ADVICE}"
+            f"memory runs out. {MEMORY_ADVICE}"
         )
     return TrainingFailed(
         f"train: expected the training's process to end well, got exit status {status}. Its last words: "

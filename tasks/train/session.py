@@ -8,33 +8,25 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.models.encoder import Encoder
-from tasks.train import plan as plans
-from tasks.train import texts
-from tasks.train.folders import iter_tables
-from tasks.train.inputs import Inputs
-from tasks.train.loop import LogRow, Report, train
-from tasks.train.recipe import Recipe
-from tasks.train.result import LOG, MODEL, RESULT, finished
-from tasks.train.side_inputs import read_pool, read_scores
-from tasks.train.step import GradientCache
-from tasks.train.tokens import open_tokens
+from tasks.train.config import TrainConfig
+from tasks.train.data import Inputs, read_data
+from tasks.train.events import LogRow, Report
+from tasks.train.folders import LOG, MODEL, RESULT, finished_training
+from tasks.train.loop import train
 from tasks.train.workers import Workers
 
 
 def run_training(
     inputs: Inputs,
-    recipe: dict[str, Any],
+    config: TrainConfig,
     *,
     out: Path,
     checkpoints: Path,
-    checkpoint_steps: int,
-    gradient_cache: GradientCache,
     device: str,
     workers: Workers,
     begin: Callable[[int], Callable[[Report], None]],
@@ -44,11 +36,9 @@ def run_training(
 
     Args:
         inputs: plan, texts and start.
-        recipe: the fields of `Recipe`.
+        config: how to train.
         out: gets the model and the log, and last of all the name of the training that they are of.
         checkpoints: holds checkpoints, a folder per training.
-        checkpoint_steps: steps between two of them.
-        gradient_cache: see `train`.
         device: `cpu` or `cuda`.
         workers: the processes that train together; the first one writes.
         begin: takes the number of steps, and returns what is called after each of them.
@@ -59,29 +49,20 @@ def run_training(
         ValueError: plan and texts don't go together.
         RuntimeError: see `train`.
     """
-    name = inputs.identity(recipe)
+    name = inputs.identity(config)
     with _alone(out) if workers.rank == 0 else nullcontext():
-        if finished(out, name):
+        if finished_training(out) == name:
             return
-        needs = texts.count_needs(iter_tables(inputs.plan[0], texts.COLUMNS))
+        data = read_data(inputs)
         encoder = Encoder.load(inputs.encoder[0] / "model", device=device)
         log = train(
             encoder,
-            plans.iter_steps(iter_tables(inputs.plan[0], plans.COLUMNS)),
-            num_steps=needs.num_steps,
-            queries=open_tokens(inputs.tokens, role="query", wanted=needs.queries),
-            documents=open_tokens(inputs.tokens, role="document", wanted=needs.documents),
-            recipe=Recipe(**recipe),
-            checkpoint_folder=checkpoints / name,
-            checkpoint_steps=checkpoint_steps,
-            report=begin(needs.num_steps),
+            data,
+            config,
+            checkpoints=checkpoints / name,
+            report=begin(data.num_steps),
             warn=warn,
-            gradient_cache=gradient_cache,
             workers=workers,
-            validation=read_pool(inputs.validation_tokens, inputs.validation_qrels)
-            if inputs.validation_tokens
-            else None,
-            teacher=read_scores(inputs.teacher) if inputs.teacher else None,
         )
         if workers.rank == 0:
             _write_result(encoder, log, out, name)

@@ -2,17 +2,49 @@
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from tasks.train.checkpoint import Checkpoint
-from tasks.train.precision import LossScale
 from tasks.train.workers import ALONE, Workers
 
-_BETAS, _EPSILON = (0.9, 0.999), 1e-8
+_BETAS, _EPSILON, _WEIGHT_DECAY = (0.9, 0.999), 1e-8, 0.01  # AdamW's own; no weight decay where `_undecayed` says so
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+_MAX_GRADIENT_NORM = 1.0  # longer gradients of the network are shortened to this
 _LEAST_TEMPERATURE = 1e-3  # below this, float32 cosines make noise of the loss
+_START_SCALE, _GROWTH_STEPS = 65_536.0, 2000  # as torch's own GradScaler
+
+
+@dataclass
+class LossScale:
+    """Multiplies the gradients that go through a float16 network; 1 and fixed for other types.
+
+    Halved when a gradient overflows (the step is then left out), doubled after many steps without an overflow.
+    """
+
+    value: float
+    good_steps: int = 0
+
+    @classmethod
+    def for_type(cls, dtype: torch.dtype) -> "LossScale":
+        """Return the scale to start with."""
+        return cls(_START_SCALE if dtype == torch.float16 else 1.0)
+
+    @property
+    def can_fall(self) -> bool:
+        """Whether an overflow may be the scale's fault."""
+        return self.value > 1
+
+    def update(self, *, overflowed: bool) -> None:
+        """Take note of a step of float16."""
+        if overflowed:
+            self.value, self.good_steps = self.value / 2, 0
+            return
+        self.good_steps += 1
+        if self.good_steps == _GROWTH_STEPS:
+            self.value, self.good_steps = self.value * 2, 0
 
 
 class TrainingState:
@@ -25,7 +57,6 @@ class TrainingState:
         self,
         module: nn.Module,
         *,
-        weight_decay: float,
         temperature: float = 1.0,
         learn_temperature: bool = False,
         loss_scale: LossScale | None = None,
@@ -39,7 +70,7 @@ class TrainingState:
         self.workers = workers
         undecayed = _undecayed(module)
         groups = [
-            {"params": [p for p in self.parameters.values() if id(p) not in undecayed], "weight_decay": weight_decay},
+            {"params": [p for p in self.parameters.values() if id(p) not in undecayed], "weight_decay": _WEIGHT_DECAY},
             {"params": [p for p in self.parameters.values() if id(p) in undecayed], "weight_decay": 0.0},
             {"params": [self.log_temperature], "weight_decay": 0.0},
         ]
@@ -60,31 +91,24 @@ class TrainingState:
         """What the cosines are divided by: a number, or a tensor that gets a gradient."""
         return self.log_temperature.exp() if self.fixed_temperature is None else self.fixed_temperature
 
-    def take_step(
-        self, loss: float, *, learning_rate: float, max_gradient_norm: float | None, temperature_rate: float = 0.0
-    ) -> float:
+    def take_step(self, loss: float, *, learning_rate: float, temperature_rate: float = 0.0) -> float:
         """Take one optimizer step along the gradients that are there, clear them, and log the step.
 
         Args:
             loss: that the gradients are of. Where it or their norm is not finite, the weights are left as they are.
             learning_rate: of this step.
-            max_gradient_norm: longer gradients of the network are shortened to this; None leaves them.
             temperature_rate: learning rate of the temperature's logarithm.
 
         Returns:
-            The norm of the network's gradients before that; infinite where it is not a number.
+            The norm of the network's gradients before they were shortened; infinite where it is not a number.
         """
-        gradients = self._shared_gradients()
-        norm = torch.nn.utils.get_total_norm(gradients)
-        is_finite = math.isfinite(loss) and bool(norm.isfinite())
+        norm = torch.nn.utils.get_total_norm(self._shared_gradients())
         fixed = self.fixed_temperature
         self.temperatures.append(self.log_temperature.detach().exp().item() if fixed is None else fixed)
-        if is_finite:
-            if max_gradient_norm is not None:
-                torch.nn.utils.clip_grads_with_norm_(self.parameters.values(), max_gradient_norm, norm)
-            for group, rate in zip(
-                self.optimizer.param_groups, (learning_rate, learning_rate, temperature_rate), strict=True
-            ):
+        if math.isfinite(loss) and bool(norm.isfinite()):
+            torch.nn.utils.clip_grads_with_norm_(self.parameters.values(), _MAX_GRADIENT_NORM, norm)
+            rates = (learning_rate, learning_rate, temperature_rate)
+            for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate
             self.optimizer.step()
             with torch.no_grad():
@@ -128,11 +152,14 @@ class TrainingState:
             tensors[f"weight/{name}"] = value.detach()
             for moment, tensor in self.optimizer.state[value].items():
                 tensors[f"{moment}/{name}"] = tensor
-        for log in ("loss", "gradient_norm", "temperature"):
-            tensors[log] = torch.tensor(getattr(self, f"{log}s" if log != "loss" else "losses"), dtype=torch.float64)
-        tensors["validation"] = torch.tensor(list(self.validations.items()), dtype=torch.float64).reshape(-1, 2)
-        scale = self.loss_scale
-        tensors["loss_scale"] = torch.tensor([scale.value, scale.good_steps], dtype=torch.float64)
+        numbers = {
+            "loss": self.losses,
+            "gradient_norm": self.gradient_norms,
+            "temperature": self.temperatures,
+            "validation": [number for pair in self.validations.items() for number in pair],
+            "loss_scale": [self.loss_scale.value, self.loss_scale.good_steps],
+        }
+        tensors |= {name: torch.tensor(values, dtype=torch.float64) for name, values in numbers.items()}
         return Checkpoint(self.num_done, tensors)
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -148,7 +175,7 @@ class TrainingState:
         self.losses = tensors["loss"].tolist()
         self.gradient_norms = tensors["gradient_norm"].tolist()
         self.temperatures = tensors["temperature"].tolist()
-        self.validations = {int(step): value for step, value in tensors["validation"].tolist()}
+        self.validations = {int(step): value for step, value in tensors["validation"].reshape(-1, 2).tolist()}
         self.best = {name[5:]: value for name, value in tensors.items() if name.startswith("best/")}
         scale, good_steps = tensors["loss_scale"].tolist()
         self.loss_scale.value, self.loss_scale.good_steps = scale, int(good_steps)

@@ -1,31 +1,22 @@
 """Stage 5: texts -> tokens; batch plan, tokens and base encoder -> trained encoder, with its training log."""
 
-import json
-import sys
-import time
 from pathlib import Path
-from typing import Any, Literal
 
 import polars as pl
 import torch
 
 from storage import DatasetRef, checkout, count, iter_parts, num_parts, scan
 from tasks.engine.job import Job
-from tasks.models import encoder as encoders
-from tasks.models import texts, tokenizer
-from tasks.train import inputs as folders
-from tasks.train import process, progress, result
-from tasks.train import tokens as token_files
-from tasks.train.config import TrainConfig
-
-Role = Literal["query", "document"]
-
-_NOT_OF_A_STEP = {
-    "checkpoint_steps",
-    "gradient_cache",
-    "num_processes",
-    "result",
-}
+from tasks.models.encoder import forget_encoder
+from tasks.models.layout import Role
+from tasks.models.texts import document_text
+from tasks.models.tokenizer import TextTokenizer
+from tasks.train import launch
+from tasks.train.config import TrainConfig, write_settings
+from tasks.train.data import Inputs
+from tasks.train.folders import LOG, MODEL, finished_training
+from tasks.train.process import follow, run
+from tasks.train.tokens import FILES, write_token_file
 
 
 def tokenize_queries(
@@ -53,9 +44,7 @@ def tokenize_documents(
     if queries is not None:
         rows = rows.join(scan(queries).filter(pl.col("split").is_in(splits)), on="query_id", how="semi")
     wanted = rows.select("doc_id").unique().collect()["doc_id"]
-    _tokenize(
-        job, language, "document", corpus, wanted, texts.document_text(text), encoder=encoder, max_tokens=max_tokens
-    )
+    _tokenize(job, language, "document", corpus, wanted, document_text(text), encoder=encoder, max_tokens=max_tokens)
 
 
 def _tokenize(
@@ -70,9 +59,9 @@ def _tokenize(
     max_tokens: int,
 ) -> None:
     """Write a shard per part of the source; a killed run goes on with the first that is missing."""
-    files = job.scratch / "tokens"
+    files = job.scratch / FILES
     missing = set(job.out.missing(num_parts(source)))
-    tokenize = tokenizer.TextTokenizer(checkout(encoder) / "model")
+    tokenize = TextTokenizer(checkout(encoder) / "model")
     id_column, ids = ("query_id" if role == "query" else "doc_id"), wanted.to_frame().lazy()
     done = 0
     with job.progress(count(source), "queries" if role == "query" else "documents") as advance:
@@ -84,12 +73,12 @@ def _tokenize(
                 )
                 chosen = found.select(pl.col(id_column).alias("id"), text.alias("text")).collect()
                 token_ids = tokenize(chosen["text"].to_list(), role=role, max_tokens=max_tokens)
-                num_tokens = pl.Series("num_tokens", token_files.write_token_file(file, token_ids), dtype=pl.Int32)
+                num_tokens = pl.Series("num_tokens", write_token_file(file, token_ids), dtype=pl.Int32)
                 rows = chosen.select(pl.lit(role).alias("role"), pl.lit(language).alias("language"), "id", num_tokens)
                 job.out.write(rows, shard=number)
             done += part.height
             advance(done)
-    job.out.add_folder(files, "tokens")
+    job.out.add_folder(files, FILES)
 
 
 def train_encoder(
@@ -116,21 +105,21 @@ def train_encoder(
         validation_qrels=validation_qrels,
         teacher=teacher,
     )
-    out = _brought(config, inputs) if config.result else _train(job, config, inputs)
-    log = pl.read_parquet(out / result.LOG)
+    out = _result_from_elsewhere(config, inputs) if config.result else _train(job, config, inputs)
+    log = pl.read_parquet(out / LOG)
     job.out.write(log.with_columns(examples_per_second=pl.lit(None, dtype=pl.Float32)))
-    job.out.add_folder(out / result.MODEL, "model")
+    job.out.add_folder(out / MODEL, MODEL)
 
 
 def training_inputs(
     *, batch_plan: DatasetRef, encoder: DatasetRef, **by_language: dict[str, DatasetRef] | None
-) -> "folders.Inputs":
+) -> Inputs:
     """Name the local folders that a training reads; the keywords are `train_encoder`'s."""
 
     def local(*names: str) -> tuple[Path, ...]:
         return tuple(checkout(ref) for name in names for ref in (by_language.get(name) or {}).values())
 
-    return folders.Inputs(
+    return Inputs(
         plan=(checkout(batch_plan),),
         tokens=local("query_tokens", "document_tokens"),
         encoder=(checkout(encoder),),
@@ -140,41 +129,26 @@ def training_inputs(
     )
 
 
-def launch_settings(config: TrainConfig) -> dict[str, Any]:
-    """Return what stands in the recipe's file."""
-    return {
-        "recipe": config.model_dump(mode="json", exclude=_NOT_OF_A_STEP),
-        "checkpoint_steps": config.checkpoint_steps,
-        "gradient_cache": config.gradient_cache,
-    }
-
-
-def _train(job: Job, config: TrainConfig, inputs: "folders.Inputs") -> Path:
+def _train(job: Job, config: TrainConfig, inputs: Inputs) -> Path:
     out = job.scratch / "training"
     out.mkdir(exist_ok=True)
     recipe = out / "recipe.json"
-    recipe.write_text(json.dumps(launch_settings(config), indent=1) + "\n", encoding="utf-8")
+    write_settings(config, recipe)
+    forget_encoder()  # what earlier steps left in this process: the training's process wants the memory
+    torch.cuda.empty_cache()
     arguments = [*inputs.arguments(), f"--recipe={recipe}", f"--out={out}", f"--device={job.device}"]
-    _release_memory()
-    said = process.run(arguments, num_processes=config.num_processes, stderr=out / "stderr.txt")
-    progress.follow(said, job.progress, job.log, clock=time.monotonic)
+    events = run(launch.__name__, arguments, num_processes=config.num_processes, stderr=out / "stderr.txt")
+    follow(events, job.progress, job.log)
     return out
 
 
-def _release_memory() -> None:
-    """Let go of the models that earlier stages left in this process: the training's process wants the memory."""
-    if "torch" in sys.modules:
-        encoders.forget_encoder()
-        torch.cuda.empty_cache()
-
-
-def _brought(config: TrainConfig, inputs: "folders.Inputs") -> Path:
+def _result_from_elsewhere(config: TrainConfig, inputs: Inputs) -> Path:
     """Return the folder of a result from another machine, if it is this training's."""
     out = Path(str(config.result)).expanduser().absolute()
-    name = inputs.identity(launch_settings(config)["recipe"])
-    if not result.finished(out, name):
+    name = inputs.identity(config)
+    if finished_training(out) != name:
         raise ValueError(
-            f"train.result: expected the finished training {name} in {out}, got {result.training(out)}. Pack this "
+            f"train.result: expected the finished training {name} in {out}, got {finished_training(out)}. Pack this "
             "configuration again and train that, or leave train.result empty."
         )
     return out

@@ -72,15 +72,16 @@ def test_root_reads_the_environment_and_is_absolute(monkeypatch):
 
 
 def test_every_setting_has_a_description_for_the_form():
+    schema = PipelineConfig.model_json_schema()
+
     def missing(model, path):
-        for name, field in model.model_fields.items():
-            inner = field.annotation
-            if isinstance(inner, type) and hasattr(inner, "model_fields"):
-                yield from missing(inner, f"{path}{name}.")
-            elif not field.description:
+        for name, field in model["properties"].items():
+            if "$ref" in field:
+                yield from missing(schema["$defs"][field["$ref"].rpartition("/")[2]], f"{path}{name}.")
+            elif not field.get("description"):
                 yield f"{path}{name}"
 
-    assert list(missing(PipelineConfig, "")) == []
+    assert list(missing(schema, "")) == []
 
 
 def test_prefect_deployment_has_the_quickstarts_settings():

@@ -1,6 +1,6 @@
 """Run by torchrun: the tiny training in several processes; the first one leaves weights and log.
 
-Arguments: folder, dropout, the step after which to kill all with SIGKILL (0: none), then one or more trainings' names.
+Arguments: folder, the step after which to kill all with SIGKILL (0: none), then one or more trainings' names.
 """
 
 import json
@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from support.tiny_training import pool, run_training
 
-from tasks.train.loop import Report
+from tasks.train.events import Report
 from tasks.train.workers import join_workers, leave_workers
 
 SETTINGS = {
@@ -25,7 +25,7 @@ SETTINGS = {
 }
 
 
-def main(folder: Path, dropout: float, killed_after: int, names: list[str]) -> None:
+def main(folder: Path, killed_after: int, names: list[str]) -> None:
     """Train with checkpoints in the folder `name`; write weights to `name`.0 and so on, and the log to `name`.json."""
     torch.set_num_threads(1)
     workers = join_workers("cpu")
@@ -40,7 +40,6 @@ def main(folder: Path, dropout: float, killed_after: int, names: list[str]) -> N
             checkpoints=name,
             report=report,
             workers=workers,
-            dropout=dropout,
             validation=pool(folder / f"rank{workers.rank}"),
             tokens_folder=f"tokens{workers.rank}",
             **SETTINGS,
@@ -52,4 +51,4 @@ def main(folder: Path, dropout: float, killed_after: int, names: list[str]) -> N
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])

@@ -9,11 +9,12 @@ from support.token_folders import token_folder
 
 from tasks.models.encoder import Encoder
 from tasks.models.layout import Role
-from tasks.train.loop import LogRow, Report, train
+from tasks.train.batch import TeacherScores
+from tasks.train.config import TrainConfig
+from tasks.train.data import TrainingData
+from tasks.train.events import LogRow, Report
+from tasks.train.loop import train
 from tasks.train.plan import PlanStep, Sample
-from tasks.train.recipe import Recipe
-from tasks.train.step import GradientCache
-from tasks.train.teacher import TeacherScores
 from tasks.train.tokens import TokenTable, open_tokens
 from tasks.train.validation import ValidationPool
 from tasks.train.workers import ALONE, Workers
@@ -21,18 +22,8 @@ from tasks.train.workers import ALONE, Workers
 NUM_STEPS = 8
 COLOURS = ["red", "green", "blue", "white", "black", "grey"]
 
-RECIPE = Recipe(
-    learning_rate=1e-3,
-    warmup_share=0.25,
-    schedule="linear",
-    weight_decay=0.01,
-    temperature=0.1,
-    weighting="query",
-    max_gradient_norm=1.0,
-    precision="fp32",
-    dropout=0.1,
-    gradient_checkpointing=False,
-    seed=7,
+CONFIG = TrainConfig(
+    learning_rate=1e-3, warmup_share=0.25, temperature=0.1, precision="fp32", seed=7, checkpoint_steps=2
 )
 
 QUERIES = {("en", f"q{n}"): f"what is {colour}" for n, colour in enumerate(COLOURS)}
@@ -84,32 +75,33 @@ def run_training(
     checkpoints: str = "checkpoints",
     report: Callable[[Report], None] = lambda report: None,
     warn: Callable[[str], None] = lambda text: None,
-    checkpoint_steps: int = 2,
     encoder: Encoder | None = None,
     validation: ValidationPool | None = None,
     teacher: TeacherScores | None = None,
-    gradient_cache: GradientCache = "auto",
     workers: Workers = ALONE,
     tokens_folder: str = "tokens",
-    **recipe: object,
+    num_steps: int | None = None,
+    **settings: object,
 ) -> tuple[Encoder, list[LogRow]]:
-    """Train the tiny encoder; the recipe's values can be replaced by name."""
+    """Train the tiny encoder; the settings can be replaced by name."""
     encoder = encoder or tiny_encoder(folder / "encoder")
     queries, documents = tokens(encoder, folder / tokens_folder)
-    log = train(
-        encoder,
-        plan() if steps is None else steps,
-        num_steps=NUM_STEPS if steps is None else len(steps),
+    steps = plan() if steps is None else steps
+    data = TrainingData(
+        steps=steps,
+        num_steps=len(steps) if num_steps is None else num_steps,
         queries=queries,
         documents=documents,
-        recipe=replace(RECIPE, **recipe),  # type: ignore[arg-type]  # the tests name real fields
-        checkpoint_folder=folder / checkpoints,
-        checkpoint_steps=checkpoint_steps,
-        report=report,
-        warn=warn,
         validation=validation,
         teacher=teacher,
-        gradient_cache=gradient_cache,
+    )
+    log = train(
+        encoder,
+        data,
+        replace(CONFIG, **settings),  # type: ignore[arg-type]  # the tests name real fields
+        checkpoints=folder / checkpoints,
+        report=report,
+        warn=warn,
         workers=workers,
     )
     return encoder, log

@@ -1,14 +1,15 @@
 """The tiny training as folders, for tests of the process that trains."""
 
-import json
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 from support.dataset_folders import dataset_folder
-from support.tiny_training import RECIPE, plan, tiny_encoder, tokens
+from support.tiny_training import CONFIG, plan, tiny_encoder, tokens
+
+from tasks.train.config import write_settings
 
 
-def training_arguments(folder: Path, *, checkpoint_steps: int = 2, out: str = "out", **recipe: object) -> list[str]:
+def training_arguments(folder: Path, *, out: str = "out", **settings: object) -> list[str]:
     """Write plan, tokens, encoder and recipe, and return the arguments of `tasks.train.launch`."""
     encoder = tiny_encoder(folder / "encoder" / "model")
     tokens(encoder, folder / "tokens")
@@ -28,8 +29,7 @@ def training_arguments(folder: Path, *, checkpoint_steps: int = 2, out: str = "o
     ]
     dataset_folder(folder / "plan", "batch_plan", rows[:5], rows[5:])  # cut in the middle of a step
     dataset_folder(folder / "encoder", "encoder")
-    settings = {"recipe": asdict(RECIPE) | recipe, "checkpoint_steps": checkpoint_steps, "gradient_cache": "auto"}
-    (folder / f"{out}.json").write_text(json.dumps(settings))
+    write_settings(replace(CONFIG, **settings), folder / f"{out}.json")  # type: ignore[arg-type]  # real fields
     return [
         f"--plan={folder / 'plan'}",
         "--tokens",

@@ -7,13 +7,12 @@ import os
 
 import pytest
 
-from tasks.train.events import Meter, emit, shorten
-from tasks.train.loop import LogRow, Report
-from tasks.train.progress import describe, follow
+from tasks.train.events import LogRow, Meter, Report, emit, shorten
+from tasks.train.process import describe, follow
 
 
 def report(done, *, queries=8, tokens=300, slots=400):
-    return Report(done, LogRow(done - 1, 0, 0.5, 1e-4, 1.0, "sw"), queries, tokens, slots)
+    return Report(done, LogRow(done - 1, 0, 0.5, 1e-4, 1.0, "sw"), queries, tokens, slots, 7)
 
 
 class Clock:
@@ -52,7 +51,7 @@ def test_meter_gives_speed_padding_and_time_left():
     assert first["tokens_per_second"] == pytest.approx(150)
     assert first["padding_share"] == pytest.approx(0.25)
     assert first["seconds_left"] == pytest.approx(18)
-    assert first["memory_bytes"] > 0
+    assert first["memory_bytes"] == 7
 
 
 def test_meter_is_the_mean_over_the_last_steps(monkeypatch):

@@ -2,25 +2,24 @@ from dataclasses import replace
 
 import pytest
 import torch
-from support.tiny_training import RECIPE, plan, run_training, tiny_encoder, tokens
+from support.tiny_training import CONFIG, plan, run_training, tiny_encoder, tokens
 
-from tasks.train.batch import compose_batch
+from tasks.train.batch import Chunks, compose_batch
 from tasks.train.gradient_cache import backpropagate
+from tasks.train.network import Network
 from tasks.train.objective import batch_loss
-from tasks.train.step import Network, set_training_mode
 from tasks.train.workers import ALONE
 
 CHUNK_TOKENS = 12  # several chunks a step
 
 
-def gradients_of(folder, *, graph_tokens, dropout, chunk_tokens=CHUNK_TOKENS, plain=False):
+def gradients_of(folder, *, graph_tokens, plain=False):
     """Return loss, gradients and how many chunks went through the network for the plan's first step."""
-    recipe = replace(RECIPE, dropout=dropout, chunk_tokens=chunk_tokens)
+    config = replace(CONFIG, chunk_tokens=CHUNK_TOKENS)
     encoder = tiny_encoder(folder / "encoder")
-    set_training_mode(encoder, recipe)
-    new_id = torch.arange(encoder.backbone.config.vocab_size).numpy()
-    batch = compose_batch(plan()[0], *tokens(encoder, folder / "tokens"), new_id=new_id)
-    network = Network(encoder, recipe, encoder.pad_id, "auto", ALONE)
+    batch = compose_batch(plan()[0], *tokens(encoder, folder / "tokens"))
+    network = Network(encoder, config, torch.arange(encoder.backbone.config.vocab_size).numpy())
+    network.begin_training()
     (chunks,) = network.chunks(batch.lengths)
     calls = []
 
@@ -28,20 +27,18 @@ def gradients_of(folder, *, graph_tokens, dropout, chunk_tokens=CHUNK_TOKENS, pl
         calls.append(texts)
         return network.embed([batch.token_ids[text] for text in texts])
 
-    torch.manual_seed(5)
     if plain:
         parts = torch.cat([embed(chunk) for chunk in chunks.texts])
         text_UD = parts[torch.tensor(sum(chunks.texts, [])).argsort()]
-        loss = batch_loss(text_UD, batch, recipe, temperature=0.1)
+        loss = batch_loss(text_UD, batch, config, temperature=0.1)
         loss.backward()
         value = loss.item()
     else:
         value = backpropagate(
             embed,
-            chunks.texts,
-            lambda text_UD: batch_loss(text_UD, batch, recipe, temperature=0.1),
+            chunks,
+            lambda text_UD: batch_loss(text_UD, batch, config, temperature=0.1),
             num_texts=len(batch.token_ids),
-            chunk_sizes=chunks.sizes,
             graph_tokens=graph_tokens,
             scale=1.0,
             size=encoder.hidden_size,
@@ -52,11 +49,10 @@ def gradients_of(folder, *, graph_tokens, dropout, chunk_tokens=CHUNK_TOKENS, pl
     return value, gradients, calls, chunks
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.3])
 @pytest.mark.parametrize("graph_tokens", [0, 24, float("inf")])
-def test_gradient_cache_equals_one_graph_over_the_whole_batch(tmp_path, dropout, graph_tokens):
-    expected_loss, expected, _, _ = gradients_of(tmp_path, graph_tokens=0, dropout=dropout, plain=True)
-    loss, gradients, _, chunks = gradients_of(tmp_path, graph_tokens=graph_tokens, dropout=dropout)
+def test_gradient_cache_equals_one_graph_over_the_whole_batch(tmp_path, graph_tokens):
+    expected_loss, expected, _, _ = gradients_of(tmp_path, graph_tokens=0, plain=True)
+    loss, gradients, _, chunks = gradients_of(tmp_path, graph_tokens=graph_tokens)
     assert len(chunks.texts) > 2
     assert loss == pytest.approx(expected_loss, rel=1e-6)
     assert gradients.keys() == expected.keys()
@@ -67,16 +63,16 @@ def test_gradient_cache_equals_one_graph_over_the_whole_batch(tmp_path, dropout,
 
 
 def test_gradient_cache_embeds_again_only_what_the_budget_does_not_hold(tmp_path):
-    _, _, calls, chunks = gradients_of(tmp_path, graph_tokens=float("inf"), dropout=0.0)
+    _, _, calls, chunks = gradients_of(tmp_path, graph_tokens=float("inf"))
     assert calls == chunks.texts
-    _, _, calls, _ = gradients_of(tmp_path, graph_tokens=0, dropout=0.0)
+    _, _, calls, _ = gradients_of(tmp_path, graph_tokens=0)
     assert calls == chunks.texts + chunks.texts[::-1]
-    _, _, calls, _ = gradients_of(tmp_path, graph_tokens=sum(chunks.sizes[:2]), dropout=0.0)
+    _, _, calls, _ = gradients_of(tmp_path, graph_tokens=sum(chunks.sizes[:2]))
     assert calls == chunks.texts + chunks.texts[:1:-1]
 
 
 def test_gradient_cache_does_not_change_a_bit_of_the_training(tmp_path):
-    settings = {"dropout": 0.2, "chunk_tokens": CHUNK_TOKENS}
+    settings = {"chunk_tokens": CHUNK_TOKENS}
     first, log = run_training(tmp_path, checkpoints="a", gradient_cache="off", **settings)
     second, cached = run_training(tmp_path, checkpoints="b", gradient_cache="on", **settings)
     assert log == cached
@@ -85,7 +81,7 @@ def test_gradient_cache_does_not_change_a_bit_of_the_training(tmp_path):
 
 
 def test_chunks_hold_each_text_once_with_little_padding(tmp_path):
-    _, _, _, chunks = gradients_of(tmp_path, graph_tokens=0, dropout=0.0)
+    _, _, _, chunks = gradients_of(tmp_path, graph_tokens=0)
     assert sorted(sum(chunks.texts, [])) == list(range(2 + 4))
     assert all(
         size <= max(CHUNK_TOKENS, size // len(texts)) for texts, size in zip(chunks.texts, chunks.sizes, strict=True)
@@ -96,10 +92,9 @@ def test_rejects_loss_without_gradient(tmp_path):
     with pytest.raises(RuntimeError, match="expected a loss that depends on the embeddings"):
         backpropagate(
             lambda texts: torch.ones(len(texts), 2),
-            [[0]],
+            Chunks([[0]], [1]),
             lambda text_UD: torch.ones((), requires_grad=True) * 2,
             num_texts=1,
-            chunk_sizes=[1],
             graph_tokens=0,
             scale=1.0,
             size=2,

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -17,7 +18,8 @@ from support.dataset_folders import dataset_folder
 from support.tiny_training import NUM_STEPS, run_training
 from support.training_folders import training_arguments
 
-from tasks.train.process import OutOfMemory, TrainingFailed, run
+from tasks.train.process import OutOfMemory, TrainingFailed
+from tasks.train.process import run as run_module
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -37,6 +39,9 @@ sys.meta_path.insert(0, Absent())
 sys.argv[0] = "launch"
 runpy.run_module("tasks.train.launch", run_name="__main__")
 """
+
+
+run = partial(run_module, "tasks.train.launch")
 
 
 def launch(arguments, **rest):
@@ -79,7 +84,7 @@ def test_finished_training_is_not_done_again_but_another_is(tmp_path):
     before = (tmp_path / "out" / "model" / "model.safetensors").stat().st_mtime_ns
     assert [event["event"] for event in run(arguments, num_processes=1, stderr=stderr)] == ["end"]
     assert (tmp_path / "out" / "model" / "model.safetensors").stat().st_mtime_ns == before
-    other = training_arguments(tmp_path, seed=8)
+    other = training_arguments(tmp_path, temperature=0.2)
     steps = [event["num_done"] for event in run(other, num_processes=1, stderr=stderr) if event["event"] == "step"]
     assert steps == list(range(1, NUM_STEPS + 1))  # from the beginning: the checkpoints are of another training
 
@@ -104,7 +109,8 @@ def test_ends_when_its_parent_is_killed(tmp_path, num_processes):
     arguments = training_arguments(tmp_path, checkpoint_steps=1)
     script = (
         "import sys, time\nfrom pathlib import Path\nfrom tasks.train.process import run\n"
-        f"for event in run({arguments!r}, num_processes={num_processes}, stderr=Path({str(tmp_path / 'err')!r})):\n"
+        f"arguments = {arguments!r}\nstderr = Path({str(tmp_path / 'err')!r})\n"
+        f"for event in run('tasks.train.launch', arguments, num_processes={num_processes}, stderr=stderr):\n"
         "    print(event['event'], flush=True)\n"
         "    time.sleep(3600)\n"
     )
@@ -129,10 +135,10 @@ def test_orphan_that_is_just_starting_trains_nothing(tmp_path):
 
 
 def test_two_processes_train_as_one(tmp_path):
-    arguments = training_arguments(tmp_path, dropout=0.0)
+    arguments = training_arguments(tmp_path)
     said = list(run(arguments, num_processes=2, stderr=tmp_path / "err"))
     assert [event["event"] for event in said] == ["begin", *["step"] * NUM_STEPS, "end"]
-    alone = training_arguments(tmp_path, out="alone", dropout=0.0)
+    alone = training_arguments(tmp_path, out="alone")
     assert list(run(alone, num_processes=1, stderr=tmp_path / "err"))
     found, expected = (load_file(tmp_path / out / "model" / "model.safetensors") for out in ("out", "alone"))
     for name, value in expected.items():

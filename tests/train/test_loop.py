@@ -3,11 +3,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from support.tiny_training import NUM_STEPS, RECIPE, plan, run_training, tiny_encoder, tokens
+from support.tiny_training import CONFIG, NUM_STEPS, plan, run_training, tiny_encoder, tokens
 
 from tasks.models.encoder import Encoder
 from tasks.train.batch import compose_batch
-from tasks.train.loop import train
 from tasks.train.losses import info_nce
 from tasks.train.plan import PlanStep, Sample
 
@@ -28,9 +27,7 @@ def plain_training(folder, *, steps, recipe):
     matrices, others = [], []
     for name, value in encoder.named_parameters():
         (matrices if value.ndim == 2 and "embeddings" not in name else others).append(value)
-    optimizer = torch.optim.AdamW(
-        [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    )
+    optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}])
     losses, norms = [], []
 
     def embed(ids):
@@ -51,7 +48,7 @@ def plain_training(folder, *, steps, recipe):
         )  # fmt: skip
         optimizer.zero_grad()
         loss.backward()
-        norms.append(float(torch.nn.utils.clip_grad_norm_(encoder.parameters(), recipe.max_gradient_norm or 1e9)))
+        norms.append(float(torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)))
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate_at(number, len(steps))
         optimizer.step()
@@ -62,15 +59,15 @@ def plain_training(folder, *, steps, recipe):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"weighting": "query", "max_gradient_norm": 0.5},
-        {"weighting": "negative", "max_gradient_norm": None},
-        {"weighting": "none", "weight_decay": 0.0, "gradient_checkpointing": True},
+        {"weighting": "query", "temperature": 0.05},
+        {"weighting": "negative", "temperature": 1.0},
+        {"weighting": "none", "gradient_checkpointing": True},
     ],
 )
 def test_train_equals_plain_training_with_full_vocabulary(tmp_path, changes):
-    recipe = replace(RECIPE, dropout=0.0, **changes)
+    recipe = replace(CONFIG, **changes)
     expected, losses, norms = plain_training(tmp_path, steps=plan(), recipe=recipe)
-    encoder, log = run_training(tmp_path, dropout=0.0, **changes)
+    encoder, log = run_training(tmp_path, **changes)
     torch.testing.assert_close([row.loss for row in log], losses, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close([row.gradient_norm for row in log], norms, rtol=1e-3, atol=1e-4)
     for (name, ours), plain in zip(encoder.named_parameters(), expected.parameters(), strict=True):
@@ -78,7 +75,7 @@ def test_train_equals_plain_training_with_full_vocabulary(tmp_path, changes):
 
 
 def test_train_logs_each_plan_step_and_lowers_the_loss(tmp_path):
-    _, log = run_training(tmp_path, steps=[replace(plan()[0], step=number) for number in range(10)], dropout=0.0)
+    _, log = run_training(tmp_path, steps=[replace(plan()[0], step=number) for number in range(10)])
     assert [row.step for row in log] == list(range(10))
     assert {row.language for row in log} == {"en"}
     assert log[-1].loss < 0.5 * log[0].loss
@@ -96,13 +93,13 @@ def test_train_leaves_unused_embedding_rows_alone(tmp_path):
     assert changed == used
 
 
-def test_train_repeats_bit_for_bit_and_changes_with_the_seed(tmp_path):
-    first, log = run_training(tmp_path, checkpoints="a")
+def test_train_repeats_bit_for_bit_and_adapters_change_with_the_seed(tmp_path):
+    first, log = run_training(tmp_path, checkpoints="a", lora_rank=2)
     torch.rand(5)  # the caller's random state plays no part
-    second, again = run_training(tmp_path, checkpoints="b", checkpoint_steps=3)
+    second, again = run_training(tmp_path, checkpoints="b", checkpoint_steps=3, lora_rank=2)
     assert log == again
     assert_same_bits(first, second)
-    _, other = run_training(tmp_path, checkpoints="c", seed=8)
+    _, other = run_training(tmp_path, checkpoints="c", seed=8, lora_rank=2)
     assert other != log
 
 
@@ -116,8 +113,8 @@ def test_train_leaves_the_callers_random_state_alone(tmp_path):
 
 
 def test_train_ignores_order_of_texts_within_a_chunk(tmp_path):
-    _, log = run_training(tmp_path, checkpoints="a", dropout=0.0)
-    _, single = run_training(tmp_path, checkpoints="b", dropout=0.0, chunk_tokens=1)  # one text at a time
+    _, log = run_training(tmp_path, checkpoints="a")
+    _, single = run_training(tmp_path, checkpoints="b", chunk_tokens=1)  # one text at a time
     torch.testing.assert_close([row.loss for row in single], [row.loss for row in log], rtol=1e-4, atol=1e-5)
 
 
@@ -129,15 +126,20 @@ def test_train_reports_each_step(tmp_path):
     assert all(report.num_queries == 2 and report.num_tokens > 20 for report in reports)
 
 
-def test_train_sets_dropout_of_every_layer(tmp_path):
-    encoder, _ = run_training(tmp_path, dropout=0.3)
-    assert {module.p for module in encoder.modules() if isinstance(module, torch.nn.Dropout)} == {0.3}
+def test_train_has_no_dropout(tmp_path):
+    encoder = tiny_encoder(tmp_path / "encoder")
+    for module in encoder.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.3
+    _, expected = run_training(tmp_path, checkpoints="a")
+    _, log = run_training(tmp_path, checkpoints="b", encoder=encoder)
+    assert log == expected
     assert not encoder.training
 
 
 def test_bf16_trains_float32_weights_close_to_fp32(tmp_path):
-    full, log = run_training(tmp_path, checkpoints="a", dropout=0.0)
-    encoder, reduced = run_training(tmp_path, checkpoints="b", dropout=0.0, precision="bf16")
+    full, log = run_training(tmp_path, checkpoints="a")
+    encoder, reduced = run_training(tmp_path, checkpoints="b", precision="bf16")
     assert {value.dtype for value in encoder.parameters()} == {torch.float32}
     assert reduced != log
     assert reduced[0].loss == pytest.approx(log[0].loss, abs=0.05)
@@ -146,8 +148,7 @@ def test_bf16_trains_float32_weights_close_to_fp32(tmp_path):
 def test_batch_embeds_a_shared_document_once(tmp_path):
     encoder = tiny_encoder(tmp_path / "encoder")
     samples = (Sample("en", "q0", "d0", ("d1", "d2"), 1.0), Sample("en", "q1", "d1", ("d2",), 2.0))
-    new_id = torch.arange(encoder.backbone.config.vocab_size).numpy()
-    batch = compose_batch(PlanStep(0, 0, samples), *tokens(encoder, tmp_path), new_id=new_id)
+    batch = compose_batch(PlanStep(0, 0, samples), *tokens(encoder, tmp_path))
     assert len(batch.token_ids) == 2 + 3
     assert batch.doc_N.tolist() == [2, 3, 4, 3, 4]
     assert batch.num_docs == [3, 2]
@@ -161,21 +162,8 @@ def test_rejects_plan_without_steps(tmp_path):
 
 @pytest.mark.parametrize(("num_steps", "message"), [(9, "expected 9 steps in the plan, got 8"), (7, "0..6, got 7")])
 def test_rejects_plan_of_another_length(tmp_path, num_steps, message):
-    encoder = tiny_encoder(tmp_path / "encoder")
-    queries, documents = tokens(encoder, tmp_path)
     with pytest.raises(ValueError, match=message):
-        train(
-            encoder,
-            plan(),
-            num_steps=num_steps,
-            queries=queries,
-            documents=documents,
-            recipe=RECIPE,
-            checkpoint_folder=tmp_path / "checkpoints",
-            checkpoint_steps=100,
-            report=lambda report: None,
-            warn=lambda text: None,
-        )
+        run_training(tmp_path, num_steps=num_steps)
 
 
 @pytest.mark.parametrize("where", ["loss", "gradient"])

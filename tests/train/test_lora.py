@@ -13,7 +13,7 @@ from tasks.train.lora import LowRankLinear, add_adapters, merge_adapters
 def test_training_with_adapters_changes_linear_layers_alone(tmp_path):
     before = {name: p.detach().clone() for name, p in tiny_encoder(tmp_path / "encoder").named_parameters()}
     steps = [replace(plan()[0], step=number) for number in range(10)]
-    encoder, log = run_training(tmp_path, steps=steps, lora_rank=4, learning_rate=0.01, dropout=0.0)
+    encoder, log = run_training(tmp_path, steps=steps, lora_rank=4, learning_rate=0.01)
     after = dict(encoder.named_parameters())
     assert after.keys() == before.keys()  # merged: a plain encoder again
     linear = {f"{name}.weight" for name, part in encoder.named_modules() if isinstance(part, nn.Linear)}
@@ -27,9 +27,9 @@ def test_training_with_adapters_changes_linear_layers_alone(tmp_path):
 def test_adapters_equal_peft(tmp_path):
     ours = tiny_encoder(tmp_path / "encoder").backbone.train(False)
     theirs = peft.get_peft_model(
-        copy.deepcopy(ours), peft.LoraConfig(r=3, lora_alpha=6, target_modules="all-linear", lora_dropout=0.0)
+        copy.deepcopy(ours), peft.LoraConfig(r=3, lora_alpha=16, target_modules="all-linear", lora_dropout=0.0)
     )
-    add_adapters(ours, rank=3, alpha=6, seed=1)
+    add_adapters(ours, rank=3, seed=1)
     named = dict(theirs.named_modules())
     for name, part in ours.named_modules():
         if isinstance(part, LowRankLinear):
@@ -59,12 +59,12 @@ def test_adapters_start_as_nothing_and_by_seed():
     layers = nn.Sequential(nn.Linear(4, 3))
     expected = layers(torch.ones(1, 4))
     again = copy.deepcopy(layers)
-    add_adapters(layers, rank=2, alpha=1, seed=1)
-    add_adapters(again, rank=2, alpha=1, seed=1)
+    add_adapters(layers, rank=2, seed=1)
+    add_adapters(again, rank=2, seed=1)
     assert torch.equal(layers(torch.ones(1, 4)), expected)
     assert torch.equal(layers[0].down, again[0].down)
 
 
 def test_rejects_network_without_linear_layers():
     with pytest.raises(ValueError, match="Embedding: expected linear layers for LoRA, got none"):
-        add_adapters(nn.Embedding(2, 2), rank=1, alpha=1, seed=0)
+        add_adapters(nn.Embedding(2, 2), rank=1, seed=0)

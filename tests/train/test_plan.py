@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 
-from tasks.train.plan import PlanStep, Sample, iter_steps
+from tasks.train.plan import PlanStep, Sample, iter_steps, plan_content
 
 
 def row(epoch: int, step: int, slot: int, query_id: str = "q", language: str = "fi") -> dict[str, object]:
@@ -57,3 +57,38 @@ def test_rejects_negatives_that_are_missing():
     table = pa.Table.from_pylist([row(0, 0, 0) | {"negatives": None}])
     with pytest.raises(ValueError, match="list of negatives for query 'q', got None"):
         list(iter_steps([table]))
+
+
+CONTENT_ROWS = [
+    {"epoch": 0, "step": 0, "query_id": "q1", "positive": "a", "negatives": ["c", "b"], "language": "fi"},
+    {"epoch": 0, "step": 0, "query_id": "q2", "positive": "b", "negatives": [], "language": "fi"},
+    {"epoch": 1, "step": 0, "query_id": "q1", "positive": "a", "negatives": ["d"], "language": "sw"},
+    {"epoch": 1, "step": 1, "query_id": "q1", "positive": "a", "negatives": ["d"], "language": "sw"},
+]
+SCHEMA = pa.schema(
+    {
+        "epoch": pa.int32(),
+        "step": pa.int32(),
+        "query_id": pa.string(),
+        "positive": pa.string(),
+        "negatives": pa.list_(pa.string()),
+        "language": pa.string(),
+    }
+)
+PLAN = pa.Table.from_pylist(CONTENT_ROWS, SCHEMA)
+
+
+def test_content_names_each_query_and_document_once_per_language():
+    content = plan_content([PLAN])
+    assert content.queries == {("fi", "q1"), ("fi", "q2"), ("sw", "q1")}
+    assert content.documents == {("fi", "a"), ("fi", "b"), ("fi", "c"), ("sw", "a"), ("sw", "d")}
+
+
+def test_counts_steps_not_slots_nor_parts():
+    assert plan_content([PLAN]).num_steps == 3
+    assert plan_content([PLAN[:1], PLAN[1:2], PLAN[2:2], PLAN[2:]]).num_steps == 3  # step 0 lies across two parts
+    assert plan_content([PLAN[:0]]).num_steps == 0
+
+
+def test_content_is_the_same_whatever_the_parts():
+    assert plan_content(PLAN[row : row + 1] for row in range(4)) == plan_content([PLAN])

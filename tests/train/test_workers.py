@@ -11,14 +11,14 @@ from safetensors.torch import load_file
 from support import ddp_training
 from support.tiny_training import NUM_STEPS, pool, run_training, tiny_encoder
 
-from tasks.train.loop import Report
+from tasks.train.events import Report
 from tasks.train.workers import ALONE, Workers, join_workers
 
 
-def torchrun(folder: Path, *names: str, dropout: float, killed_after: int = 0, check: bool = True) -> None:
+def torchrun(folder: Path, *names: str, killed_after: int = 0, check: bool = True) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     subprocess.run(
-        [*command, ddp_training.__file__, str(folder), str(dropout), str(killed_after), *names],
+        [*command, ddp_training.__file__, str(folder), str(killed_after), *names],
         env={**os.environ, "PYTHONPATH": ":".join(sys.path), "OMP_NUM_THREADS": "1"},
         check=check,
         capture_output=True,
@@ -59,11 +59,9 @@ def test_process_without_torchrun_is_alone(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_two_processes_equal_one_on_the_same_plan(folder):
-    torchrun(folder, "two", dropout=0.0)
+    torchrun(folder, "two")
     reports: list[Report] = []
-    encoder, log = run_training(
-        folder, dropout=0.0, validation=pool(folder), report=reports.append, **ddp_training.SETTINGS
-    )
+    encoder, log = run_training(folder, validation=pool(folder), report=reports.append, **ddp_training.SETTINGS)
     found = json.loads((folder / "two.json").read_text())
     for row, other in zip(map(asdict, log), found, strict=True):
         numbers = {name: value for name, value in row.items() if isinstance(value, int | float)}
@@ -78,10 +76,10 @@ def test_two_processes_equal_one_on_the_same_plan(folder):
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_two_killed_processes_resume_bit_for_bit(folder):
-    torchrun(folder, "resumed", dropout=0.1, killed_after=5, check=False)
+    torchrun(folder, "resumed", killed_after=5, check=False)
     assert not (folder / "resumed.json").exists()
     assert max((folder / "resumed").iterdir()).name.startswith("step-00000004")
-    torchrun(folder, "resumed", "undisturbed", dropout=0.1)
+    torchrun(folder, "resumed", "undisturbed")
     log = (folder / "resumed.json").read_text()
     assert log == (folder / "undisturbed.json").read_text()
     assert len(json.loads(log)) == NUM_STEPS

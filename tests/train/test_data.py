@@ -2,8 +2,7 @@ import pytest
 from support.dataset_folders import dataset_folder
 from support.token_folders import token_folder
 
-from tasks.train.plan import Sample
-from tasks.train.side_inputs import read_pool, read_scores
+from tasks.train.data import read_pool, read_scores
 
 
 def score(query, doc, raw, judge="fold-0"):
@@ -37,14 +36,18 @@ def test_scores_are_found_by_language_query_and_document(tmp_path):
         dataset_folder(tmp_path / "sw", "scores", [score("q1", "d1", 9.0, judge="fold-1")], partition="sw"),
     ]
     teacher = read_scores(folders)
-    assert teacher.scores_of(Sample("fi", "q1", "d1", ("d2",), 1.0)) == [2.5, -1.0]
-    assert teacher.scores_of(Sample("sw", "q1", "d1", (), 1.0)) == [9.0]
+    assert teacher == {("fi", "q1"): {"d1": 2.5, "d2": -1.0}, ("sw", "q1"): {"d1": 9.0}}
 
 
 def test_folds_may_judge_different_queries(tmp_path):
     rows = [score("q1", "d1", 1.0), score("q2", "d1", 2.0, judge="fold-1")]
     teacher = read_scores([dataset_folder(tmp_path / "fi", "scores", rows, partition="fi")])
-    assert teacher.scores_of(Sample("fi", "q2", "d1", (), 1.0)) == [2.0]
+    assert teacher == {("fi", "q1"): {"d1": 1.0}, ("fi", "q2"): {"d1": 2.0}}
+
+
+def test_row_without_a_score_is_passed_over(tmp_path):
+    rows = [score("q1", "d1", 1.5), score("q1", "d2", None)]
+    assert read_scores([dataset_folder(tmp_path / "fi", "scores", rows, partition="fi")]) == {("fi", "q1"): {"d1": 1.5}}
 
 
 def test_rejects_two_judges_of_one_query(tmp_path):

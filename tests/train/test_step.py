@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tasks.train import memory
+from tasks.train.step import ran_out_of_memory
 
 
 @pytest.mark.parametrize(
@@ -14,11 +14,11 @@ from tasks.train import memory
     ],
 )
 def test_knows_how_lack_of_memory_reads(error):
-    assert memory.ran_out(error)
+    assert ran_out_of_memory(error)
     wrapped = RuntimeError("train: expected chunks to fit")
     wrapped.__cause__ = error
-    assert memory.ran_out(wrapped)
+    assert ran_out_of_memory(wrapped)
 
 
 def test_other_errors_are_no_lack_of_memory():
-    assert not memory.ran_out(RuntimeError("train: expected a finite loss, got nan"))
+    assert not ran_out_of_memory(RuntimeError("train: expected a finite loss, got nan"))

@@ -1,10 +1,13 @@
+import math
 from itertools import combinations
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.train.chunks import compose_chunks
+from tasks.train.batch import compose_batch, compose_chunks
+from tasks.train.plan import PlanStep, Sample
+from tasks.train.tokens import TokenTable
 
 
 def chunked(lengths, *, chunk_tokens, overhead_tokens):
@@ -60,3 +63,15 @@ def test_compose_chunks_of_nothing_is_nothing():
 @pytest.mark.parametrize("length", [9, 1000])
 def test_compose_chunks_gives_a_text_beyond_the_bound_a_chunk_of_its_own(length):
     assert chunked([length, 1], chunk_tokens=8, overhead_tokens=0).texts == [[0], [1]]
+
+
+def test_compose_batch_gives_nan_where_the_teacher_has_no_score():
+    names = [(language, name) for language in ("en", "fi") for name in ("q0", "d0", "d1", "d2")]
+    table = TokenTable.of({name: [1] for name in names})
+    samples = (Sample("en", "q0", "d0", ("d1", "d2"), 1.0), Sample("fi", "q0", "d0", (), 1.0))
+    batch = compose_batch(PlanStep(0, 0, samples), table, table, {("en", "q0"): {"d0": 2.0, "d2": -1.0}})
+    assert batch.teacher_N is not None
+    first, second, third, other_language = batch.teacher_N.tolist()
+    assert (first, third) == (2.0, -1.0)
+    assert math.isnan(second)
+    assert math.isnan(other_language)
