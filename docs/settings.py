@@ -63,6 +63,7 @@ OTHER: dict[str, Any] = {
     "ingest.queries": "../b/{language}-queries-{split}.tsv",
     "ingest.qrels": "../b/{language}-qrels-{split}.tsv",
     "ingest.passages": "../b/{language}-passages-{split}.jsonl",
+    "ingest.columns": {"doc_id": "id", "query_id": "qid"},
     "encoder.model": "bundled:all-minilm-l6-v2",
     "retrieve.ensemble": [_MINILM],
     "retrieve.ensemble.0.model": "bundled:multilingual-e5-small",
