@@ -92,7 +92,7 @@ def load_world() -> World:
     Source: Unicode CLDR as packed into Babel: another release may give another atlas.
     """
     locales = {language: Locale(language) for language in LANGUAGES}
-    zones = _city_zones()
+    zones = {territory: names[0] for territory, names in get_global("territory_zones").items() if len(names) == 1}
     named = {
         "territory": _named({x: dict(y.territories) for x, y in locales.items()}),
         "currency": _named({x: dict(y.currencies) for x, y in locales.items()}),
@@ -126,11 +126,6 @@ def _is_latin(name: str) -> bool:
     """Whether most letters are Latin; a few may be, as in a name with an abbreviation."""
     latin = [unicodedata.name(letter, "").startswith("LATIN") for letter in name if letter.isalpha()]
     return 2 * sum(latin) > len(latin)
-
-
-def _city_zones() -> dict[str, str]:
-    """Territory -> its zone, for the territories with a single one."""
-    return {t: zones[0] for t, zones in get_global("territory_zones").items() if len(zones) == 1}
 
 
 def _city_names(locale: Locale, zones: list[str]) -> dict[str, str]:

@@ -14,8 +14,7 @@ from tasks.ingest.atlas.sentences import load_sentences
 NON_JOINER = "\u200c"
 """Keeps a case ending apart from a name that ends in a virama, which would else melt into it (Telugu)."""
 
-VIRAMA = 9
-"""Unicode's combining class of the signs that silence a vowel."""
+VIRAMA = 9  # Unicode's combining class of the signs that silence a vowel
 
 
 class Writer:
