@@ -100,9 +100,9 @@ def comparison_table(rows: Sequence[dict[str, Any]], reference: str) -> Table:
     return table
 
 
-def plain_table(title: str | None = None) -> Table:
+def plain_table(title: str | None = None, **style: Any) -> Table:
     """Begin a table without rules between columns: a run's tables fit a terminal of 80 columns."""
-    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, **style)
 
 
 def plan_table(rows: Iterable[tuple[str, str, DatasetRef, str]]) -> Table:
