@@ -112,7 +112,7 @@ def plan_table(rows: Iterable[tuple[str, str, DatasetRef, str]]) -> Table:
         table.add_column(name)
     previous = None
     for stage, step, ref, reason in rows:
-        state = "cached" if reason == "cached" else f"[green]build[/]: {escape(reason)}"
+        state = escape(reason) if reason.startswith("cached") else f"[green]build[/]: {escape(reason)}"
         table.add_row(stage if stage != previous else "", step, str(ref), state)
         previous = stage
     return table
