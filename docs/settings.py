@@ -141,8 +141,7 @@ def made_again(leaf: Leaf, bases: list[_Base], other: dict[str, Any]) -> set[tup
 
 def _weave(content: dict[str, Any]) -> Made:
     made = set()
-    for planned in weave(PipelineConfig.model_validate(content)).planned:
-        promise = planned.promise
+    for promise in weave(PipelineConfig.model_validate(content)).promises:
         own = json.dumps(promise.settings, sort_keys=True)
         for one in promise.inputs.values():
             own = own.replace(one.fingerprint, "")

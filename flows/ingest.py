@@ -1,9 +1,11 @@
-"""Promise one language's ingest: files or atlas -> corpus, queries, qrels, truth and quarantine."""
+"""Promise what ingest makes of each language: files or atlas -> corpus, queries, qrels, truth and quarantine."""
 
 import importlib.metadata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
+from flows.run.pipeline import Promises
 from tasks.engine.step import Promise
 from tasks.ingest.config import IngestConfig, What
 from tasks.ingest.files import find_source
@@ -31,6 +33,28 @@ class Ingested:
     """Only atlas knows which of its documents are relevant but not judged."""
     quarantine: Promise | None = None
     """Only where bad rows are left out."""
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The datasets that ingest makes, by language."""
+
+    corpus: Promises
+    queries: Promises
+    qrels: Promises
+    aside: list[Promise]
+    """What no other stage reads: the truth of atlas, rows in quarantine."""
+
+
+def ingest_languages(config: IngestConfig, languages: Sequence[str]) -> Texts:
+    """Promise the datasets of all languages; `Raises` as `ingest`."""
+    ingested = {language: ingest(config, language) for language in languages}
+    return Texts(
+        corpus={language: made.corpus for language, made in ingested.items()},
+        queries={language: made.queries for language, made in ingested.items()},
+        qrels={language: made.qrels for language, made in ingested.items()},
+        aside=[promise for made in ingested.values() for promise in (made.truth, made.quarantine) if promise],
+    )
 
 
 def ingest(config: IngestConfig, language: str) -> Ingested:

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from flows.configs import PipelineConfig
-from flows.ingest import ingest
+from flows.ingest import Texts, ingest_languages
 from flows.judge import judge, judge_new, relabel
 from flows.retrieval import (
     MEASURED,
@@ -43,7 +43,7 @@ def weave(config: PipelineConfig) -> Pipeline:
         ValueError: the settings contradict each other.
         FileNotFoundError: they name files that are not there.
     """
-    texts = _ingest(config)
+    texts = ingest_languages(config.ingest, config.languages)
     retrieved = _retrieve(config, texts)
     scores, first_ledger = _denoise(config, texts, retrieved)
     given = Given(texts.corpus, texts.queries, texts.qrels, scores, first_ledger)
@@ -81,17 +81,6 @@ def _all(*by_language: Promises) -> list[Promise]:
 
 
 @dataclass(frozen=True)
-class _Texts:
-    """What ingest makes."""
-
-    corpus: Promises
-    queries: Promises
-    qrels: Promises
-    aside: list[Promise]
-    """What no other stage reads: the truth of atlas, rows in quarantine."""
-
-
-@dataclass(frozen=True)
 class _Retrieved:
     """What retrieval makes: the base encoder, its vectors, candidates by system, and the candidates to mine from."""
 
@@ -102,17 +91,7 @@ class _Retrieved:
     fused: Promises
 
 
-def _ingest(config: PipelineConfig) -> _Texts:
-    ingested = {language: ingest(config.ingest, language) for language in config.languages}
-    return _Texts(
-        corpus={language: made.corpus for language, made in ingested.items()},
-        queries={language: made.queries for language, made in ingested.items()},
-        qrels={language: made.qrels for language, made in ingested.items()},
-        aside=[promise for made in ingested.values() for promise in (made.truth, made.quarantine) if promise],
-    )
-
-
-def _retrieve(config: PipelineConfig, texts: _Texts) -> _Retrieved:
+def _retrieve(config: PipelineConfig, texts: Texts) -> _Retrieved:
     encoder = prepare_encoder(config=config.encoder, digest=model_digest(config.encoder.model))
     embeddings = embed_corpora(config, encoder, texts.corpus)
     bm25 = rank_by_terms(config, texts.corpus, texts.queries)
@@ -122,7 +101,7 @@ def _retrieve(config: PipelineConfig, texts: _Texts) -> _Retrieved:
     return _Retrieved(encoder, embeddings, bm25, untrained, fused)
 
 
-def _denoise(config: PipelineConfig, texts: _Texts, retrieved: _Retrieved) -> tuple[Promises, Promises]:
+def _denoise(config: PipelineConfig, texts: Texts, retrieved: _Retrieved) -> tuple[Promises, Promises]:
     scores = judge(config, texts.corpus, texts.queries, texts.qrels, retrieved.fused)
     ledger = {
         language: select_hard_negatives(
@@ -138,7 +117,7 @@ def _denoise(config: PipelineConfig, texts: _Texts, retrieved: _Retrieved) -> tu
     return scores, ledger
 
 
-def _retrieve_again(config: PipelineConfig, texts: _Texts, retrieved: _Retrieved, generated: Promises) -> Promises:
+def _retrieve_again(config: PipelineConfig, texts: Texts, retrieved: _Retrieved, generated: Promises) -> Promises:
     """Find candidates for generated queries, as for the given ones."""
     ranked = {
         "bm25": rank_by_terms(config, texts.corpus, generated),
@@ -149,7 +128,7 @@ def _retrieve_again(config: PipelineConfig, texts: _Texts, retrieved: _Retrieved
 
 
 def _plan_batches(
-    config: PipelineConfig, texts: _Texts, retrieved: _Retrieved, hard_negatives: Promises, qrels: Promises
+    config: PipelineConfig, texts: Texts, retrieved: _Retrieved, hard_negatives: Promises, qrels: Promises
 ) -> tuple[Promise, Promise]:
     topics = _topics(config, texts, retrieved, qrels)
     batch_plan = plan_batches(
@@ -158,7 +137,7 @@ def _plan_batches(
     return topics, batch_plan
 
 
-def _topics(config: PipelineConfig, texts: _Texts, retrieved: _Retrieved, qrels: Promises) -> Promise:
+def _topics(config: PipelineConfig, texts: Texts, retrieved: _Retrieved, qrels: Promises) -> Promise:
     """Cluster the queries; or classify them, where a folder of fastText's models is named."""
     topics = config.plan_batches.topics
     given: dict[str, Any] = {"corpus": texts.corpus, "queries": texts.queries, "qrels": qrels}
@@ -170,7 +149,7 @@ def _topics(config: PipelineConfig, texts: _Texts, retrieved: _Retrieved, qrels:
 
 def _train(
     config: PipelineConfig,
-    texts: _Texts,
+    texts: Texts,
     retrieved: _Retrieved,
     scores: Promises,
     batch_plan: Promise,
@@ -190,7 +169,7 @@ def _train(
     return train_encoder(batch_plan=batch_plan, **inputs, encoder=encoder, config=config.train)
 
 
-def _evaluate(config: PipelineConfig, texts: _Texts, retrieved: _Retrieved, trained: Promise) -> dict[str, Promise]:
+def _evaluate(config: PipelineConfig, texts: Texts, retrieved: _Retrieved, trained: Promise) -> dict[str, Promise]:
     """Measure the systems on the dev queries; by system."""
     embeddings = embed_corpora(config, trained, texts.corpus)
     candidates = {

@@ -100,9 +100,9 @@ def comparison_table(rows: Sequence[dict[str, Any]], reference: str) -> Table:
     return table
 
 
-def plain_table(title: str | None = None) -> Table:
+def plain_table(title: str | None = None, **style: Any) -> Table:
     """Begin a table without rules between columns: a run's tables fit a terminal of 80 columns."""
-    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, **style)
 
 
 def plan_table(rows: Iterable[tuple[str, str, DatasetRef, str]]) -> Table:
@@ -112,7 +112,7 @@ def plan_table(rows: Iterable[tuple[str, str, DatasetRef, str]]) -> Table:
         table.add_column(name)
     previous = None
     for stage, step, ref, reason in rows:
-        state = "cached" if reason == "cached" else f"[green]build[/]: {escape(reason)}"
+        state = escape(reason) if reason.startswith("cached") else f"[green]build[/]: {escape(reason)}"
         table.add_row(stage if stage != previous else "", step, str(ref), state)
         previous = stage
     return table

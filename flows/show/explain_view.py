@@ -4,13 +4,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
+
+from flows.show.console import plain_table
 
 Row = Mapping[str, Any]
 
@@ -127,15 +128,7 @@ def _results(results: list[Row]) -> Table:
 
 
 def _table(title: str) -> Table:
-    return Table(
-        title=title,
-        title_justify="left",
-        title_style="bold cyan",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
-        expand=True,
-    )
+    return plain_table(title, title_style="bold cyan", expand=True)
 
 
 def _note(text: str) -> Padding:

@@ -8,7 +8,7 @@ from flows.configs import ConfigError
 from flows.weave import weave
 
 REPOSITORY = Path(__file__).parents[2]
-GRID = {
+ABLATION = {
     "config": str(REPOSITORY / "configs" / "quickstart.yaml"),
     "seeds": [1, 2],
     "reference": "full",
@@ -20,7 +20,7 @@ GRID = {
 def write(tmp_path):
     def put(**changes):
         path = tmp_path / "ablation.yaml"
-        path.write_text(yaml.safe_dump(GRID | changes))
+        path.write_text(yaml.safe_dump(ABLATION | changes))
         return path
 
     return put

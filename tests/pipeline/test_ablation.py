@@ -1,4 +1,4 @@
-"""A grid on the tiny pipeline: what variants share is built once, and the table compares them."""
+"""An ablation on the tiny pipeline: what variants share is built once, and the table compares them."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import yaml
 
 pytestmark = [pytest.mark.slow, pytest.mark.prefect, pytest.mark.timeout(400)]
 
-GRID = {
+ABLATION = {
     "config": "tiny.yaml",
     "seeds": [13],
     "seed_settings": ["plan_batches.seed"],
@@ -25,15 +25,15 @@ def datasets(folder: Path, kind: str) -> int:
     return len(list((folder / "data" / kind).glob("*/*/manifest.json")))
 
 
-def test_grid_builds_what_variants_share_once_and_compares_them(built):
+def test_ablation_builds_what_variants_share_once_and_compares_them(built):
     loom, first = built
-    (loom.folder / "grid.yaml").write_text(yaml.safe_dump(GRID))
+    (loom.folder / "ablation.yaml").write_text(yaml.safe_dump(ABLATION))
     before = {kind: datasets(loom.folder, kind) for kind in ("embeddings", "hard_negatives", "training_log")}
-    output = loom("ablation", "grid.yaml", "--json", "grid.json")
+    output = loom("ablation", "ablation.yaml", "--json", "ablation.json")
     # The tiny pipeline's own seed is 13: `full` is in the store, and each other variant adds its plan and training.
     assert datasets(loom.folder, "hard_negatives") == before["hard_negatives"]
     assert datasets(loom.folder, "training_log") == before["training_log"] + 2
-    answer = json.loads((loom.folder / "grid.json").read_text())
+    answer = json.loads((loom.folder / "ablation.json").read_text())
     full = next(
         row
         for row in first["metrics"]
@@ -44,15 +44,15 @@ def test_grid_builds_what_variants_share_once_and_compares_them(built):
     for name in ("w/o same language", "w/o topic balance"):
         assert name in output
         assert table[name]["difference"] == pytest.approx(table[name]["mean"] - table["full"]["mean"])
-    assert {row["variant"] for row in answer["means"]} == set(GRID["variants"])
-    assert loom("ablation", "grid.yaml", "--json", "again.json")
+    assert {row["variant"] for row in answer["means"]} == set(ABLATION["variants"])
+    assert loom("ablation", "ablation.yaml", "--json", "again.json")
     assert json.loads((loom.folder / "again.json").read_text()) == answer
     assert datasets(loom.folder, "training_log") == before["training_log"] + 2
 
 
 def test_wrong_variant_ends_in_one_clear_line(built):
     loom, _ = built
-    (loom.folder / "grid.yaml").write_text(yaml.safe_dump(GRID))
-    output = loom("ablation", "grid.yaml", "--variant", "better", code=1)
+    (loom.folder / "ablation.yaml").write_text(yaml.safe_dump(ABLATION))
+    output = loom("ablation", "ablation.yaml", "--variant", "better", code=1)
     assert "--variant: expected one of full" in output
     assert "Traceback" not in output
