@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -38,11 +38,10 @@ _FILES = {"layout": "table", "path": "$DATA/a", "corpus": "{language}.jsonl"} | 
 }
 _LLM = {"model": "$DATA/a/llm.gguf"}
 _MINILM = {"name": "minilm", "model": "bundled:all-minilm-l6-v2"}
-_FASTTEXT = {"dbpedia_model": "$DATA/a/en.jsonl", "yahoo_model": "$DATA/a/fi.jsonl"}
 # Every setting counts in one of these; each stands beside the defaults.
 CONFIGURATIONS: tuple[dict[str, Any], ...] = (
-    {"supplement": {"chat": _LLM}, "plan_batches": {"topics": _FASTTEXT}},
-    {"ingest": _FILES, "plan_batches": {"topics": {**_FASTTEXT, "method": "fasttext"}}},
+    {"supplement": {"chat": _LLM}},
+    {"ingest": _FILES},
     {"ingest": {"layout": "table", "path": "$DATA/a", "passages": "{language}-passages-{split}.jsonl"}},
     {"denoise": {"judge": "cascade", "llm": {"chat": _LLM}}},
     {"supplement": {"enabled": True, "chat": _LLM}},
@@ -73,8 +72,7 @@ OTHER: dict[str, Any] = {
     "evaluate.metrics": ["nDCG@5"],
     "ingest.train_split": "other",
     "ingest.dev_split": "other",
-    "plan_batches.topics.dbpedia_model": "$DATA/b/en.jsonl",
-    "plan_batches.topics.yahoo_model": "$DATA/b/fi.jsonl",
+    "plan_batches.topics": "$DATA/b",
     "supplement.tune.instructions": "$DATA/b/en.jsonl",
 }
 NOT_OF_A_STEP = ("storage.", "resources.", "ingest.allow_missing_train")  # read before any step is promised
@@ -106,7 +104,7 @@ def leaves(model: type[BaseModel] = PipelineConfig, prefix: str = "", excluded: 
 
 def _within(annotation: Any) -> Iterator[Any]:
     yield annotation
-    if get_origin(annotation) in (Union, UnionType, tuple):
+    if get_origin(annotation) in (Union, UnionType, tuple, Annotated):
         for one in get_args(annotation):
             yield from _within(one)
 
@@ -179,7 +177,9 @@ def _others(leaf: Leaf) -> Iterator[Any]:
 def _type(field: FieldInfo) -> str:
     names = []
     for one in get_args(field.annotation) if get_origin(field.annotation) in (Union, UnionType) else [field.annotation]:
-        if get_origin(one) is Literal:
+        if get_origin(one) is Annotated:
+            names.append(get_args(one)[0].__name__)
+        elif get_origin(one) is Literal:
             names.append(" ".join(f"`{choice}`" for choice in get_args(one)))
         elif get_origin(one) is tuple:
             kind = get_args(one)[0]
@@ -250,7 +250,8 @@ def _files(folder: Path) -> None:
     endings = {"queries": "tsv", "qrels": "tsv", "passages": "jsonl"}
     for name in ("a", "b"):
         (folder / name).mkdir()
-        (folder / name / "llm.gguf").write_text(name)
+        for model in ("llm.gguf", "dbpedia.bin", "yahoo_answers.bin"):
+            (folder / name / model).write_text(name)
         for language in ("en", "fi"):
             (folder / name / f"{language}.jsonl").write_text(f"{name} {language}")
             for what, ending in endings.items():

@@ -23,10 +23,10 @@ def find_topics(
     """Find what each train query is about, by clusters of the documents that answer them."""
     positives = {name: first_positives(read(queries[name]), read(qrels[name])) for name in sorted(queries)}
     vectors = {}
-    with job.progress(len(positives), "languages") as advance:
-        for done, (name, rows) in enumerate(positives.items(), start=1):
+    with job.bar(len(positives), "languages") as advance:
+        for name, rows in positives.items():
             vectors[name] = gather_vectors(iter_parts(embeddings[name]), rows, language=name)
-            advance(done)
+            advance(1)
     assigned = cluster_topics(positives, vectors, num_topics=num_topics, seed=CLUSTERS_SEED)
     job.out.write(label_topics(assigned, {name: scan(ref) for name, ref in corpus.items()}))
 
@@ -42,8 +42,8 @@ def plan_batches(
 ) -> None:
     """Put the train queries into batches, with no known positive as a negative of another."""
     languages = []
-    with job.progress(len(queries), "languages") as advance:
-        for done, name in enumerate(sorted(queries), start=1):
+    with job.bar(len(queries), "languages") as advance:
+        for name in sorted(queries):
             in_language = scan(topics).filter(pl.col("language") == name)
             languages.append(
                 tables.build_table(
@@ -54,7 +54,7 @@ def plan_batches(
                     topics=in_language.select("query_id", "topic").collect(),
                 )
             )
-            advance(done)
+            advance(1)
     for line in tables.shortfalls(languages, num_negatives=config.num_negatives):
         job.log.info("%s", line)
     weight = weights.sample_weights(
@@ -76,8 +76,7 @@ def plan_batches(
         topic_balance=config.topic_balance,
     )
     steps = plan.steps_per_epoch(languages, batch_size=config.batch_size, num_steps=config.num_steps)
-    with job.progress(steps * config.num_epochs * config.batch_size, "slots") as advance:
-        done = 0
+    with job.bar(steps * config.num_epochs * config.batch_size, "slots") as advance:
         for part in parts:
             job.out.write(part)
-            advance(done := done + part.height)
+            advance(part.height)
