@@ -5,6 +5,7 @@ whose own arguments change. What is made of theirs follows where it comes out di
 """
 
 import copy
+import dataclasses
 import json
 import tempfile
 from collections.abc import Iterator
@@ -83,23 +84,30 @@ class Leaf(NamedTuple):
 
     path: str
     """Dotted; 0 stands for an entry of a list."""
-    owner: type[BaseModel]
+    owner: type
     field: FieldInfo
     excluded: bool
     """From fingerprints: itself, or what it is part of."""
 
 
-def leaves(model: type[BaseModel] = PipelineConfig, prefix: str = "", excluded: bool = False) -> Iterator[Leaf]:
+def leaves(model: type = PipelineConfig, prefix: str = "", excluded: bool = False) -> Iterator[Leaf]:
     """Walk the settings."""
-    for name, field in model.model_fields.items():
+    for name, field in _fields(model).items():
         out = excluded or bool(field.exclude)
         within = list(_within(field.annotation))
-        inner = next((one for one in within if isinstance(one, type) and issubclass(one, BaseModel)), None)
+        inner = next((one for one in within if isinstance(one, type) and _fields(one)), None)
         listed = any(get_origin(one) is tuple for one in within)
         if inner is None or listed:
             yield Leaf(f"{prefix}{name}", model, field, out)
         if inner is not None:
             yield from leaves(inner, f"{prefix}{name}.{'0.' if listed else ''}", out)
+
+
+def _fields(owner: type) -> dict[str, FieldInfo]:
+    """Return the fields of a model, or of a plain dataclass as pydantic reads it; none of another type."""
+    if dataclasses.is_dataclass(owner):
+        return {one.name: FieldInfo.from_annotated_attribute(one.type, one) for one in dataclasses.fields(owner)}
+    return owner.model_fields if issubclass(owner, BaseModel) else {}
 
 
 def _within(annotation: Any) -> Iterator[Any]:

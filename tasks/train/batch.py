@@ -71,13 +71,14 @@ def compose_batch(
     row: dict[Key, int] = {}
     for key in keys:
         row.setdefault(key, len(step.samples) + len(row))
+    doc_N = torch.tensor([row[key] for key in keys])
     num_docs = [len(sample.documents) for sample in step.samples]
     return Batch(
         token_ids=[queries[sample.query] for sample in step.samples] + [documents[key] for key in row],
-        doc_N=torch.tensor([row[key] for key in keys]),
+        doc_N=doc_N,
         num_docs=num_docs,
         weight_B=torch.tensor([sample.weight for sample in step.samples], dtype=torch.float32),
-        ignore_BN=same_document(keys, num_docs),
+        ignore_BN=same_document(doc_N, num_docs),
         teacher_N=None if teacher is None else _scores(step.samples, teacher),
     )
 

@@ -1,6 +1,6 @@
 """Contrastive losses. Shapes: B queries, N documents of all queries together, D embedding size."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,7 @@ def info_nce(
     doc_ND: Tensor,
     *,
     temperature: float | Tensor,
-    num_docs: Sequence[int] | None = None,
+    num_docs: Sequence[int],
     weight_B: Tensor | None = None,
     weighting: Weighting = "none",
     ignore_BN: Tensor | None = None,
@@ -33,7 +33,7 @@ def info_nce(
         query_BD: the queries' embeddings, L2-normalised.
         doc_ND: the documents' embeddings, L2-normalised.
         temperature: divides the cosines.
-        num_docs: how many documents each query has, the positive included; None splits N evenly.
+        num_docs: how many documents each query has, the positive included.
         weight_B: the weight of each query, above 0.
         weighting: where the weights go.
         ignore_BN: pairs that are left out below the fraction bar: documents that are not negative for the query.
@@ -50,11 +50,11 @@ def info_nce(
     """
     if not temperature > 0:
         raise ValueError(f"info_nce: expected a temperature above 0, got {temperature}. Set train.temperature.")
-    counts = _counts(query_BD.shape[0], doc_ND.shape[0], num_docs)
+    _check_counts(query_BD.shape[0], doc_ND.shape[0], num_docs)
     with torch.autocast(query_BD.device.type, enabled=False):  # bf16 scores would lose small gaps
         score_BN = query_BD.float() @ doc_ND.float().T / temperature
-    row_B = torch.arange(len(counts), device=score_BN.device)
-    count_B = torch.tensor(counts, device=score_BN.device)
+    row_B = torch.arange(len(num_docs), device=score_BN.device)
+    count_B = torch.tensor(num_docs, device=score_BN.device)
     positive_B = count_B.cumsum(0) - count_B
     is_negative_BN = torch.ones_like(score_BN, dtype=torch.bool)
     is_negative_BN[row_B, positive_B] = False
@@ -69,18 +69,16 @@ def info_nce(
     return F.cross_entropy(score_BN + is_negative_BN * log_weight_N, positive_B)
 
 
-def same_document(docs: Sequence[Hashable], num_docs: Sequence[int]) -> Tensor:
+def same_document(doc_N: Tensor, num_docs: Sequence[int]) -> Tensor:
     """Find documents that are a query's positive a second time, planned for another query of the batch.
 
     Args:
-        docs: what names each document, N of them, query by query, the positive first.
+        doc_N: a number for each document, query by query, the positive first.
         num_docs: how many documents each of the B queries has.
 
     Returns:
-        Bool tensor [B, N]: True where document n is query b's positive by name, but not its own row.
+        Bool tensor [B, N]: True where document n is query b's positive by number, but not its own row.
     """
-    number = {doc: index for index, doc in enumerate(docs)}
-    doc_N = torch.tensor([number[doc] for doc in docs])
     count_B = torch.tensor(list(num_docs))
     positive_B = count_B.cumsum(0) - count_B
     same_BN = doc_N[positive_B][:, None] == doc_N[None, :]
@@ -98,8 +96,8 @@ def distillation(
 ) -> Tensor:
     """Divergence of each query's distribution over its own documents from its teacher's.
 
-    ``KL(softmax(teacher) || softmax(cosine / temperature))``, over the documents that the teacher
-    has scored. A query with fewer than two of those has nothing to learn from and counts as 0.
+    ``KL(softmax(teacher) || softmax(cosine / temperature))``, over the documents that the teacher has scored. A query
+    with fewer than two of those has nothing to learn from and counts as 0.
 
     Args:
         query_BD: the queries' embeddings, L2-normalised.
@@ -111,9 +109,9 @@ def distillation(
     Returns:
         The mean over queries, a float32 scalar in nats.
     """
-    counts = _counts(query_BD.shape[0], doc_ND.shape[0], num_docs)
-    count_B = torch.tensor(counts, device=doc_ND.device)
-    place_K = torch.arange(max(counts), device=doc_ND.device)
+    _check_counts(query_BD.shape[0], doc_ND.shape[0], num_docs)
+    count_B = torch.tensor(num_docs, device=doc_ND.device)
+    place_K = torch.arange(max(num_docs), device=doc_ND.device)
     doc_BK = ((count_B.cumsum(0) - count_B)[:, None] + place_K).clamp(max=doc_ND.shape[0] - 1)
     known_BK = (place_K < count_B[:, None]) & ~teacher_N[doc_BK].isnan()
     known_BK[:, 0] |= ~known_BK.any(dim=1)  # a distribution over one document: divergence 0, no division by 0
@@ -126,20 +124,12 @@ def distillation(
     return (log_teacher_BK.exp() * gap_BK).sum(dim=1).mean()
 
 
-def _counts(num_queries: int, num_documents: int, num_docs: Sequence[int] | None) -> list[int]:
-    if num_docs is not None:
-        if len(num_docs) != num_queries or sum(num_docs) != num_documents or min(num_docs) < 1:
-            raise ValueError(
-                f"info_nce: expected counts of {num_documents} documents for {num_queries} queries, at least 1 each, "
-                f"got {list(num_docs)}. Give each query its positive and its negatives."
-            )
-        return list(num_docs)
-    if num_documents % num_queries:
+def _check_counts(num_queries: int, num_documents: int, num_docs: Sequence[int]) -> None:
+    if len(num_docs) != num_queries or sum(num_docs) != num_documents or min(num_docs) < 1:
         raise ValueError(
-            f"info_nce: expected equally many documents per query, got {num_documents} documents for {num_queries} "
-            "queries. Pass num_docs."
+            f"info_nce: expected counts of {num_documents} documents for {num_queries} queries, at least 1 each, "
+            f"got {list(num_docs)}. Give each query its positive and its negatives."
         )
-    return [num_documents // num_queries] * num_queries
 
 
 def _checked(weight_B: Tensor | None, score_BN: Tensor) -> Tensor:
