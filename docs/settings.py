@@ -5,14 +5,15 @@ whose own arguments change. What is made of theirs follows where it comes out di
 """
 
 import copy
+import dataclasses
 import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from pydantic.fields import FieldInfo
 
 from flows.configs import PipelineConfig
@@ -38,11 +39,10 @@ _FILES = {"layout": "table", "path": "$DATA/a", "corpus": "{language}.jsonl"} | 
 }
 _LLM = {"model": "$DATA/a/llm.gguf"}
 _MINILM = {"name": "minilm", "model": "bundled:all-minilm-l6-v2"}
-_FASTTEXT = {"dbpedia_model": "$DATA/a/en.jsonl", "yahoo_model": "$DATA/a/fi.jsonl"}
 # Every setting counts in one of these; each stands beside the defaults.
 CONFIGURATIONS: tuple[dict[str, Any], ...] = (
-    {"supplement": {"chat": _LLM}, "plan_batches": {"topics": _FASTTEXT}},
-    {"ingest": _FILES, "plan_batches": {"topics": {**_FASTTEXT, "method": "fasttext"}}},
+    {"supplement": {"chat": _LLM}},
+    {"ingest": _FILES},
     {"ingest": {"layout": "table", "path": "$DATA/a", "passages": "{language}-passages-{split}.jsonl"}},
     {"denoise": {"judge": "cascade", "llm": {"chat": _LLM}}},
     {"supplement": {"enabled": True, "chat": _LLM}},
@@ -72,8 +72,6 @@ OTHER: dict[str, Any] = {
     "evaluate.metrics": ["nDCG@5"],
     "ingest.train_split": "other",
     "ingest.dev_split": "other",
-    "plan_batches.topics.dbpedia_model": "$DATA/b/en.jsonl",
-    "plan_batches.topics.yahoo_model": "$DATA/b/fi.jsonl",
     "supplement.tune.instructions": "$DATA/b/en.jsonl",
 }
 NOT_OF_A_STEP = ("storage.", "resources.", "ingest.allow_missing_train")  # read before any step is promised
@@ -84,18 +82,18 @@ class Leaf(NamedTuple):
 
     path: str
     """Dotted; 0 stands for an entry of a list."""
-    owner: type[BaseModel]
+    owner: type
     field: FieldInfo
     excluded: bool
     """From fingerprints: itself, or what it is part of."""
 
 
-def leaves(model: type[BaseModel] = PipelineConfig, prefix: str = "", excluded: bool = False) -> Iterator[Leaf]:
+def leaves(model: type = PipelineConfig, prefix: str = "", excluded: bool = False) -> Iterator[Leaf]:
     """Walk the settings."""
-    for name, field in model.model_fields.items():
+    for name, field in _fields(model).items():
         out = excluded or bool(field.exclude)
         within = list(_within(field.annotation))
-        inner = next((one for one in within if isinstance(one, type) and issubclass(one, BaseModel)), None)
+        inner = next((one for one in within if isinstance(one, type) and _fields(one)), None)
         listed = any(get_origin(one) is tuple for one in within)
         if inner is None or listed:
             yield Leaf(f"{prefix}{name}", model, field, out)
@@ -103,9 +101,22 @@ def leaves(model: type[BaseModel] = PipelineConfig, prefix: str = "", excluded: 
             yield from leaves(inner, f"{prefix}{name}.{'0.' if listed else ''}", out)
 
 
+def _fields(kind: type) -> dict[str, FieldInfo]:
+    """Return the fields of a model, or of a dataclass that declares them in pydantic's words; none of other types."""
+    if issubclass(kind, BaseModel):
+        return kind.model_fields
+    if not dataclasses.is_dataclass(kind):
+        return {}
+    hints = get_type_hints(kind, include_extras=True)
+    return {
+        one.name: FieldInfo.from_annotated_attribute(hints[one.name], Field(default=one.default, **one.metadata))
+        for one in dataclasses.fields(kind)
+    }
+
+
 def _within(annotation: Any) -> Iterator[Any]:
     yield annotation
-    if get_origin(annotation) in (Union, UnionType, tuple):
+    if get_origin(annotation) in (Union, UnionType, tuple, Annotated):
         for one in get_args(annotation):
             yield from _within(one)
 
@@ -179,22 +190,18 @@ def _others(leaf: Leaf) -> Iterator[Any]:
 def _type(field: FieldInfo) -> str:
     names = []
     for one in get_args(field.annotation) if get_origin(field.annotation) in (Union, UnionType) else [field.annotation]:
-        if get_origin(one) is Literal:
-            names.append(" ".join(f"`{choice}`" for choice in get_args(one)))
-        elif get_origin(one) is tuple:
-            kind = get_args(one)[0]
-            names.append(f"list of {kind.__name__ if isinstance(kind, type) else 'names'}")
-        elif get_origin(one) is dict:
+        kind = get_args(one)[0] if get_origin(one) is Annotated else one
+        if get_origin(kind) is Literal:
+            names.append(" ".join(f"`{choice}`" for choice in get_args(kind)))
+        elif get_origin(kind) is tuple:
+            entry = get_args(kind)[0]
+            names.append(f"list of {entry.__name__ if isinstance(entry, type) else 'names'}")
+        elif get_origin(kind) is dict:
             names.append("names to values")
-        elif one is not type(None):
-            names.append(one.__name__)
+        elif kind is not type(None):
+            names.append(kind.__name__)
     signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
-    limits = [
-        f"{sign} {getattr(limit, name):g}"
-        for limit in field.metadata
-        for name, sign in signs.items()
-        if hasattr(limit, name)
-    ]
+    limits = [f"{sign} {getattr(one, at):g}" for one in field.metadata for at, sign in signs.items() if hasattr(one, at)]
     return " ".join([" or ".join(names), ", ".join(limits)]).strip()
 
 
