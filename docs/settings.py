@@ -70,6 +70,7 @@ OTHER: dict[str, Any] = {
     "retrieve.fuse.weights": {"bm25": 0.5},
     "denoise.cross_encoder": "bundled:all-minilm-l6-v2",
     "evaluate.metrics": ["nDCG@5"],
+    "ingest.columns": {"doc_id": "number", "query_id": "number"},
     "ingest.train_split": "other",
     "ingest.dev_split": "other",
     "supplement.tune.instructions": "$DATA/b/en.jsonl",
@@ -151,8 +152,7 @@ def made_again(leaf: Leaf, bases: list[_Base], other: dict[str, Any]) -> set[tup
 
 def _weave(content: dict[str, Any]) -> Made:
     made = set()
-    for planned in weave(PipelineConfig.model_validate(content)).planned:
-        promise = planned.promise
+    for promise in weave(PipelineConfig.model_validate(content)).promises:
         own = json.dumps(promise.settings, sort_keys=True)
         for one in promise.inputs.values():
             own = own.replace(one.fingerprint, "")
@@ -201,7 +201,9 @@ def _type(field: FieldInfo) -> str:
         elif kind is not type(None):
             names.append(kind.__name__)
     signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
-    limits = [f"{sign} {getattr(one, at):g}" for one in field.metadata for at, sign in signs.items() if hasattr(one, at)]
+    limits = [
+        f"{sign} {getattr(one, at):g}" for one in field.metadata for at, sign in signs.items() if hasattr(one, at)
+    ]
     return " ".join([" or ".join(names), ", ".join(limits)]).strip()
 
 
