@@ -11,9 +11,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from pydantic.fields import FieldInfo
 
 from flows.configs import PipelineConfig
@@ -63,7 +63,6 @@ OTHER: dict[str, Any] = {
     "ingest.queries": "../b/{language}-queries-{split}.tsv",
     "ingest.qrels": "../b/{language}-qrels-{split}.tsv",
     "ingest.passages": "../b/{language}-passages-{split}.jsonl",
-    "ingest.columns": {"doc_id": "id", "query_id": "qid"},
     "encoder.model": "bundled:all-minilm-l6-v2",
     "retrieve.ensemble": [_MINILM],
     "retrieve.ensemble.0.model": "bundled:multilingual-e5-small",
@@ -71,9 +70,9 @@ OTHER: dict[str, Any] = {
     "retrieve.fuse.weights": {"bm25": 0.5},
     "denoise.cross_encoder": "bundled:all-minilm-l6-v2",
     "evaluate.metrics": ["nDCG@5"],
+    "ingest.columns": {"doc_id": "number", "query_id": "number"},
     "ingest.train_split": "other",
     "ingest.dev_split": "other",
-    "plan_batches.topics": "$DATA/b",
     "supplement.tune.instructions": "$DATA/b/en.jsonl",
 }
 NOT_OF_A_STEP = ("storage.", "resources.", "ingest.allow_missing_train")  # read before any step is promised
@@ -103,11 +102,17 @@ def leaves(model: type = PipelineConfig, prefix: str = "", excluded: bool = Fals
             yield from leaves(inner, f"{prefix}{name}.{'0.' if listed else ''}", out)
 
 
-def _fields(owner: type) -> dict[str, FieldInfo]:
-    """Return the fields of a model, or of a plain dataclass as pydantic reads it; none of another type."""
-    if dataclasses.is_dataclass(owner):
-        return {one.name: FieldInfo.from_annotated_attribute(one.type, one) for one in dataclasses.fields(owner)}
-    return owner.model_fields if issubclass(owner, BaseModel) else {}
+def _fields(kind: type) -> dict[str, FieldInfo]:
+    """Return the fields of a model, or of a dataclass that declares them in pydantic's words; none of other types."""
+    if issubclass(kind, BaseModel):
+        return kind.model_fields
+    if not dataclasses.is_dataclass(kind):
+        return {}
+    hints = get_type_hints(kind, include_extras=True)
+    return {
+        one.name: FieldInfo.from_annotated_attribute(hints[one.name], Field(default=one.default, **one.metadata))
+        for one in dataclasses.fields(kind)
+    }
 
 
 def _within(annotation: Any) -> Iterator[Any]:
@@ -185,23 +190,19 @@ def _others(leaf: Leaf) -> Iterator[Any]:
 def _type(field: FieldInfo) -> str:
     names = []
     for one in get_args(field.annotation) if get_origin(field.annotation) in (Union, UnionType) else [field.annotation]:
-        if get_origin(one) is Annotated:
-            names.append(get_args(one)[0].__name__)
-        elif get_origin(one) is Literal:
-            names.append(" ".join(f"`{choice}`" for choice in get_args(one)))
-        elif get_origin(one) is tuple:
-            kind = get_args(one)[0]
-            names.append(f"list of {kind.__name__ if isinstance(kind, type) else 'names'}")
-        elif get_origin(one) is dict:
+        kind = get_args(one)[0] if get_origin(one) is Annotated else one
+        if get_origin(kind) is Literal:
+            names.append(" ".join(f"`{choice}`" for choice in get_args(kind)))
+        elif get_origin(kind) is tuple:
+            entry = get_args(kind)[0]
+            names.append(f"list of {entry.__name__ if isinstance(entry, type) else 'names'}")
+        elif get_origin(kind) is dict:
             names.append("names to values")
-        elif one is not type(None):
-            names.append(one.__name__)
+        elif kind is not type(None):
+            names.append(kind.__name__)
     signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
     limits = [
-        f"{sign} {getattr(limit, name):g}"
-        for limit in field.metadata
-        for name, sign in signs.items()
-        if hasattr(limit, name)
+        f"{sign} {getattr(one, at):g}" for one in field.metadata for at, sign in signs.items() if hasattr(one, at)
     ]
     return " ".join([" or ".join(names), ", ".join(limits)]).strip()
 
@@ -258,8 +259,7 @@ def _files(folder: Path) -> None:
     endings = {"queries": "tsv", "qrels": "tsv", "passages": "jsonl"}
     for name in ("a", "b"):
         (folder / name).mkdir()
-        for model in ("llm.gguf", "dbpedia.bin", "yahoo_answers.bin"):
-            (folder / name / model).write_text(name)
+        (folder / name / "llm.gguf").write_text(name)
         for language in ("en", "fi"):
             (folder / name / f"{language}.jsonl").write_text(f"{name} {language}")
             for what, ending in endings.items():

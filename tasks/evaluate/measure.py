@@ -1,5 +1,6 @@
 """run + qrels -> metrics, computed by ir_measures."""
 
+import ast
 from collections.abc import Mapping, Sequence
 
 import ir_measures
@@ -38,11 +39,12 @@ def measure_language(run: pl.DataFrame, qrels: pl.DataFrame, *, metrics: Sequenc
     if qrels.is_empty():
         raise ValueError("evaluate: expected judgements of the evaluated split, got none. Check ingest's qrels.")
     measures = [_parse(name) for name in metrics]
+    judged = [ir_measures.Qrel(*row) for row in qrels.select("query_id", "doc_id", "relevance").iter_rows()]
     ranked = run.select("query_id", "doc_id", score=-pl.col("rank").cast(pl.Float64))
-    values = ir_measures.iter_calc(measures, qrels.to_pandas(), ranked.to_pandas())
+    values = ir_measures.iter_calc(measures, judged, [ir_measures.ScoredDoc(*row) for row in ranked.iter_rows()])
     rows = [(str(value.measure), value.query_id, float(value.value)) for value in values]
     frame = pl.DataFrame(rows, schema={"metric": pl.String, "query_id": pl.String, "value": pl.Float64}, orient="row")
-    order = {name: number for number, name in enumerate(metrics)}
+    order = {str(measure): number for number, measure in enumerate(measures)}
     position = pl.col("metric").replace_strict(order, return_dtype=pl.Int32)
     return frame.sort(position, "query_id")
 
@@ -72,9 +74,18 @@ def summarise(per_query: Mapping[str, pl.DataFrame], *, system: str) -> pl.DataF
 
 
 def _parse(name: str) -> ir_measures.Measure:
+    """Read a measure such as `nDCG@10` or `P(rel=2)@5`; ir_measures' own reader does not run on Python 3.14."""
+    called, at, cutoff = name.partition("@")
     try:
-        return ir_measures.parse_measure(name)
-    except (ValueError, NameError, SyntaxError) as error:
+        call = ast.parse(called if called.endswith(")") else f"{called}()", mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
+            raise ValueError("not a measure")
+        arguments = {str(one.arg): ast.literal_eval(one.value) for one in call.keywords}
+        measure: ir_measures.Measure = ir_measures.measures.registry[call.func.id](**arguments)
+        if at:
+            measure = measure @ int(cutoff)
+        return measure
+    except (ValueError, LookupError, SyntaxError, TypeError, AssertionError) as error:
         raise ValueError(
             f"evaluate.metrics: expected measures such as nDCG@10 or R@100, got '{name}'. See ir_measures' list."
         ) from error

@@ -1,11 +1,17 @@
 """Measures by hand."""
 
 import math
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import polars as pl
 import pytest
 
 from tasks.evaluate.measure import measure_language, summarise
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def run_of(**ranked):
@@ -64,9 +70,30 @@ def test_mean_over_languages_is_plain_whatever_their_sizes():
     assert means.select("language", "value", "num_queries").rows() == [("all", 0.5, 4), ("en", 1.0, 3), ("sw", 0.0, 1)]
 
 
-def test_rejects_an_unknown_measure():
-    with pytest.raises(ValueError, match=r"expected measures such as nDCG@10 or R@100, got 'goodness@7'"):
-        measure_language(run_of(q1=["a"]), qrels_of(q1={"a": 1}), metrics=["goodness@7"])
+def test_measures_with_arguments_come_in_the_given_order():
+    found = measure_language(run_of(q1=["x", "a"]), qrels_of(q1={"a": 1}), metrics=["P(rel=1)@2", "AP", "nDCG@10"])
+    assert found["metric"].to_list() == ["P@2", "AP", "nDCG@10"]  # rel=1 is the default
+    assert found["value"].to_list()[:2] == [0.5, 0.5]
+
+
+def test_measure_needs_no_pandas():
+    code = "import sys; sys.modules['pandas'] = None; from tasks.evaluate import measure; import polars as pl; "
+    frames = "pl.DataFrame({'query_id': ['q'], 'doc_id': ['d'], 'rank': [1]}), pl.DataFrame({'query_id': ['q'], "
+    frames += "'doc_id': ['d'], 'relevance': [1]})"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}print(measure.measure_language({frames}, metrics=['AP'])['value'][0])"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == "1.0", done.stderr
+
+
+@pytest.mark.parametrize("name", ["goodness@7", "nDCG@x", "nDCG(10)", "1 + 1", ""])
+def test_rejects_an_unknown_measure(name):
+    with pytest.raises(ValueError, match=re.escape(f"expected measures such as nDCG@10 or R@100, got '{name}'")):
+        measure_language(run_of(q1=["a"]), qrels_of(q1={"a": 1}), metrics=[name])
 
 
 def test_rejects_a_split_without_judgements():
