@@ -66,7 +66,6 @@ OTHER: dict[str, Any] = {
     "encoder.model": "bundled:all-minilm-l6-v2",
     "retrieve.ensemble": [_MINILM],
     "retrieve.ensemble.0.model": "bundled:multilingual-e5-small",
-    "retrieve.bm25.analyzers": {"en": "standard"},
     "retrieve.fuse.weights": {"bm25": 0.5},
     "retrieve.search.index": "IVF32,SQ8",
     "retrieve.search.parameters": "nprobe=8",

@@ -7,6 +7,7 @@ from flows.configs import PipelineConfig
 from flows.run.pipeline import Promises
 from tasks.engine.step import Promise
 from tasks.models.locate import model_digest
+from tasks.retrieve.analyzers import OF_LANGUAGE
 from tasks.retrieve.config import EnsembleEncoder
 from tasks.steps import (
     embed_documents,
@@ -33,7 +34,7 @@ def rank_by_terms(
             corpus=corpus[language],
             queries=queries[language],
             splits=splits,
-            analyzer=settings.bm25.analyzer(language),
+            analyzer=OF_LANGUAGE[language],
             text=config.text.document,
             search=settings.search,
             config=settings.bm25,

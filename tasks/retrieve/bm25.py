@@ -1,6 +1,5 @@
 """Rank a corpus for queries by BM25: corpus part by part into an index that is kept, queries in, candidates out."""
 
-import os
 import shutil
 import tempfile
 import time
@@ -55,10 +54,10 @@ def rank_documents(
         A document is ranked for a query of the same id too. A query without a hit has no row.
 
     Raises:
-        LuceneError: Java failed.
+        RuntimeError: Java failed.
     """
     done = 0 if index.exists() else _build_index(parts, index, lucene, analyzer, text, advance)
-    os.utime(index)  # it is in use
+    index.touch()  # it is in use
     ranked = [pl.DataFrame(schema=_SCHEMA)]
     for rows in queries.sort("query_id").iter_slices(_QUERIES):
         asked = {"query_ids": rows["query_id"].to_list(), "texts": _texts(rows["text"], analyzer)}
@@ -89,7 +88,7 @@ def _build_index(
                 advance(done)
         lucene.call("finish", folder=str(folder))
         if not index.exists():  # another build may have been faster
-            os.replace(folder, index)
+            folder.rename(index)
     return done
 
 

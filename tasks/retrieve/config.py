@@ -6,7 +6,6 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from tasks.engine.step import Settings
-from tasks.retrieve.analyzers import ANALYZERS, OF_LANGUAGE, STANDARD
 
 BASE_SYSTEMS = ("bm25", "untrained")  # mined with in every pipeline
 RESERVED = (*BASE_SYSTEMS, "trained")
@@ -62,33 +61,6 @@ class Bm25Config(Settings):
 
     k1: float = Field(default=0.9, ge=0.0, description="How slowly a repeated term stops counting.")
     b: float = Field(default=0.4, ge=0.0, le=1.0, description="How much a long document is held back.")
-    analyzers: dict[str, str] = Field(
-        default_factory=dict,
-        description="Analyzer by language, before the defaults: `lucene:<language>`, `standard`, `newmm` (Thai).",
-        exclude=True,  # only that of its own language is an argument of the step
-    )
-
-    @field_validator("analyzers")
-    @classmethod
-    def _known(cls, analyzers: dict[str, str]) -> dict[str, str]:
-        for name in analyzers.values():
-            if name not in ANALYZERS:
-                raise ValueError(f"bm25: expected an analyzer of {list(ANALYZERS)}, got '{name}'. Correct the name.")
-        return analyzers
-
-    def analyzer(self, language: str) -> str:
-        """Name the analyzer of a language (ISO 639-1), as `retrieve_bm25` takes it.
-
-        Raises:
-            ValueError: the language has none.
-        """
-        name = self.analyzers.get(language) or OF_LANGUAGE.get(language)
-        if name is None:
-            raise ValueError(
-                f"bm25: expected a language of {sorted(OF_LANGUAGE)}, got '{language}'. "
-                f"Name its analyzer in retrieve.bm25.analyzers, e.g. {{'{language}': '{STANDARD}'}}."
-            )
-        return name
 
 
 class SearchConfig(Settings):
@@ -105,25 +77,19 @@ class SearchConfig(Settings):
         default="nprobe=64", description="faiss's search parameters of such an index: lists per query.", exclude=True
     )
 
-    @field_validator("index")
-    @classmethod
-    def _of_the_family(cls, index: str) -> str:
-        if index != EXACT and not _INDEX.fullmatch(index):
+    @model_validator(mode="after")
+    def _as_faiss_writes_it(self) -> Self:
+        if self.index != EXACT and not _INDEX.fullmatch(self.index):
             raise ValueError(
                 f"retrieve.search.index: expected {EXACT} or IVF<lists>,<Flat, SQ4, SQ6, SQ8, SQfp16 or PQ<bytes>>, "
-                f"got '{index}'. Write it as faiss does, e.g. IVF4096,PQ64."
+                f"got '{self.index}'. Write it as faiss does, e.g. IVF4096,PQ64."
             )
-        return index
-
-    @field_validator("parameters")
-    @classmethod
-    def _of_an_index(cls, parameters: str) -> str:
-        if not _PARAMETERS.fullmatch(parameters):
+        if not _PARAMETERS.fullmatch(self.parameters):
             raise ValueError(
                 f"retrieve.search.parameters: expected nprobe=<lists> and, if at all, max_codes=<documents>, got "
-                f"'{parameters}'. Write it as faiss does, e.g. nprobe=64."
+                f"'{self.parameters}'. Write it as faiss does, e.g. nprobe=64."
             )
-        return parameters
+        return self
 
     def dense_arguments(self) -> dict[str, Any]:
         """Return what `search_dense` takes besides; nothing for an exact search."""

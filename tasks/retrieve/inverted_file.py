@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from tasks.retrieve.search import BEST, as_candidates, keep_best
-from tasks.retrieve.vectors import Floats, Vectors, check_sizes, exact_products, split_shards
+from tasks.retrieve.vectors import Floats, Vectors, exact_products, split_shards
 
 _SAMPLED = 64  # documents per list that its centre is trained on; the least that faiss asks for is 39
 _CODED = 256 * 39  # and on which codes of a byte are
@@ -95,6 +95,11 @@ def search_index(
     """
     asked = Vectors.of({system: queries.sort("id")})
     query_QD = asked.blocks[0]
+    if asked.sizes != (index.d,):
+        raise ValueError(
+            f"search: expected queries of {index.d} numbers, as the documents, got {asked.sizes[0]}. "
+            "Embed both with the same encoder."
+        )
     with _one_thread_each(threads) as pool:
         blocks = [query_QD[at : at + _QUERIES] for at in range(0, len(query_QD), _QUERIES)]
         chosen = [places for _, places in pool.map(lambda block: index.search(block, _CHOSEN * depth), blocks)]
@@ -107,7 +112,6 @@ def search_index(
     first = 0
     for shard in shards:
         documents = Vectors.of({system: shard})
-        check_sizes(asked, documents)
         here = slice(*np.searchsorted(place_P, [first, first + len(documents.ids)]))
         score_P = exact_products(asked, documents, query_P[here], place_P[here] - first)[:, 0]
         scored = {"query": query_P[here], "doc_id": documents.ids.gather(place_P[here] - first), "score": score_P}

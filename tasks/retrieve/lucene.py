@@ -5,7 +5,6 @@ asks, and `main`, run by it, serves. Pyserini is not imported: that takes eleven
 """
 
 import contextlib
-import importlib
 import importlib.metadata
 import json
 import os
@@ -28,10 +27,6 @@ _ROOT = Path(__file__).parents[2]  # where `python -m tasks…` finds this proje
 _BLANKS = "".join(map(chr, range(33)))  # a text of these alone has no terms, and Anserini leaves it out
 
 
-class LuceneError(RuntimeError):
-    """Java refused or failed; the message holds what it said."""
-
-
 class Lucene:
     """A Java process, for one thread of this one. It ends with `close`, or with this process."""
 
@@ -46,7 +41,7 @@ class Lucene:
         """Run an operation of `_Server` and return its result.
 
         Raises:
-            LuceneError: Java threw an exception, did less than it was told to, or died; says why.
+            RuntimeError: Java threw an exception, did less than it was told to, or died; says why.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -60,7 +55,7 @@ class Lucene:
             self._log.seek(0)
             log = self._log.read().decode(errors="replace").splitlines()
             said = next((line for line in reversed(log) if "rror" in line or "xception" in line), "nothing")
-            raise LuceneError(
+            raise RuntimeError(
                 f"bm25: expected Java to {operation}, got {answer}; it said: {said}. Mend what this names; where it "
                 "ran out of memory, give it more than 1 GiB: JAVA_TOOL_OPTIONS=-Xmx4g in the environment."
             )

@@ -107,3 +107,8 @@ def test_codes_that_do_not_divide_the_vectors_are_an_error_that_names_the_settin
 
 def test_documents_trained_on_grow_with_the_lists_from_those_of_a_byte_on():
     assert [num_trained_on(index) for index in ("IVF50,PQ4", "IVF4096,SQ8")] == [39 * 256, 64 * 4096]
+
+
+def test_queries_of_another_encoder_are_an_error():
+    with pytest.raises(ValueError, match="expected queries of 16 numbers, as the documents, got 8. Embed both with"):
+        search("IVF50,Flat", "nprobe=50", queries=embeddings("q", np.ones((2, 8), np.float16)))

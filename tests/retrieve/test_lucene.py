@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.retrieve.lucene import Lucene, LuceneError
+from tasks.retrieve.lucene import Lucene
 
 pytestmark = pytest.mark.slow  # starts Java
 
@@ -27,7 +27,7 @@ def search(lucene: Lucene, folder: Path, doc_id: str) -> list[tuple[str, str, in
 def test_java_exception_is_one_line_that_says_what_it_was(lucene, tmp_path):
     file = tmp_path / "file"
     file.write_text("not a folder")
-    with pytest.raises(LuceneError, match=r"^bm25: expected Java to begin, got '.*/file.*'; it said: ") as error:
+    with pytest.raises(RuntimeError, match=r"^bm25: expected Java to begin, got '.*/file.*'; it said: ") as error:
         lucene.call("begin", folder=str(file), analyzer="standard")
     assert "\n" not in str(error.value)
     assert [row[:3] for row in search(lucene, tmp_path / "after", "d")] == [("q", "d", 1)]
@@ -39,7 +39,7 @@ def test_index_that_is_not_whole_is_an_error(lucene, tmp_path):
     for segment in tmp_path.glob("_*"):
         segment.unlink()
     (tmp_path / "write.lock").unlink()
-    with pytest.raises(LuceneError, match=r"expected Java to finish, got '.+'"):
+    with pytest.raises(RuntimeError, match=r"expected Java to finish, got '.+'"):
         lucene.call("finish", folder=str(tmp_path))
 
 
@@ -47,14 +47,14 @@ def test_damaged_index_is_an_error_that_names_it(lucene, tmp_path):
     search(lucene, tmp_path, "d")
     for segment in tmp_path.glob("segments_*"):
         segment.write_bytes(b"damaged")
-    with pytest.raises(LuceneError, match=rf"expected Java to search, got '.*{tmp_path}.*'"):
+    with pytest.raises(RuntimeError, match=rf"expected Java to search, got '.*{tmp_path}.*'"):
         lucene.call("search", folder=str(tmp_path), query_ids=["q"], texts=["word"], **BM25)
 
 
 def test_killed_process_is_an_error():
     lucene = Lucene(threads=1)
     os.kill(lucene._process.pid, signal.SIGKILL)
-    with pytest.raises(LuceneError, match=r"got its end with exit status -9; it said: nothing. .*JAVA_TOOL_OPTIONS"):
+    with pytest.raises(RuntimeError, match=r"got its end with exit status -9; it said: nothing. .*JAVA_TOOL_OPTIONS"):
         lucene.call("begin", folder="anywhere", analyzer="standard")
     lucene.close()
 
@@ -63,7 +63,7 @@ def test_java_without_memory_ends_with_the_cure(tmp_path, monkeypatch):
     monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Xmx16m")
     lucene = Lucene(threads=1)
     lucene.call("begin", folder=str(tmp_path), analyzer="standard")
-    with pytest.raises(LuceneError, match=r"exit status \d+; it said: .*OutOfMemoryError.*JAVA_TOOL_OPTIONS=-Xmx4g"):
+    with pytest.raises(RuntimeError, match=r"exit status \d+; it said: .*OutOfMemoryError.*JAVA_TOOL_OPTIONS=-Xmx4g"):
         lucene.call("add", analyzer="standard", doc_ids=["d"], texts=["word " * 10_000_000])
     lucene.close()
 

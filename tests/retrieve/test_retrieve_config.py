@@ -64,3 +64,8 @@ def test_parameters_are_those_of_an_inverted_file(parameters):
     with pytest.raises(ValidationError, match=rf"expected nprobe=<lists> .*, got '{parameters}'. .* e.g. nprobe=64."):
         SearchConfig(index="IVF16,Flat", parameters=parameters)
     assert SearchConfig(parameters="nprobe=8,max_codes=100").parameters == "nprobe=8,max_codes=100"
+
+
+def test_settings_refuse_a_negative_weight():
+    with pytest.raises(ValidationError, match=r"expected weights of 0 or more, got \{'bm25': -1.0\}"):
+        RetrieveConfig(fuse={"weights": {"bm25": -1.0}})
