@@ -11,12 +11,12 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from storage import folder
-from tasks.encoder.config import EncoderConfig
 from tasks.engine.build import Surroundings, build, state
 from tasks.engine.job import Job
 from tasks.engine.step import Promise, Settings, Step
 from tasks.models.layout import LAYOUT_FILES
 from tasks.models.locate import model_digest
+from tasks.retrieve.config import EncoderConfig
 from tasks.steps import prepare_encoder
 
 TEXT = "title_and_text"

@@ -1,6 +1,6 @@
-"""Time and peak memory of the stage `search_dense` as the corpus grows, exact and by IVF-PQ.
+"""Time and peak memory of the step `search_dense` as the corpus grows, exact and by an index of faiss.
 
-    python benchmarks/search_scale.py --sizes 10000 30000 100000 --index exact ivf_pq
+    python benchmarks/search_scale.py --sizes 10000 30000 100000 --index Flat IVF256,PQ64
 
 Each figure is of a process of its own, so that the peak is its own; the vectors are made by another one. `--clusters`
 draws documents and queries around so many centres; with 0 they are uniform on the sphere, the worst case for any
@@ -27,7 +27,7 @@ from storage import folder, load
 from tasks.engine.build import Surroundings, build, state
 from tasks.engine.job import Job
 from tasks.engine.step import Promise, Step
-from tasks.retrieve.config import IvfPqConfig, SearchConfig
+from tasks.retrieve.config import SearchConfig
 from tasks.steps import search_dense
 
 make_vectors = Step("search_scale:write_vectors", produces="embeddings")
@@ -54,14 +54,9 @@ def search(options: argparse.Namespace, documents: int, queries: int, index: str
         documents=make_vectors(number=documents, shard_size=options.shard_size, seed=1, **made),
         queries=make_vectors(number=queries, shard_size=16_384, seed=2, **made),
         system="dense",
-        search=(settings := SearchConfig(depth=options.depth, index=index)),
-        **settings.dense_arguments() | ({"ivf_pq": _ivf_pq(options)} if index == "ivf_pq" else {}),
+        search=(settings := SearchConfig(depth=options.depth, index=index, parameters=options.parameters)),
+        **settings.dense_arguments(),
     )
-
-
-def _ivf_pq(options: argparse.Namespace) -> IvfPqConfig:
-    changed = {"num_probes": options.num_probes, "num_candidates": options.num_candidates}
-    return IvfPqConfig(**{name: value for name, value in changed.items() if value})
 
 
 def run_one(options: argparse.Namespace) -> None:
@@ -103,13 +98,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 30_000, 100_000], help="documents")
     parser.add_argument("--queries", type=int, nargs="+", default=[1000])
-    parser.add_argument("--index", nargs="+", choices=["exact", "ivf_pq"], default=["exact"])
+    parser.add_argument("--index", nargs="+", default=["Flat"], help="of retrieve.search.index")
+    parser.add_argument("--parameters", default="nprobe=64", help="of retrieve.search.parameters")
     parser.add_argument("--dimensions", type=int, default=384)
     parser.add_argument("--depth", type=int, default=100)
     parser.add_argument("--shard-size", type=int, default=10_000)
     parser.add_argument("--clusters", type=int, default=0)
-    parser.add_argument("--num-probes", type=int, help="of IVF-PQ; default: that of its settings")
-    parser.add_argument("--num-candidates", type=int, help="of IVF-PQ; default: that of its settings")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--root", default="", help="store to work in; default: a temporary folder")

@@ -53,7 +53,7 @@ CONFIGURATIONS: tuple[dict[str, Any], ...] = (
             "tune": {"instructions": "$DATA/a/en.jsonl"},
         }
     },
-    {"retrieve": {"ensemble": [_MINILM], "search": {"index": "ivf_pq"}}},
+    {"retrieve": {"ensemble": [_MINILM], "search": {"index": "IVF64,SQ8"}}},
 )
 # Another value, where none follows from the type.
 OTHER: dict[str, Any] = {
@@ -66,8 +66,9 @@ OTHER: dict[str, Any] = {
     "encoder.model": "bundled:all-minilm-l6-v2",
     "retrieve.ensemble": [_MINILM],
     "retrieve.ensemble.0.model": "bundled:multilingual-e5-small",
-    "retrieve.bm25.analyzers": {"en": "standard"},
     "retrieve.fuse.weights": {"bm25": 0.5},
+    "retrieve.search.index": "IVF32,SQ8",
+    "retrieve.search.parameters": "nprobe=8",
     "denoise.cross_encoder": "bundled:all-minilm-l6-v2",
     "evaluate.metrics": ["nDCG@5"],
     "ingest.columns": {"doc_id": "number", "query_id": "number"},

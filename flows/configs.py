@@ -8,14 +8,13 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from tasks.denoise.config import DenoiseConfig
-from tasks.encoder.config import EncoderConfig
 from tasks.engine.step import Settings
 from tasks.evaluate.config import EvaluateConfig
 from tasks.ingest.config import IngestConfig
 from tasks.languages import Language
 from tasks.models.texts import DocumentText
 from tasks.plan_batches.config import PlanBatchesConfig
-from tasks.retrieve.config import RetrieveConfig
+from tasks.retrieve.config import EncoderConfig, RetrieveConfig
 from tasks.supplement.config import SupplementConfig
 from tasks.train.config import TrainConfig
 

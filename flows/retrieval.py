@@ -5,9 +5,9 @@ from typing import Any
 
 from flows.configs import PipelineConfig
 from flows.run.pipeline import Promises
-from tasks.encoder.config import EncoderConfig
 from tasks.engine.step import Promise
 from tasks.models.locate import model_digest
+from tasks.retrieve.analyzers import OF_LANGUAGE
 from tasks.retrieve.config import EnsembleEncoder
 from tasks.steps import (
     embed_documents,
@@ -34,7 +34,7 @@ def rank_by_terms(
             corpus=corpus[language],
             queries=queries[language],
             splits=splits,
-            analyzer=settings.bm25.analyzer(language),
+            analyzer=OF_LANGUAGE[language],
             text=config.text.document,
             search=settings.search,
             config=settings.bm25,
@@ -47,7 +47,6 @@ def embed_corpora(
     config: PipelineConfig, encoder: Promise, corpus: Promises, member: EnsembleEncoder | None = None
 ) -> Promises:
     """Promise the corpora's vectors, of the base encoder or of a member of the ensemble."""
-    settings = config.retrieve.embed
     return {
         language: embed_documents(
             language,
@@ -55,7 +54,7 @@ def embed_corpora(
             encoder=encoder,
             max_tokens=(member or config.text).max_document_tokens,
             text=config.text.document,
-            shard_size=settings.shard_size,
+            shard_size=config.retrieve.shard_size,
             **_dtype(member),
         )
         for language, documents in corpus.items()
@@ -99,10 +98,7 @@ def rank_by_ensemble(
     """Promise the candidates of each further encoder, by its name."""
     ranked = {}
     for member in config.retrieve.ensemble:
-        names = ("model", "num_layers", "pooling", "query_prompt", "document_prompt")
-        encoder = prepare_encoder(
-            config=EncoderConfig(**{name: getattr(member, name) for name in names}), digest=model_digest(member.model)
-        )
+        encoder = prepare_encoder(config=member, digest=model_digest(member.model))
         embeddings = embed_corpora(config, encoder, corpus, member)
         ranked[member.name] = rank_by_vectors(config, encoder, embeddings, queries, member.name, splits, member)
     return ranked

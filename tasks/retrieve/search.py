@@ -92,10 +92,10 @@ def search_vectors(
                 query_QD, document_ND, unit * _lengths(query_QD), worst_Q, depth=depth, top_products=top_products
             )
             score_P = weighted_sum(exact_products(queries, documents, query_P, document_P), scale_QE[query_P])
-            found = pl.DataFrame(
+            scored = pl.DataFrame(
                 {"query": query_P, "doc_id": documents.ids.gather(document_P), "score": score_P}, schema=BEST
             )
-            best = keep_best(pl.concat([best, found.filter(pl.Series(score_P >= worst_Q[query_P]))]), depth)
+            best = keep_best(pl.concat([best, scored.filter(pl.Series(score_P >= worst_Q[query_P]))]), depth)
         done += len(documents.ids)
         advance(done)
     return best
@@ -113,9 +113,9 @@ def as_candidates(best: pl.DataFrame, query_ids: pl.Series, system: str) -> pl.D
     )
 
 
-def keep_best(found: pl.DataFrame, depth: int) -> pl.DataFrame:
+def keep_best(scored: pl.DataFrame, depth: int) -> pl.DataFrame:
     """Keep each query's best documents: query, doc_id, score, in order; equal scores by doc_id."""
-    ordered = found.sort("query", "score", "doc_id", descending=[False, True, False])
+    ordered = scored.sort("query", "score", "doc_id", descending=[False, True, False])
     return ordered.filter(pl.int_range(pl.len()).over("query") < depth)
 
 
@@ -141,18 +141,18 @@ def _possible_pairs(
     top_products: TopProducts,
 ) -> tuple[Positions, Positions]:
     """Return every pair of query and document, as positions, that can be among the query's best."""
-    wanted = min(depth + _EXTRA, len(document_ND))
+    number = min(depth + _EXTRA, len(document_ND))
     asked_P = np.arange(len(query_QD))
     query_parts, document_parts = [], []
     while asked_P.size:
-        rough_PC, position_PC = top_products(query_QD[asked_P], document_ND, wanted)
+        rough_PC, position_PC = top_products(query_QD[asked_P], document_ND, number)
         rounding_P = rounding_Q[asked_P]
-        needed_P = np.maximum(rough_PC[:, min(depth, wanted) - 1] - rounding_P, worst_Q[asked_P])
-        sure_P = (rough_PC[:, -1] + rounding_P < needed_P) | (wanted == len(document_ND))
+        needed_P = np.maximum(rough_PC[:, min(depth, number) - 1] - rounding_P, worst_Q[asked_P])
+        sure_P = (rough_PC[:, -1] + rounding_P < needed_P) | (number == len(document_ND))
         possible_PC = (rough_PC + rounding_P[:, None] >= needed_P[:, None]) & sure_P[:, None]
         row, column = np.nonzero(possible_PC)
         query_parts.append(asked_P[row])
         document_parts.append(position_PC[row, column])
         asked_P = asked_P[~sure_P]
-        wanted = min(4 * wanted, len(document_ND))
+        number = min(4 * number, len(document_ND))
     return np.concatenate(query_parts), np.concatenate(document_parts)

@@ -1,6 +1,6 @@
-"""Vectors of one or several encoders side by side. Shapes: N rows, P pairs, E encoders, D numbers of all of them."""
+"""Vectors of several encoders side by side, and shards of them. Shapes: N rows, P pairs, E encoders, D numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,3 +96,28 @@ def check_sizes(queries: Vectors, documents: Vectors) -> None:
             f"search: expected documents and queries of one encoder, got vectors of {expected} and {got} numbers. "
             "Embed both with the same encoder."
         )
+
+
+def split_shards(parts: Iterable[pl.DataFrame], shard_size: int) -> Iterator[pl.DataFrame]:
+    """Cut a dataset's parts anew, into shards of `shard_size` rows; the last may be shorter.
+
+    At most one shard and one part are in memory.
+    """
+    waiting: list[pl.DataFrame] = []
+    room = shard_size
+    for part in parts:
+        start = 0
+        while start < part.height:
+            taken = part.slice(start, room)
+            waiting.append(taken)
+            start, room = start + taken.height, room - taken.height
+            if not room:
+                yield pl.concat(waiting)
+                waiting, room = [], shard_size
+    if waiting:
+        yield pl.concat(waiting)
+
+
+def counted_beyond(before: int, advance: Callable[[int], None]) -> Callable[[int], None]:
+    """Turn `advance` into a function that counts from 0 again, for the next of several passes."""
+    return lambda done: advance(before + done)

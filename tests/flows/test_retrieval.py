@@ -57,6 +57,6 @@ def test_concatenation_reads_the_vectors_of_every_encoder():
 
 
 def test_index_concerns_dense_search_alone(plain):
-    found = steps(search={"index": "ivf_pq"})
+    found = steps(search={"index": "IVF64,SQ8"})
     assert fingerprints(found, "retrieve_bm25") == fingerprints(plain, "retrieve_bm25")
     assert fingerprints(found, "search_dense").isdisjoint(fingerprints(plain, "search_dense"))

@@ -22,7 +22,7 @@ SETTINGS: dict[str, Any] = {
     "ingest": {"layout": "atlas", "atlas": {"documents_per_language": 200, "queries_per_language": 60}},
     "encoder": {"model": "model"},
     "retrieve": {
-        "embed": {"shard_size": 8},
+        "shard_size": 8,
         "fuse": {"top_k": 12},
     },
     "denoise": {

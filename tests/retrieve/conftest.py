@@ -9,6 +9,6 @@ from tasks.retrieve.lucene import Lucene
 
 @pytest.fixture(scope="session")
 def lucene() -> Iterator[Lucene]:
-    process = Lucene(java_home="", heap_mb=256, threads=2)
+    process = Lucene(threads=2)
     yield process
     process.close()

@@ -1,15 +1,18 @@
 """BM25 against its plain formula, and one sentence per language."""
 
 import math
+import os
+import shutil
+import time
 from collections import Counter
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from tasks.retrieve.analyzers import analyzer_of
+from tasks.retrieve.analyzers import OF_LANGUAGE
 from tasks.retrieve.bm25 import rank_documents
-from tasks.retrieve.lucene import Lucene, LuceneError
+from tasks.retrieve.lucene import Lucene
 
 pytestmark = pytest.mark.slow  # starts Java
 
@@ -46,7 +49,12 @@ def rank(lucene: Lucene, folder: Path, documents: dict[str, str], queries: dict[
     rows = settings.pop("rows", len(documents) or 1)
     plain = {"analyzer": "standard", "text": "title_and_text", "k1": 0.9, "b": 0.4, "depth": 10}
     return rank_documents(
-        corpus.iter_slices(rows), asked, lucene=lucene, folder=folder, advance=lambda done: None, **plain | settings
+        corpus.iter_slices(rows),
+        asked,
+        lucene=lucene,
+        index=folder / "index",
+        advance=lambda done: None,
+        **plain | settings,
     )
 
 
@@ -123,7 +131,7 @@ def test_title_is_searched_unless_text_alone_is_set(lucene, tmp_path):
     query = pl.DataFrame({"query_id": ["q"], "text": ["nairobi"]})
     for text, hits in (("title_and_text", 1), ("text", 0)):
         found = rank_documents(
-            [corpus], query, lucene=lucene, folder=tmp_path / text, analyzer="standard", text=text, k1=0.9, b=0.4,
+            [corpus], query, lucene=lucene, index=tmp_path / text, analyzer="standard", text=text, k1=0.9, b=0.4,
             depth=5, advance=lambda done: None,
         )  # fmt: skip
         assert found.height == hits
@@ -146,8 +154,8 @@ def test_progress_ends_with_all_documents_and_queries(lucene, tmp_path):
     corpus = pl.DataFrame({"doc_id": ["a", "b", "c"], "title": [""] * 3, "text": ["x"] * 3})
     query = pl.DataFrame({"query_id": ["q"], "text": ["x"]})
     rank_documents(
-        corpus.iter_slices(2), query, lucene=lucene, folder=tmp_path, analyzer="standard", text="text", k1=0.9, b=0.4,
-        depth=5, advance=told.append,
+        corpus.iter_slices(2), query, lucene=lucene, index=tmp_path / "index", analyzer="standard", text="text",
+        k1=0.9, b=0.4, depth=5, advance=told.append,
     )  # fmt: skip
     assert told == [2, 3, 4]
 
@@ -155,20 +163,49 @@ def test_progress_ends_with_all_documents_and_queries(lucene, tmp_path):
 @pytest.mark.parametrize("language", sorted(SENTENCES))
 def test_every_language_finds_its_sentence(lucene, tmp_path, language):
     sentence, query, other = SENTENCES[language]
-    found = rank(
-        lucene, tmp_path, {"found": sentence, "other": other}, {"q": query}, analyzer=analyzer_of(language, {})
-    )
+    found = rank(lucene, tmp_path, {"found": sentence, "other": other}, {"q": query}, analyzer=OF_LANGUAGE[language])
     assert found["doc_id"].to_list() == ["found"]
 
 
-def test_lucene_thai_fails_before_the_first_document_and_names_the_cure(lucene, tmp_path):
+def test_index_is_kept_for_other_queries_and_parameters(lucene, tmp_path):
     def no_documents():
         raise AssertionError("a document was read")
         yield
 
-    query = pl.DataFrame({"query_id": ["q"], "text": ["ไทย"]})
-    with pytest.raises(LuceneError, match="Java that breaks Thai words for the analyzer 'lucene:th'.* Use 'newmm', or"):
+    rank(lucene, tmp_path, DOCUMENTS, {"q": "red"})
+    asked, told = pl.DataFrame({"query_id": ["q"], "text": ["red apple"]}), []
+    again = rank_documents(
+        no_documents(), asked, lucene=lucene, index=tmp_path / "index", analyzer="standard", text="title_and_text",
+        k1=1.2, b=0.75, depth=10, advance=told.append,
+    )  # fmt: skip
+    assert again.equals(rank(lucene, tmp_path / "new", DOCUMENTS, {"q": "red apple"}, k1=1.2, b=0.75))
+    assert told == [1]
+
+
+def test_failed_indexing_leaves_nothing(lucene, tmp_path):
+    def parts():
+        yield pl.DataFrame({"doc_id": ["d"], "title": [""], "text": ["red"]})
+        raise KeyboardInterrupt("stop")
+
+    with pytest.raises(KeyboardInterrupt, match="stop"):
         rank_documents(
-            no_documents(), query, lucene=lucene, folder=tmp_path, analyzer="lucene:th", text="text", k1=0.9, b=0.4,
-            depth=5, advance=lambda done: None,
+            parts(), pl.DataFrame(), lucene=lucene, index=tmp_path / "index", analyzer="standard", text="text", k1=0.9,
+            b=0.4, depth=5, advance=lambda done: None,
         )  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
+    assert rank(lucene, tmp_path, DOCUMENTS, {"q": "green"})["doc_id"].to_list() == ["d3"]
+
+
+def test_index_that_nobody_used_for_a_while_goes_when_another_is_built(lucene, tmp_path):
+    for days, name in ((20, "old"), (10, "recent"), (20, "used")):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, times=(time.time() - days * 86400,) * 2)
+    rank(lucene, tmp_path / "elsewhere", DOCUMENTS, {"q": "red"})
+    shutil.rmtree(tmp_path / "used")
+    shutil.copytree(tmp_path / "elsewhere" / "index", tmp_path / "used")
+    os.utime(tmp_path / "used", times=(time.time() - 20 * 86400,) * 2)
+    corpus, asked = pl.DataFrame(), pl.DataFrame({"query_id": ["q"], "text": ["red"]})
+    settings = {"analyzer": "standard", "text": "text", "k1": 0.9, "b": 0.4, "depth": 5, "advance": lambda done: None}
+    rank_documents([corpus], asked, lucene=lucene, index=tmp_path / "used", **settings)
+    rank(lucene, tmp_path, DOCUMENTS, {"q": "red"})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "index", "recent", "used"]

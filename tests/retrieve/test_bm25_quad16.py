@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from ir_measures import R, nDCG
 
-from tasks.retrieve.analyzers import analyzer_of
+from tasks.retrieve.analyzers import OF_LANGUAGE
 from tasks.retrieve.bm25 import rank_documents
 
 # nDCG@10 and R@100 of the dev queries; sw: its lower-cased words, by a tokenizer that is not Lucene's
@@ -54,8 +54,8 @@ def test_bm25_reaches_the_measured_figures(lucene, shared, tmp_path, language):
         corpus_parts(folder / "corpus" / language),
         read_topics(folder / "topics" / f"topics.quad16-{language}-dev.tsv"),
         lucene=lucene,
-        folder=tmp_path,
-        analyzer=analyzer_of(language, {}),
+        index=tmp_path / "index",
+        analyzer=OF_LANGUAGE[language],
         text="title_and_text",
         k1=0.9,
         b=0.4,

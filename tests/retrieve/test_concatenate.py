@@ -5,11 +5,9 @@ import polars as pl
 import pytest
 
 from tasks.retrieve.concatenate import concatenate_encoders
-from tasks.retrieve.fuse import fuse_candidates
-from tasks.retrieve.moments import language_moments
-from tasks.retrieve.products import faiss_products
+from tasks.retrieve.fuse import fuse_candidates, language_moments
+from tasks.retrieve.products import faiss_products, torch_products
 from tasks.retrieve.search import search_shards
-from tasks.retrieve.torch_products import torch_products
 
 SIZES = {"small": 16, "large": 24}
 DOCUMENTS, QUERIES = 400, 12
@@ -110,7 +108,7 @@ def test_standardised_weights_give_it_up_to_a_constant():
 def test_equals_fused_z_scores_where_every_system_returned_every_document(standardise):
     candidates = found_by_vectors(DOCUMENTS)
     settings = {"standardise": standardise, "weights": WEIGHTS, "top_k": 9}
-    z_scores = fuse_candidates(candidates, method="z_score", rrf_k=60, **settings)
+    z_scores = fuse_candidates(candidates, method="z_score", **settings)
     exact = concatenate(candidates, **settings)
     assert exact.drop("score", "systems").equals(z_scores.drop("score", "systems"))
     np.testing.assert_allclose(exact["score"], z_scores["score"], rtol=1e-4)

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from tasks.models.texts import document_text
-from tasks.retrieve.thai import segment_thai
+from tasks.retrieve.bm25 import segment_thai
 
 CORPUS = pl.DataFrame({"title": ["Nairobi", " ", ""], "text": ["a city", "no title", "none"]})
 

@@ -9,7 +9,7 @@ from support.tiny_model import write_tiny_encoder
 
 from tasks.models.encoder import Encoder
 from tasks.retrieve.embed import counted_from, embed_texts
-from tasks.retrieve.shards import split_shards
+from tasks.retrieve.vectors import split_shards
 
 TEXTS = ["red", "a much longer text about red apples and green pears", "blue sky", ""]
 

@@ -7,7 +7,7 @@ import pytest
 
 from tasks.retrieve.fuse import fuse_candidates
 
-SETTINGS = {"method": "z_score", "standardise": "query", "weights": {}, "top_k": 40, "rrf_k": 60}
+SETTINGS = {"method": "z_score", "standardise": "query", "weights": {}, "top_k": 40}
 
 
 def candidates(*rows: tuple[str, str, str, int, float]) -> pl.DataFrame:

@@ -43,6 +43,29 @@ def test_scores_without_a_common_unit_are_not_added():
 
 def test_exact_search_adds_nothing_to_fingerprints():
     assert SearchConfig().dense_arguments() == {}
-    assert SearchConfig(index="auto").dense_arguments()["approximate_above"] == 5_000_000
-    assert SearchConfig(index="ivf_pq").dense_arguments()["approximate_above"] == 0
-    assert SearchConfig(index="ivf_pq").model_dump() == {"depth": 100}
+    index = SearchConfig(index="IVF1024,SQ8", parameters="nprobe=16")
+    assert index.dense_arguments() == {"index": "IVF1024,SQ8", "parameters": "nprobe=16"}
+    assert index.model_dump() == {"depth": 100}
+
+
+@pytest.mark.parametrize("index", ["Flat", "IVF4096,PQ64", "IVF1024,SQ8", "IVF16,Flat", "IVF16,SQfp16"])
+def test_index_is_exact_or_of_the_ivf_family(index):
+    assert SearchConfig(index=index).index == index
+
+
+@pytest.mark.parametrize("index", ["exact", "HNSW32", "PQ64", "IVF,PQ64", "IVF0,Flat", "IVF16,PQ64x4fs", "ivf16,flat"])
+def test_other_strings_are_refused_with_an_example(index):
+    with pytest.raises(ValidationError, match=rf"expected Flat or IVF.*, got '{index}'. .* e.g. IVF4096,PQ64."):
+        SearchConfig(index=index)
+
+
+@pytest.mark.parametrize("parameters", ["", "64", "nprobe=0", "efSearch=5", "nprobe=64,ht=3"])
+def test_parameters_are_those_of_an_inverted_file(parameters):
+    with pytest.raises(ValidationError, match=rf"expected nprobe=<lists> .*, got '{parameters}'. .* e.g. nprobe=64."):
+        SearchConfig(index="IVF16,Flat", parameters=parameters)
+    assert SearchConfig(parameters="nprobe=8,max_codes=100").parameters == "nprobe=8,max_codes=100"
+
+
+def test_settings_refuse_a_negative_weight():
+    with pytest.raises(ValidationError, match=r"expected weights of 0 or more, got \{'bm25': -1.0\}"):
+        RetrieveConfig(fuse={"weights": {"bm25": -1.0}})

@@ -11,14 +11,13 @@ from support.steps import declare
 from support.tiny_model import write_tiny_encoder
 
 import storage
-from storage.fingerprints import reached_modules
 from tasks import steps
 from tasks.engine.build import build
 from tasks.engine.job import Job
 from tasks.engine.step import Promise
 from tasks.models.encoder import Encoder
-from tasks.retrieve import task
-from tasks.retrieve.config import Bm25Config, FuseConfig, IvfPqConfig, SearchConfig
+from tasks.retrieve import fuse_task, task
+from tasks.retrieve.config import Bm25Config, EncoderConfig, EnsembleEncoder, FuseConfig, SearchConfig
 
 TEXTS = {"d1": "red apples", "d2": "green pears", "d3": "a red sky", "d4": "blue water", "d5": "pears and apples"}
 QUERIES = {"t1": ("red apples", "train"), "t2": ("blue", "train"), "v1": ("pears", "dev")}
@@ -92,7 +91,7 @@ def bm25_fruit(config: Bm25Config | None = None) -> Promise:
         analyzer="lucene:en",
         text="title_and_text",
         search=SEARCH,
-        config=config or Bm25Config(heap_mb=130),
+        config=config or Bm25Config(),
     )
 
 
@@ -139,15 +138,28 @@ def test_bm25_and_dense_candidates_are_fused_for_one_split(root):
     assert rows.filter(query_id="t1")["doc_id"][0] == "d1"
 
 
-def test_machine_settings_leave_the_fingerprint_alone():
-    other = Bm25Config(java_home="/jdk", heap_mb=256, analyzers={"fi": "standard"})
-    assert bm25_fruit(other).fingerprint == bm25_fruit().fingerprint
+@pytest.mark.slow
+def test_bm25_searches_the_same_corpus_again_by_the_index_that_is_kept(root, monkeypatch):
+    whole = made(bm25_fruit(), root)
+    monkeypatch.setattr(task, "iter_parts", lambda ref: iter(()))
+    again = made(bm25_fruit(Bm25Config(k1=0.0)), root)
+    assert (
+        again.select("query_id", "doc_id")
+        .sort("query_id", "doc_id")
+        .equals(whole.select("query_id", "doc_id").sort("query_id", "doc_id"))
+    )
+    assert not again["score"].equals(whole["score"])
+
+
+def test_parameters_of_bm25_are_in_the_fingerprint():
     assert bm25_fruit(Bm25Config(k1=1.2)).fingerprint != bm25_fruit().fingerprint
 
 
-def test_code_of_the_java_process_is_in_the_fingerprint():
-    reached = reached_modules({"tasks.retrieve.lucene"})
-    assert {"tasks.retrieve.lucene_process", "tasks.retrieve.lucene_index", "tasks.retrieve.analyzers"} <= reached
+def test_member_of_the_ensemble_is_prepared_as_a_base_encoder_would_be():
+    member = EnsembleEncoder(name="mini", model="some/model", max_query_tokens=32, dtype="bfloat16")
+    base = EncoderConfig(model="some/model", query_prompt="", document_prompt="")
+    prepared = [steps.prepare_encoder(config=config, digest="d").fingerprint for config in (member, base)]
+    assert prepared[0] == prepared[1]
 
 
 def concatenate_fruit(**changed) -> Promise:
@@ -179,7 +191,8 @@ def test_two_encoders_are_fused_as_one_whatever_their_shards(root):
 
 def test_queries_in_batches_are_searched_and_fused_as_together(root, monkeypatch):
     found, fused = made(search_fruit(), root), made(concatenate_fruit(), root)
-    monkeypatch.setattr(task, "QUERIES_AT_ONCE", 1)
+    for module in (task, fuse_task):
+        monkeypatch.setattr(module, "QUERIES_AT_ONCE", 1)
     for promise, whole in ((search_fruit(), found), (concatenate_fruit(), fused)):
         assert made(promise, f"{root}-2").equals(whole)
         assert len(storage.load(promise.ref(f"{root}-2")).parts) == 2
@@ -187,7 +200,7 @@ def test_queries_in_batches_are_searched_and_fused_as_together(root, monkeypatch
 
 def test_search_goes_on_with_the_missing_batch(root, monkeypatch):
     monkeypatch.setattr(task, "QUERIES_AT_ONCE", 1)
-    products, asked = task.cpu.faiss_products, []
+    products, asked = task.products.faiss_products, []
 
     def fail_on_second(threads):
         asked.append(threads)
@@ -225,19 +238,32 @@ def search_many(number: int, **settings) -> Promise:
     return steps.search_dense("en", documents=documents, queries=asked, system="e", search=SEARCH, **settings)
 
 
-def test_approximate_search_tells_its_recall(root):
-    settings = IvfPqConfig(num_lists=20, num_probes=8, code_bytes=8, num_candidates=200, sampled_queries=10)
-    promise = search_many(10_000, approximate_above=5000, ivf_pq=settings)
+def test_index_tells_its_recall(root, monkeypatch):
+    monkeypatch.setattr(task, "_SAMPLED_QUERIES", 10)
+    promise = search_many(10_000, index="IVF20,PQ4", parameters="nprobe=8")
     found, exact = made(promise, root), made(search_many(10_000), root)
     told = json.loads((storage.folder(promise.ref(root)) / "search" / "recall.json").read_text())
     sample = exact.filter(pl.col("query_id").is_in([f"1-{row:05}" for row in range(0, 20, 2)]))
     assert told["recall"] == round(sample.join(found, on=["query_id", "doc_id"], how="semi").height / sample.height, 6)
     assert 0.3 < told["recall"] < 1.0
-    assert (told["num_lists"], told["sampled_queries"], told["documents"]) == (20, 10, 10_000)
+    assert (told["index"], told["parameters"]) == ("IVF20,PQ4", "nprobe=8")
+    assert (told["sampled_queries"], told["documents"]) == (10, 10_000)
+    again = made(promise, f"{root}-2")
+    assert again.equals(found)
+    assert storage.load(promise.ref(f"{root}-2")).content == storage.load(promise.ref(root)).content
 
 
-def test_search_is_exact_up_to_the_stated_size(root):
-    promise = search_many(10_000, approximate_above=10_000, ivf_pq=IvfPqConfig())
-    assert made(promise, root).equals(made(search_many(10_000), root))
+def test_sampled_queries_are_spread_over_the_batches(root, monkeypatch):
+    promise = search_many(10_000, index="IVF20,Flat", parameters="nprobe=8")
+    together = made(promise, root)
+    told = [json.loads((storage.folder(promise.ref(root)) / "search" / "recall.json").read_text())]
+    monkeypatch.setattr(task, "QUERIES_AT_ONCE", 7)
+    assert made(promise, f"{root}-2").equals(together)
+    told.append(json.loads((storage.folder(promise.ref(f"{root}-2")) / "search" / "recall.json").read_text()))
+    assert told[0] == told[1]
+
+
+def test_corpus_too_small_to_train_an_index_is_searched_exactly(root):
+    promise = search_many(2000, index="IVF20,PQ4", parameters="nprobe=8")
+    assert made(promise, root).equals(made(search_many(2000), root))
     assert storage.load(promise.ref(root)).files == []
-    assert made(search_many(30, approximate_above=0, ivf_pq=IvfPqConfig()), root).equals(made(search_many(30), root))
