@@ -47,7 +47,7 @@ def rank_documents(
         k1: how slowly a repeated term stops counting.
         b: how much a long document is held back, 0..1.
         depth: documents per query, at most.
-        advance: is told how many documents and queries are done; documents of an index that is there don't count.
+        advance: is told how many documents and queries are newly done; documents of an index that is there don't count.
 
     Returns:
         candidates: query_id, doc_id, system, rank (from 1), score; by query_id and rank. Equal scores rank by doc_id.
@@ -56,27 +56,26 @@ def rank_documents(
     Raises:
         RuntimeError: Java failed.
     """
-    done = 0 if index.exists() else _build_index(parts, index, lucene, analyzer, text, advance)
+    if not index.exists():
+        _build_index(parts, index, lucene, analyzer, text, advance)
     index.touch()  # it is in use
     ranked = [pl.DataFrame(schema=_SCHEMA)]
     for rows in queries.sort("query_id").iter_slices(_QUERIES):
         asked = {"query_ids": rows["query_id"].to_list(), "texts": _texts(rows["text"], analyzer)}
         hits = lucene.call("search", folder=str(index), analyzer=analyzer, **asked, k1=k1, b=b, depth=depth)
         ranked.append(pl.DataFrame(hits, schema=_SCHEMA, orient="row"))
-        done += rows.height
-        advance(done)
+        advance(rows.height)
     return pl.concat(ranked).select("query_id", "doc_id", pl.lit("bm25").alias("system"), "rank", "score")
 
 
 def _build_index(
     parts: Iterable[pl.DataFrame], index: Path, lucene: Lucene, analyzer: str, text: str, advance: Callable[[int], None]
-) -> int:
-    """Index a corpus; return the number of its documents. Indices beside it that nobody used for a while go."""
+) -> None:
+    """Index a corpus. Indices beside it that nobody used for a while go."""
     index.parent.mkdir(parents=True, exist_ok=True)
     for other in index.parent.iterdir():
         if time.time() - other.stat().st_mtime > _UNUSED:
             shutil.rmtree(other, ignore_errors=True)
-    done = 0
     with tempfile.TemporaryDirectory(dir=index.parent) as unfinished:
         folder = Path(unfinished) / "index"
         lucene.call("begin", folder=str(folder), analyzer=analyzer)
@@ -84,12 +83,10 @@ def _build_index(
             for rows in part.select("doc_id", document_text(text).alias("text")).iter_slices(_DOCUMENTS):
                 texts = _texts(rows["text"], analyzer)
                 lucene.call("add", analyzer=analyzer, doc_ids=rows["doc_id"].to_list(), texts=texts)
-                done += rows.height
-                advance(done)
+                advance(rows.height)
         lucene.call("finish", folder=str(folder))
         if not index.exists():  # another build may have been faster
             folder.rename(index)
-    return done
 
 
 def segment_thai(texts: pl.Series) -> pl.Series:

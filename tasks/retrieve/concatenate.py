@@ -46,7 +46,7 @@ def concatenate_encoders(
         weights: by system; 1 for one that is not named.
         top_k: documents kept per query.
         top_products: finds the best of a shard.
-        advance: is told how many documents are done, those of the second pass included.
+        advance: is told how many documents are newly done.
 
     Returns:
         fused: query_id, doc_id, rank (from 1), score, systems (system, rank, score; an encoder's score always, its rank
@@ -116,15 +116,13 @@ def _score_pairs(
     """Return the pairs by query and doc_id, and each encoder's exact inner product of each, shape [P, E]."""
     parts = [pairs.clear()]
     products = [np.empty((0, len(queries.blocks)))]
-    done = 0
     for shard in shards:
         documents = Vectors.of(shard)
         place = pl.DataFrame({"doc_id": documents.ids, "place": np.arange(len(documents.ids), dtype=np.int64)})
         here = pairs.join(place, on="doc_id").sort("query", "doc_id")
         parts.append(here.select(pairs.columns))
         products.append(exact_products(queries, documents, here["query"].to_numpy(), here["place"].to_numpy()))
-        done += len(documents.ids)
-        advance(done)
+        advance(len(documents.ids))
     scored = pl.concat(parts)
     if scored.height != pairs.height:
         lost = pairs.join(scored, on=["query", "doc_id"], how="anti").sort("query", "doc_id")["doc_id"][0]

@@ -9,18 +9,6 @@ from tasks.models.encoder import Encoder
 from tasks.models.layout import Role
 
 
-def counted_from(start: int, advance: Callable[[int], None]) -> Callable[[int], None]:
-    """Turn `advance`, which takes all that is done so far, into a function that takes what is newly done."""
-    total = start
-
-    def add(newly: int) -> None:
-        nonlocal total
-        total += newly
-        advance(total)
-
-    return add
-
-
 def embed_texts(
     ids: pl.Series,
     texts: pl.Series,

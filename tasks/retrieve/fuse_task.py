@@ -9,7 +9,7 @@ from storage import DatasetRef, count, iter_parts, load, scan
 from tasks.engine.job import Job
 from tasks.retrieve import concatenate, fuse, products
 from tasks.retrieve.config import QUERIES_AT_ONCE, FuseConfig
-from tasks.retrieve.vectors import counted_beyond, split_shards
+from tasks.retrieve.vectors import split_shards
 
 
 def fuse_candidates(
@@ -42,7 +42,8 @@ def fuse_vectors(
     found = (part.join(asked, on="query_id", how="semi") for system in candidates for part in iter_parts(system))
     moments = fuse.language_moments(found if config.standardise == "language" else ())
     num_documents = count(next(iter(documents.values())))
-    with job.progress(num_documents * num_batches, "documents") as advance:
+    with job.bar(num_documents * num_batches, "documents") as advance:
+        advance(num_documents * (num_batches - len(missing)))
         for number in sorted(missing):
             batch = asked.slice(number * QUERIES_AT_ONCE, QUERIES_AT_ONCE).lazy()
             fused = concatenate.concatenate_encoders(
@@ -57,7 +58,7 @@ def fuse_vectors(
                 weights=config.weights,
                 top_k=config.top_k,
                 top_products=products.top_products(job.device, job.threads),
-                advance=counted_beyond(number * num_documents, advance),
+                advance=advance,
             )
             job.out.write(fused, shard=number)
 

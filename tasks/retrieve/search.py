@@ -35,7 +35,7 @@ def search_shards(
         system: name of the retriever.
         depth: documents per query, at most.
         top_products: finds the candidates of a shard.
-        advance: is told how many documents are done.
+        advance: is told how many documents are newly done.
 
     Returns:
         candidates: query_id, doc_id, system, rank (from 1), score; by query_id and rank. Equal scores rank by doc_id.
@@ -68,7 +68,7 @@ def search_vectors(
         scale_QE: factor of each query and encoder (by name), 0 or more.
         depth: documents per query, at most.
         top_products: finds the candidates of a shard.
-        advance: is told how many documents are done.
+        advance: is told how many documents are newly done.
 
     Returns:
         query (position in `queries`), doc_id, score (float64), by query and descending score; equal scores by doc_id.
@@ -79,7 +79,6 @@ def search_vectors(
     plain = bool((scale_QE == 1.0).all())
     query_QD = queries.concatenated(None if plain else scale_QE)
     best = pl.DataFrame(schema=BEST)
-    done = 0
     for shard in shards:
         documents = Vectors.of(shard)
         check_sizes(queries, documents)
@@ -96,8 +95,7 @@ def search_vectors(
                 {"query": query_P, "doc_id": documents.ids.gather(document_P), "score": score_P}, schema=BEST
             )
             best = keep_best(pl.concat([best, scored.filter(pl.Series(score_P >= worst_Q[query_P]))]), depth)
-        done += len(documents.ids)
-        advance(done)
+        advance(len(documents.ids))
     return best
 
 

@@ -16,7 +16,7 @@ from tasks.models import sources, texts
 from tasks.retrieve import bm25, embed, inverted_file, lucene, products
 from tasks.retrieve import search as dense
 from tasks.retrieve.config import EXACT, QUERIES_AT_ONCE, Bm25Config, EncoderConfig, SearchConfig
-from tasks.retrieve.vectors import counted_beyond, split_shards
+from tasks.retrieve.vectors import split_shards
 
 _SAMPLED_QUERIES = 200  # at least, that are searched exactly too, for the recall of an index
 
@@ -55,7 +55,7 @@ def retrieve_bm25(
     num_indexed = 0 if index.exists() else count(corpus)
     with (
         contextlib.closing(lucene.Lucene(job.threads)) as java,
-        job.progress(num_indexed + asked.height, "documents and queries") as advance,
+        job.bar(num_indexed + asked.height, "documents and queries") as advance,
     ):
         candidates = bm25.rank_documents(
             iter_parts(corpus),
@@ -87,7 +87,7 @@ def embed_documents(
     if not missing:
         return
     network = encoders.shared_encoder(folder(encoder) / "model", job.device, dtype)
-    with job.progress(count(corpus), "documents") as advance:
+    with job.bar(count(corpus), "documents") as advance:
         for number, shard in enumerate(split_shards(iter_parts(corpus), shard_size)):
             if number in missing:
                 vectors = embed.embed_texts(
@@ -97,9 +97,11 @@ def embed_documents(
                     role="document",
                     max_tokens=max_tokens,
                     batch_tokens=job.batch_tokens,
-                    progress=embed.counted_from(number * shard_size, advance),
+                    progress=advance,
                 )
                 job.out.write(vectors, shard=number)
+            else:
+                advance(shard.height)
 
 
 def embed_queries(
@@ -114,7 +116,7 @@ def embed_queries(
     """Embed the queries of some splits."""
     asked = _queries(queries, splits)
     network = encoders.shared_encoder(folder(encoder) / "model", job.device, dtype)
-    with job.progress(asked.height, "queries") as advance:
+    with job.bar(asked.height, "queries") as advance:
         for number in range(max(1, math.ceil(asked.height / QUERIES_AT_ONCE))):
             batch = asked.slice(number * QUERIES_AT_ONCE, QUERIES_AT_ONCE)
             vectors = embed.embed_texts(
@@ -124,7 +126,7 @@ def embed_queries(
                 role="query",
                 max_tokens=max_tokens,
                 batch_tokens=job.batch_tokens,
-                progress=embed.counted_from(number * QUERIES_AT_ONCE, advance),
+                progress=advance,
             )
             job.out.write(vectors)
 
@@ -148,7 +150,7 @@ def search_dense(
         return
     num_batches = math.ceil(count(queries) / QUERIES_AT_ONCE)
     missing = set(job.out.missing(num_batches))
-    with job.progress(count(documents) * num_batches, "documents") as advance:
+    with job.bar(count(documents) * num_batches, "documents") as advance:
         for number, batch in enumerate(split_shards(iter_parts(queries), QUERIES_AT_ONCE)):
             if number in missing:
                 candidates = dense.search_shards(
@@ -157,9 +159,11 @@ def search_dense(
                     system=system,
                     depth=search.depth,
                     top_products=products.top_products(job.device, job.threads),
-                    advance=counted_beyond(number * count(documents), advance),
+                    advance=advance,
                 )
                 job.out.write(candidates, shard=number)
+            else:
+                advance(count(documents))
 
 
 def _search_index(
@@ -171,7 +175,7 @@ def _search_index(
     )
     step = max(1, count(queries) // _SAMPLED_QUERIES)
     sampled, of_sampled, done = [], [], 0
-    with job.progress(count(queries), "queries") as advance:
+    with job.bar(count(queries), "queries") as advance:
         for batch in split_shards(iter_parts(queries), QUERIES_AT_ONCE):
             candidates = inverted_file.search_index(
                 iter_parts(documents), batch, made, system=system, depth=depth, threads=job.threads
@@ -180,7 +184,7 @@ def _search_index(
             sampled.append(batch[-done % step :: step])
             of_sampled.append(candidates.join(sampled[-1].select(query_id="id"), on="query_id", how="semi"))
             done += batch.height
-            advance(done)
+            advance(batch.height)
     exact = dense.search_shards(
         iter_parts(documents),
         pl.concat(sampled),

@@ -1,6 +1,6 @@
 """Vectors of several encoders side by side, and shards of them. Shapes: N rows, P pairs, E encoders, D numbers."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,8 +116,3 @@ def split_shards(parts: Iterable[pl.DataFrame], shard_size: int) -> Iterator[pl.
                 waiting, room = [], shard_size
     if waiting:
         yield pl.concat(waiting)
-
-
-def counted_beyond(before: int, advance: Callable[[int], None]) -> Callable[[int], None]:
-    """Turn `advance` into a function that counts from 0 again, for the next of several passes."""
-    return lambda done: advance(before + done)

@@ -8,10 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from tasks.engine.job import Progress
+from tasks.engine.job import Advance
 from tasks.train.events import MEMORY_ADVICE
 
 _ROOT = str(Path(__file__).parents[2])  # the folder that holds the package `tasks`
@@ -72,7 +73,7 @@ def run(module: str, arguments: Sequence[str], *, num_processes: int, stderr: Pa
 
 def follow(
     events: Generator[dict[str, Any]],
-    progress: Progress,
+    bar: Callable[[int, str], AbstractContextManager[Advance]],
     log: logging.Logger,
     *,
     clock: Callable[[], float] = time.monotonic,
@@ -81,21 +82,21 @@ def follow(
 
     Args:
         events: as `run` yields them.
-        progress: draws the bar, with the figures of the last step as its note.
+        bar: draws the bar, with the figures of the last step as its note.
         log: hears warnings, validations, and a line of figures now and then and at the last step.
         clock: seconds since some time.
     """
-    last = clock()
+    last, done = clock(), 0
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.closing(events))
         for event in events:
             if event["event"] == "begin":
-                advance = stack.enter_context(progress(event["num_steps"], "steps"))
+                advance = stack.enter_context(bar(event["num_steps"], "steps"))
             elif event["event"] == "warning":
                 log.warning("%s", event["text"])
             elif event["event"] == "step":
-                done, note = event["num_done"], describe(event)
-                advance(done, note)
+                before, done, note = done, event["num_done"], describe(event)
+                advance(done - before, note)
                 if event["validation_ndcg"] is not None:
                     log.info("step %d: validation nDCG@10 %.4f", done, event["validation_ndcg"])
                 if clock() - last >= _LOG_SECONDS or done == event["num_steps"]:

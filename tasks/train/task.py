@@ -63,8 +63,7 @@ def _tokenize(
     missing = set(job.out.missing(num_parts(source)))
     tokenize = TextTokenizer(checkout(encoder) / "model")
     id_column, ids = ("query_id" if role == "query" else "doc_id"), wanted.to_frame().lazy()
-    done = 0
-    with job.progress(count(source), "queries" if role == "query" else "documents") as advance:
+    with job.bar(count(source), "queries" if role == "query" else "documents") as advance:
         for number, part in enumerate(iter_parts(source)):
             file = files / f"{number:05d}.bin"
             if number in missing or not file.exists():
@@ -76,8 +75,7 @@ def _tokenize(
                 num_tokens = pl.Series("num_tokens", write_token_file(file, token_ids), dtype=pl.Int32)
                 rows = chosen.select(pl.lit(role).alias("role"), pl.lit(language).alias("language"), "id", num_tokens)
                 job.out.write(rows, shard=number)
-            done += part.height
-            advance(done)
+            advance(part.height)
     job.out.add_folder(files, FILES)
 
 
@@ -138,7 +136,7 @@ def _train(job: Job, config: TrainConfig, inputs: Inputs) -> Path:
     torch.cuda.empty_cache()
     arguments = [*inputs.arguments(), f"--recipe={recipe}", f"--out={out}", f"--device={job.device}"]
     events = run(launch.__name__, arguments, num_processes=config.num_processes, stderr=out / "stderr.txt")
-    follow(events, job.progress, job.log)
+    follow(events, job.bar, job.log)
     return out
 
 

@@ -80,12 +80,12 @@ def followed(events, caplog, clock):
     seen = []
 
     @contextlib.contextmanager
-    def progress(total, unit):
+    def bar(total, unit):
         seen.append((total, unit))
-        yield lambda done, note="": seen.append((done, note))
+        yield lambda number, note="": seen.append((number, note))
 
     with caplog.at_level(logging.INFO):
-        follow((event for event in events), progress, logging.getLogger("test"), clock=clock)
+        follow((event for event in events), bar, logging.getLogger("test"), clock=clock)
     return seen
 
 
@@ -103,7 +103,7 @@ def test_follow_draws_every_step_and_logs_now_and_then(caplog):
 
     seen = followed(events(), caplog, clock)
     note = "loss 0.5000, 4.0 examples/s, 150 tokens/s, 25% padding, 2.00 GB"
-    assert seen == [(3, "steps"), (1, note), (2, note), (3, note)]
+    assert seen == [(3, "steps"), (1, note), (1, note), (1, note)]
     assert [record.getMessage() for record in caplog.records] == [
         "checkpoint passed over",
         "step 2: validation nDCG@10 0.2500",
@@ -111,6 +111,11 @@ def test_follow_draws_every_step_and_logs_now_and_then(caplog):
         f"step 3 of 3: {note}, about 7 s left",
     ]
     assert describe(step(1)) == note
+
+
+def test_follow_of_a_resumed_training_tells_what_was_done_before(caplog):
+    seen = followed([{"event": "begin", "num_steps": 3}, step(2), step(3)], caplog, Clock())
+    assert [number for number, _ in seen] == [3, 2, 1]
 
 
 def test_follow_needs_no_steps(caplog):
