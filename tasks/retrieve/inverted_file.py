@@ -57,8 +57,10 @@ def build_index(shards: Shards, num_documents: int, *, index: str, parameters: s
             f"search: expected an index for vectors of {sample_ND.shape[1]} numbers, got '{index}', of which faiss "
             f"says: {error}. Change retrieve.search.index; PQ takes a number of bytes that divides the vectors' size."
         ) from error
-    for trained in [made, made.pq] if hasattr(made, "pq") else [made]:
-        trained.cp.niter = _ROUNDS
+    made.cp.niter = _ROUNDS
+    if hasattr(made, "pq"):
+        made.pq.cp.niter = _ROUNDS
+        made.do_polysemous_training = False  # most of the time, for a filter that `parameters` cannot name
     first = 0
     with _one_thread_each(1) as trainer:
         trainer.submit(made.train, sample_ND).result()
@@ -82,9 +84,9 @@ def search_index(
     Args:
         shards: the documents' embeddings that the index was built from.
         queries: the queries' embeddings: id, vector.
-        index: from `build_index`.
         system: name of the retriever.
         depth: documents per query, at most.
+        index: from `build_index`.
         threads: blocks at a time.
 
     Returns:
