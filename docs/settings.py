@@ -13,6 +13,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
+import yaml
 from pydantic import BaseModel, Field
 from pydantic.fields import FieldInfo
 
@@ -33,50 +34,6 @@ fingerprint. Editors that speak JSON Schema complete and check configurations wh
 """
 Made = frozenset[tuple[str, str, str]]  # stage, step, partition and its own arguments
 _Base = tuple[dict[str, Any], Made]
-
-_FILES = {"layout": "table", "path": "$DATA/a", "corpus": "{language}.jsonl"} | {
-    what: f"{{language}}-{what}-{{split}}.tsv" for what in ("queries", "qrels")
-}
-_LLM = {"model": "$DATA/a/llm.gguf"}
-_MINILM = {"name": "minilm", "model": "bundled:all-minilm-l6-v2"}
-# Every setting counts in one of these; each stands beside the defaults.
-CONFIGURATIONS: tuple[dict[str, Any], ...] = (
-    {"supplement": {"chat": _LLM}},
-    {"ingest": _FILES},
-    {"ingest": {"layout": "table", "path": "$DATA/a", "passages": "{language}-passages-{split}.jsonl"}},
-    {"denoise": {"judge": "cascade", "llm": {"chat": _LLM}}},
-    {"supplement": {"enabled": True, "chat": _LLM}},
-    {
-        "supplement": {
-            "enabled": True,
-            "chat": {"client": "local", **_LLM},
-            "tune": {"instructions": "$DATA/a/en.jsonl"},
-        }
-    },
-    {"retrieve": {"ensemble": [_MINILM], "search": {"index": "IVF64,SQ8"}}},
-)
-# Another value, where none follows from the type.
-OTHER: dict[str, Any] = {
-    "languages": ["en"],
-    "ingest.path": "$DATA/b",
-    "ingest.corpus": "../b/{language}.jsonl",
-    "ingest.queries": "../b/{language}-queries-{split}.tsv",
-    "ingest.qrels": "../b/{language}-qrels-{split}.tsv",
-    "ingest.passages": "../b/{language}-passages-{split}.jsonl",
-    "encoder.model": "bundled:all-minilm-l6-v2",
-    "retrieve.ensemble": [_MINILM],
-    "retrieve.ensemble.0.model": "bundled:multilingual-e5-small",
-    "retrieve.fuse.weights": {"bm25": 0.5},
-    "retrieve.search.index": "IVF32,SQ8",
-    "retrieve.search.parameters": "nprobe=8",
-    "denoise.cross_encoder": "bundled:all-minilm-l6-v2",
-    "evaluate.metrics": ["nDCG@5"],
-    "ingest.columns": {"doc_id": "number", "query_id": "number"},
-    "ingest.train_split": "other",
-    "ingest.dev_split": "other",
-    "supplement.tune.instructions": "$DATA/b/en.jsonl",
-}
-NOT_OF_A_STEP = ("storage.", "resources.", "ingest.allow_missing_train")  # read before any step is promised
 
 
 class Leaf(NamedTuple):
@@ -128,7 +85,7 @@ def count() -> int:
     return len({(leaf.owner, leaf.path.rpartition(".")[2]) for leaf in leaves()})
 
 
-def made_again(leaf: Leaf, bases: list[_Base], other: dict[str, Any]) -> set[tuple[str, str]]:
+def made_again(leaf: Leaf, bases: list[_Base], tried: dict[str, Any]) -> set[tuple[str, str]]:
     """Change a setting in every configuration and see which steps get other arguments: stage and step.
 
     Raises:
@@ -136,7 +93,7 @@ def made_again(leaf: Leaf, bases: list[_Base], other: dict[str, Any]) -> set[tup
     """
     made: set[tuple[str, str]] = set()
     for content, before in bases:
-        for value in [other[leaf.path]] if leaf.path in other else _others(leaf):
+        for value in [tried["other"][leaf.path]] if leaf.path in tried["other"] else _others(leaf):
             changed = copy.deepcopy(content)
             try:
                 _put(changed, leaf.path, value)
@@ -146,9 +103,12 @@ def made_again(leaf: Leaf, bases: list[_Base], other: dict[str, Any]) -> set[tup
             if after != before:
                 made |= {(stage, step) for stage, step, _ in after ^ before}
                 break
-    if made or leaf.excluded or leaf.path.startswith(NOT_OF_A_STEP):
+    if made or leaf.excluded or leaf.path.startswith(tuple(tried["not_of_a_step"])):
         return made
-    raise ValueError(f"docs/settings.py: expected {leaf.path} to change a step, got none. Add a configuration with it.")
+    raise ValueError(
+        f"make settings: expected {leaf.path} to change a step, got none that does. Add a configuration that "
+        "uses it to docs/settings_tried.yaml."
+    )
 
 
 def _weave(content: dict[str, Any]) -> Made:
@@ -221,25 +181,24 @@ def _default(field: FieldInfo) -> str:
 def _steps(made: set[tuple[str, str]]) -> str:
     if len(made) > 6:
         return "steps of " + ", ".join(sorted({stage for stage, _ in made}))
-    stages = sorted({stage for stage, _ in made})
-    return (
-        "; ".join(f"{stage}: {', '.join(sorted(f'`{step}`' for at, step in made if at == stage))}" for stage in stages)
-        or "nothing"
-    )
+    by_stage: dict[str, list[str]] = {}
+    for stage, step in sorted(made):
+        by_stage.setdefault(stage, []).append(f"`{step}`")
+    return "; ".join(f"{stage}: {', '.join(steps)}" for stage, steps in by_stage.items()) or "nothing"
 
 
 def page() -> str:
     """Return docs/settings.md."""
     with tempfile.TemporaryDirectory() as folder:
         _files(Path(folder))
-        contents = [{"languages": ["en", "fi"], **one} for one in _filled(CONFIGURATIONS, folder)]
+        tried = yaml.safe_load((HERE / "settings_tried.yaml").read_text(encoding="utf-8").replace("$DATA", folder))
+        contents = [{"languages": ["en", "fi"], **one} for one in tried["configurations"]]
         bases = [(content, _weave(content)) for content in contents]
-        other = _filled(OTHER, folder)
         rows: dict[str, list[str]] = {}
         for leaf in leaves():
             section = leaf.path.partition(".")[0] if "." in leaf.path else "top level"
             cells = [f"`{leaf.path.replace('.0.', '[].')}`", _type(leaf.field), _default(leaf.field),
-                     leaf.field.description or "", _steps(made_again(leaf, bases, other))]  # fmt: skip
+                     leaf.field.description or "", _steps(made_again(leaf, bases, tried))]  # fmt: skip
             rows.setdefault(section, []).append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
     head = "| setting | type | default | meaning | makes again |\n|---|---|---|---|---|"
     parts = [f"## {section}\n\n{head}\n" + "\n".join(lines) + "\n" for section, lines in rows.items()]
@@ -249,10 +208,6 @@ def page() -> str:
 def schema() -> str:
     """Return docs/settings.schema.json."""
     return json.dumps(PipelineConfig.model_json_schema(), indent=1, ensure_ascii=False) + "\n"
-
-
-def _filled(value: Any, folder: str) -> Any:
-    return json.loads(json.dumps(value).replace("$DATA", folder))
 
 
 def _files(folder: Path) -> None:

@@ -29,7 +29,7 @@ SCORES = ("probability", "raw", "fused")
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What the strategies compare with; each strategy reads its own fields. Values are METHOD's (4.1, B.3)."""
+    """What the strategies compare with; each strategy reads its own fields. Values are the paper's (4.1, B.3)."""
 
     shift: int = 10
     max_score: float = 0.6

@@ -28,7 +28,7 @@ def compare_variants(results: Results, *, reference: str) -> list[dict[str, Any]
         A row per metric and variant, in the given order: metric, variant, num_seeds, mean, deviation (between seeds;
         null for one), difference, p, num_queries (the last three null where nothing is to compare).
 
-    Source: the paired t-test of the method (METHOD.md), p < 0.05 there.
+    Source: the paired t-test of docs/method.md, p < 0.05 there.
     """
     variants = list(dict.fromkeys(variant for variant, _ in results))
     metrics = list(dict.fromkeys(name for frame in results.values() for name in frame["metric"]))

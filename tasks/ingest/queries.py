@@ -90,7 +90,7 @@ def hold_out_validation(queries: pl.DataFrame, *, share: float, seed: int) -> pl
         share: expected share of the train queries that is held out, 0..1.
         seed: decides which.
 
-    Source: METHOD, stage 3 (the paper's B.4): 10 % of train is held out as validation.
+    Source: docs/method.md, stage 3 (the paper's B.4): 10 % of train is held out as validation.
     """
     splits = [
         "validation" if split == "train" and _fraction(seed, query_id) < share else split

@@ -1,4 +1,4 @@
-"""Merge the classes of fastText's DBpedia and Yahoo classifiers into METHOD.md's twelve topics."""
+"""Merge the classes of fastText's DBpedia and Yahoo classifiers into the method's twelve topics (docs/method.md)."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -30,7 +30,7 @@ def sample_weights(
     Raises:
         ValueError: a pair has no query.
 
-    Source: METHOD.md stage 3 and table 9 of arXiv 2509.09459, which gives α = 0.45, β = 0.40 and "smaller α favours
+    Source: docs/method.md (stage 3) and table 9 of the paper, which gives α = 0.45, β = 0.40 and "smaller α favours
         low-resource languages" but no formula: dividing by the drawn share is ours.
     """
     if num_queries.filter(pl.col("num_queries") < 1).height:

@@ -108,7 +108,7 @@ def generate_queries(
         generated: a row per attempt, good or bad, and one with the attempt 0 for a query without a positive; sorted by
         parent and attempt. A good row's query_id is `<parent>~<attempt>`; `replies.py` lists the reasons of bad ones.
 
-    Source: METHOD 3.4; ours: several attempts, over several positives, and a check of every answer.
+    Source: docs/method.md 3.4; ours: several attempts, over several positives, and a check of every answer.
     """
     prompts = load_languages()[language]
     attempts: dict[str, list[_Attempt]] = {short.query_id: [] for short in shorts}
