@@ -64,26 +64,17 @@ def concatenate_encoders(
     best = search_vectors(
         shards(), asked, scale_QS[:, dense], depth=top_k, top_products=top_products, advance=lambda done: None
     )
-    sparse = (
-        {} if standardise == "none" else {system: place for place, system in enumerate(names) if place not in dense}
-    )
-    others = candidates.filter(pl.col("system").is_in(list(sparse)))
+    sparse = [] if standardise == "none" else [place for place in range(len(names)) if place not in dense]
+    others = candidates.filter(pl.col("system").is_in([names[place] for place in sparse]))
     pairs = pl.concat([best.select("query", "doc_id"), others.select("query", "doc_id")]).unique()
     scored, product_PE = _score_pairs(shards(), asked, pairs, advance)
     query_P = scored["query"].to_numpy()
     score_P = weighted_sum(product_PE, scale_QS[query_P][:, dense]) - offset_QS[:, dense].sum(axis=1)[query_P]
-    for system, place in sparse.items():
-        score_P = score_P + _sparse_part(
-            scored, candidates.filter(pl.col("system") == system), scale_QS[:, place], offset_QS[:, place]
-        )
+    for place in sparse:
+        returned = candidates.filter(pl.col("system") == names[place])
+        score_P = score_P + _sparse_part(scored, returned, scale_QS[:, place], offset_QS[:, place])
     products = {system: product_PE[:, block] for block, system in enumerate(sorted(queries))}
-    kept = (
-        scored.with_columns(pl.Series("score", score_P), pl.Series("pair", np.arange(len(score_P), dtype=np.int64)))
-        .sort("query", "score", "doc_id", descending=[False, True, False])
-        .with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("query").alias("rank"))
-        .filter(pl.col("rank") <= top_k)
-    )
-    return _tell(kept, candidates, names, products, asked.ids)
+    return _tell(_keep_best(scored, score_P, top_k), candidates, names, products, asked.ids)
 
 
 def _scales(
@@ -144,6 +135,16 @@ def _sparse_part(scored: pl.DataFrame, candidates: pl.DataFrame, scale_Q: Double
         lowest, on="query", how="left", maintain_order="left"
     )
     return joined.select(pl.coalesce("part", "lowest", pl.lit(0.0))).to_series().to_numpy()
+
+
+def _keep_best(scored: pl.DataFrame, score_P: Doubles, top_k: int) -> pl.DataFrame:
+    """Add score, rank and the pair's place among all, and keep each query's best."""
+    return (
+        scored.with_columns(pl.Series("score", score_P), pl.Series("pair", np.arange(len(score_P), dtype=np.int64)))
+        .sort("query", "score", "doc_id", descending=[False, True, False])
+        .with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("query").alias("rank"))
+        .filter(pl.col("rank") <= top_k)
+    )
 
 
 def _tell(
