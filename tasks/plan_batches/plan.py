@@ -35,8 +35,8 @@ def plan_parts(
 ) -> Iterator[pl.DataFrame]:
     """Plan the training: no unsafe document among the in-batch negatives of a query.
 
-    An epoch is a fixed number of steps, not a pass over each language: a small language passes several times while a
-    large one passes once or less. The order of a language's queries depends on the seed and that language alone.
+    An epoch is a number of steps, not a pass over each language: a small one passes several times while a large one
+    passes once or less. The order of a language's queries depends on the seed and that language alone.
 
     Args:
         tables: one per language.
@@ -45,7 +45,7 @@ def plan_parts(
         num_negatives: hard negatives per query.
         num_epochs: epochs.
         num_steps: steps per epoch; None: train queries / batch_size, rounded up.
-        seed: seed.
+        seed: of all that is drawn.
         language_temperature: exponent by which languages are drawn, 0 (uniformly) .. 1 (by size).
         same_language: a batch holds one language; else each slot's language is drawn.
         topic_balance: deal the queries by topic, so that a batch has many; else in random order.
@@ -69,9 +69,8 @@ def plan_parts(
         drawn = draw_languages(shares, num_steps=steps * batch_size // slots_per_draw, rng=rng)
         return np.repeat(drawn, slots_per_draw).reshape(steps, batch_size)
 
-    if same_language:
-        for table in tables:
-            check_room(table, batch_size)
+    for table in tables if same_language else ():
+        check_room(table, batch_size)
     languages = [
         _Language(table, weights, batch_sizes(number, draw_epoch), num_negatives, seed, topic_balance)
         for number, table in enumerate(tables)
@@ -80,8 +79,7 @@ def plan_parts(
     for epoch in range(num_epochs):
         language = draw_epoch(epoch)
         for first in range(0, steps, steps_per_part):
-            part = language[first : first + steps_per_part]
-            yield _fill(languages, part, epoch=epoch, first_step=epoch * steps + first)
+            yield _fill(languages, language[first : first + steps_per_part], epoch, epoch * steps + first)
 
 
 def steps_per_epoch(tables: Sequence[LanguageTable], *, batch_size: int, num_steps: int | None) -> int:
@@ -126,7 +124,7 @@ def batch_sizes(language: int, epoch: Callable[[int], np.ndarray]) -> Iterator[n
         yield slots[slots > 0]
 
 
-def _fill(languages: "Sequence[_Language]", part: np.ndarray, *, epoch: int, first_step: int) -> pl.DataFrame:
+def _fill(languages: "Sequence[_Language]", part: np.ndarray, epoch: int, first_step: int) -> pl.DataFrame:
     """Let each language fill its slots of some steps (language numbers, [steps, slots]), and put the rows in order."""
     num_steps, batch_size = part.shape
     language = part.reshape(-1)
