@@ -80,7 +80,7 @@ def task(arguments: argparse.Namespace, url: str) -> Promise:
 
 def _llm(arguments: argparse.Namespace, url: str, **given: Any) -> Any:
     chat = {"max_concurrency": arguments.concurrency}
-    return settings(url, num_samples=arguments.samples, shard_queries=16, chat=chat, **given)
+    return settings(url, num_samples=arguments.samples, chat=chat, **given)
 
 
 def run_killed(arguments: argparse.Namespace, server: LlmServer, root: Path, calls: int | None) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def decide(arguments: argparse.Namespace, server: LlmServer, root: str) -> int:
         judged = {"scores": judge_data.write_scores("sw"), "verdicts": judge_data.verdicts(llm, BAND)}
         inputs = {"fused": judge_data.write_fused("sw"), "qrels": judge_data.write_qrels("sw")}
         config = DenoiseConfig(**given).select
-        scores = apply_verdicts("sw", config=llm.votes, **judged)
+        scores = apply_verdicts("sw", vote=llm.vote, **judged)
         ledger = select_hard_negatives(
             "sw", scores=scores, queries=judge_data.write_queries("sw"), config=config, **inputs
         )

@@ -9,7 +9,7 @@ from mining_inputs import TEXT, Inputs, Part
 
 from storage import read
 from tasks.denoise import select
-from tasks.denoise.config import CalibrateConfig, GradeConfig, ReadyConfig, ScoreConfig, SelectConfig
+from tasks.denoise.config import CrossEncoderConfig, DenoiseConfig, SelectConfig
 from tasks.engine.build import Surroundings, build
 from tasks.engine.step import Promise
 from tasks.models import encoder, pair_classifier  # noqa: F401 - loaded before the clock starts, as the peer's are
@@ -20,7 +20,7 @@ from tasks.steps import (
     embed_documents,
     embed_queries,
     fuse_candidates,
-    score_candidates,
+    score_pairs,
     search_dense,
     select_hard_negatives,
 )
@@ -99,25 +99,32 @@ def _mine(part: Part, root: str, *, judged: bool) -> Pairs:
 
 def _judge(part: Part, root: str, given: Inputs, fused: Promise) -> list[Promise]:
     language = part.language
-    raw_scores = score_candidates(
+    raw_scores = score_pairs(
         language,
-        fused=fused,
+        candidates=fused,
         queries=given.queries,
         qrels=given.qrels,
         corpus=given.corpus,
         text=TEXT,
-        config=ScoreConfig(max_query_tokens=part.max_query_tokens, max_document_tokens=part.max_tokens),
-        ready=ReadyConfig(cross_encoder=f"{root}/cross_encoder"),
+        max_query_tokens=part.max_query_tokens,
+        max_document_tokens=part.max_tokens,
+        cross_encoder=CrossEncoderConfig(model=f"{root}/cross_encoder"),
         digest="seeded",
     )
+    settings = DenoiseConfig()
     calibration = calibrate_scores(
         raw_scores={language: raw_scores},
         fused={language: fused},
         qrels={language: given.qrels},
-        config=CalibrateConfig(presumed_from_rank=2),
+        prior=settings.prior,
+        presumed_ranks=(2, part.top_k),
     )
     scores = apply_calibration(
-        language, language=language, raw_scores=raw_scores, calibration=calibration, config=GradeConfig()
+        language,
+        language=language,
+        raw_scores=raw_scores,
+        calibration=calibration,
+        grade_cuts=settings.grade_cuts,
     )
     ledger = select_hard_negatives(
         language, fused=fused, scores=scores, qrels=given.qrels, queries=given.queries, config=_margin(part)
@@ -126,12 +133,10 @@ def _judge(part: Part, root: str, given: Inputs, fused: Promise) -> list[Promise
 
 
 def _margin(part: Part) -> SelectConfig:
-    limits = select.Limits(margin=0.0)
-    return SelectConfig(strategy="margin", score="raw", num_negatives=part.top_k - 1, **vars(limits))
+    return SelectConfig(strategy="margin", score="raw", margin=0.0, num_negatives=part.top_k - 1)
 
 
 def _naive(fused: pl.DataFrame, qrels: pl.DataFrame, num_negatives: int) -> pl.DataFrame:
     scores = fused.select("query_id", "doc_id", judge=pl.lit("none"), raw=0.0, probability=0.0, grade=0)
-    return select.select_hard_negatives(
-        fused, scores, qrels, strategy="naive", score="fused", limits=select.Limits(), num_negatives=num_negatives
-    )
+    config = SelectConfig(strategy="naive", score="fused", num_negatives=num_negatives)
+    return select.select_hard_negatives(fused, scores, qrels, config)

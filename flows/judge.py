@@ -1,97 +1,167 @@
-"""Which judge scores the candidates: the cross-encoder, an LLM, or the LLM where the cross-encoder is not sure."""
+"""Which judge scores the candidates: one table of judges, and one chain from raw scores to probabilities and grades."""
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from flows.configs import PipelineConfig
 from flows.run.pipeline import Promises
-from tasks.engine.step import Promise
+from tasks.denoise.config import CrossEncoderConfig
 from tasks.models.chat.client import chat_identity
 from tasks.models.locate import model_digest
 from tasks.steps import (
     apply_calibration,
     apply_verdicts,
     calibrate_scores,
-    fit_cross_encoder,
+    find_features,
+    fit_judge,
     judge_pairs,
     prepare_encoder,
     relabel_candidates,
-    score_candidates,
-    score_new_candidates,
+    score_features,
+    score_pairs,
     score_verdicts,
 )
 
 
-def judge(config: PipelineConfig, corpus: Promises, queries: Promises, qrels: Promises, fused: Promises) -> Promises:
-    """Promise the scores of every candidate and judged document, by the configured judge."""
-    raw_scores, calibration = _first_scores(config, corpus, queries, qrels, fused)
-    return _decide(config, corpus, queries, qrels, fused, _calibrate(config, raw_scores, calibration))
+@dataclass(frozen=True)
+class Judged:
+    """What a judge works on, by language."""
+
+    config: PipelineConfig
+    corpus: Promises
+    queries: Promises
+    qrels: Promises
+    fused: Promises
+    """What retrieval found: judges are fitted and calibrated on it."""
+    later: Promises | None
+    """Candidates that came later, to be scored in place of those."""
+
+    @property
+    def candidates(self) -> Promises:
+        """What is to be scored."""
+        return self.later or self.fused
+
+    def texts(self, language: str, candidates: Promises) -> dict[str, object]:
+        """Return what a step takes that reads the texts of pairs."""
+        by_language = {"candidates": candidates, "queries": self.queries, "qrels": self.qrels, "corpus": self.corpus}
+        return {
+            **{name: promises[language] for name, promises in by_language.items()},
+            "text": self.config.text.document,
+        }
+
+    def limits(self) -> dict[str, int]:
+        """Return where texts are cut."""
+        text = self.config.text
+        return {"max_query_tokens": text.max_query_tokens, "max_document_tokens": text.max_document_tokens}
 
 
-def judge_new(
+RawScores = Callable[[Judged], tuple[Promises, Promises]]
+"""Promises the raw scores that calibration is fitted on, and the candidates': the same, where none came later."""
+
+
+def _fitted(given: Judged) -> tuple[Promises, Promises]:
+    # All layers of it: the judge has to know better than the retriever whose candidates it judges.
+    whole = given.config.encoder.model_copy(update={"num_layers": None})
+    encoder = prepare_encoder(config=whole, digest=model_digest(whole.model))
+    limits = given.limits()
+    features = {
+        language: find_features(language, encoder=encoder, **given.texts(language, given.fused), **limits)
+        for language in given.fused
+    }
+    judge_model = fit_judge(
+        features=features,
+        fused=given.fused,
+        qrels=given.qrels,
+        presumed_ranks=given.config.denoise.presumed_ranks,
+    )
+    first = {
+        language: score_features(language, features=promise, judge_model=judge_model)
+        for language, promise in features.items()
+    }
+    if given.later is None:
+        return first, first
+    later = {}
+    for language, pool in features.items():
+        texts = given.texts(language, given.later)
+        rows = find_features(language, encoder=encoder, known=pool, **texts, **limits)
+        later[language] = score_features(language, features=rows, judge_model=judge_model, pool=pool)
+    return first, later
+
+
+def _cross_encoder(given: Judged) -> tuple[Promises, Promises]:
+    name = given.config.denoise.cross_encoder or ""
+    shared = {"cross_encoder": CrossEncoderConfig(model=name), "digest": model_digest(name), **given.limits()}
+    first = {
+        language: score_pairs(language, **given.texts(language, given.fused), **shared) for language in given.fused
+    }
+    if given.later is None:
+        return first, first
+    return first, {
+        language: score_pairs(language, known=known, **given.texts(language, given.later), **shared)
+        for language, known in first.items()
+    }
+
+
+def _llm(given: Judged) -> tuple[Promises, Promises]:
+    def scored(candidates: Promises) -> Promises:
+        return {
+            language: score_verdicts(language, verdicts=verdicts, vote=given.config.denoise.llm.vote)
+            for language, verdicts in _ask(given, candidates).items()
+        }
+
+    first = scored(given.fused)
+    return first, first if given.later is None else scored(given.later)
+
+
+def _cascade(given: Judged) -> tuple[Promises, Promises]:
+    """Its first judge: the cross-encoder where one is named, else the fitted one."""
+    return (_cross_encoder if given.config.denoise.cross_encoder else _fitted)(given)
+
+
+JUDGES: dict[str, RawScores] = {
+    "fitted": _fitted,
+    "cross_encoder": _cross_encoder,
+    "llm": _llm,
+    "cascade": _cascade,
+}
+
+
+def judge(
     config: PipelineConfig,
     corpus: Promises,
     queries: Promises,
     qrels: Promises,
     fused: Promises,
-    new_candidates: Promises,
+    later: Promises | None = None,
 ) -> Promises:
-    """Promise the scores of candidates that came later, by the same judge: nothing is fitted or calibrated anew.
+    """Promise the scores of every candidate and judged document, by the configured judge.
 
-    Judged documents may have scores here too, the same as `judge` gives them.
+    Args:
+        config: all settings.
+        corpus: by language, as the others.
+        queries: the train queries count.
+        qrels: what people judged.
+        fused: the candidates that retrieval found.
+        later: candidates of the same queries that came later, to be scored in their place by the same judge: nothing is
+            fitted or calibrated anew. Judged documents may have scores here too, the same as without it.
     """
-    known, calibration = _first_scores(config, corpus, queries, qrels, fused)
-    if config.denoise.judge == "llm":
-        raw_scores = _count(config, _ask(config, corpus, queries, qrels, new_candidates))
-    else:
-        cross_encoder = _cross_encoder(config, corpus, queries, qrels, fused)
-        raw_scores = {
-            language: score_new_candidates(
-                language,
-                new_candidates=rows,
-                known=known[language],
-                queries=queries[language],
-                qrels=qrels[language],
-                corpus=corpus[language],
-                text=config.text.document,
-                config=config.denoise.rerank,
-                **cross_encoder,
-            )
-            for language, rows in new_candidates.items()
-        }
-    return _decide(config, corpus, queries, qrels, new_candidates, _calibrate(config, raw_scores, calibration))
-
-
-def _first_scores(
-    config: PipelineConfig, corpus: Promises, queries: Promises, qrels: Promises, fused: Promises
-) -> tuple[Promises, Promise]:
-    """Score what retrieval found, and fit the calibration on it."""
-    if config.denoise.judge == "llm":
-        raw_scores = _count(config, _ask(config, corpus, queries, qrels, fused))
-    else:
-        raw_scores = _rerank(config, corpus, queries, qrels, fused)
-    return raw_scores, calibrate_scores(
-        raw_scores=raw_scores, fused=fused, qrels=qrels, config=config.denoise.calibrate
+    given, settings = Judged(config, corpus, queries, qrels, fused, later), config.denoise
+    first, raw_scores = JUDGES[settings.judge](given)
+    calibration = calibrate_scores(
+        raw_scores=first, fused=fused, qrels=qrels, prior=settings.prior, presumed_ranks=settings.presumed_ranks
     )
-
-
-def _decide(
-    config: PipelineConfig, corpus: Promises, queries: Promises, qrels: Promises, candidates: Promises, scores: Promises
-) -> Promises:
-    """Let the LLM's verdicts, if it is asked at all, take the place of the grades."""
-    settings = config.denoise
-    if settings.judge == "cross_encoder":
-        return scores
-    verdicts = _ask(config, corpus, queries, qrels, candidates, scores if settings.judge == "cascade" else None)
-    return {
-        language: apply_verdicts(language, scores=found, verdicts=verdicts[language], config=settings.llm.votes)
-        for language, found in scores.items()
+    scores = {
+        language: apply_calibration(
+            language, language=language, raw_scores=raw, calibration=calibration, grade_cuts=settings.grade_cuts
+        )
+        for language, raw in raw_scores.items()
     }
-
-
-def _count(config: PipelineConfig, verdicts: Promises) -> Promises:
+    if settings.judge not in ("llm", "cascade"):
+        return scores
+    verdicts = _ask(given, given.candidates, scores if settings.judge == "cascade" else None)
     return {
-        language: score_verdicts(language, verdicts=found, config=config.denoise.llm.votes)
-        for language, found in verdicts.items()
+        language: apply_verdicts(language, scores=rows, verdicts=verdicts[language], vote=settings.llm.vote)
+        for language, rows in scores.items()
     }
 
 
@@ -100,77 +170,26 @@ def relabel(config: PipelineConfig, qrels: Promises, hard_negatives: Promises) -
     if not config.denoise.relabel:
         return qrels
     return {
-        language: relabel_candidates(language, qrels=found, hard_negatives=hard_negatives[language])
-        for language, found in qrels.items()
+        language: relabel_candidates(language, qrels=judgements, hard_negatives=hard_negatives[language])
+        for language, judgements in qrels.items()
     }
 
 
-def _ask(
-    config: PipelineConfig,
-    corpus: Promises,
-    queries: Promises,
-    qrels: Promises,
-    fused: Promises,
-    scores: Promises | None = None,
-) -> Promises:
+def _ask(given: Judged, candidates: Promises, scores: Promises | None = None) -> Promises:
     """Ask the LLM about all pairs, or where there are `scores` about those in the band."""
-    settings = config.denoise
+    settings = given.config.denoise
     identity = chat_identity(settings.llm.chat)
     return {
         language: judge_pairs(
             language,
-            fused=fused[language],
-            queries=queries[language],
-            qrels=qrels[language],
-            corpus=corpus[language],
-            text=config.text.document,
             llm=settings.llm.asked,
             identity=identity,
-            config=settings.llm.rubric,
+            num_samples=settings.llm.num_samples,
+            seed=settings.llm.seed,
+            max_document_characters=settings.llm.max_document_characters,
             scores=scores and scores[language],
             band=scores and settings.band,
+            **given.texts(language, candidates),
         )
-        for language in corpus
+        for language in candidates
     }
-
-
-def _calibrate(config: PipelineConfig, raw_scores: Promises, calibration: Promise) -> Promises:
-    return {
-        language: apply_calibration(
-            language, language=language, raw_scores=found, calibration=calibration, config=config.denoise.grade
-        )
-        for language, found in raw_scores.items()
-    }
-
-
-def _rerank(config: PipelineConfig, corpus: Promises, queries: Promises, qrels: Promises, fused: Promises) -> Promises:
-    cross_encoder = _cross_encoder(config, corpus, queries, qrels, fused)
-    return {
-        language: score_candidates(
-            language,
-            fused=fused[language],
-            queries=queries[language],
-            qrels=qrels[language],
-            corpus=corpus[language],
-            text=config.text.document,
-            config=config.denoise.rerank,
-            **cross_encoder,
-        )
-        for language in corpus
-    }
-
-
-def _cross_encoder(
-    config: PipelineConfig, corpus: Promises, queries: Promises, qrels: Promises, fused: Promises
-) -> dict[str, Any]:
-    """Name the configured cross-encoder, or have one trained from the encoder; as the scoring stages take it."""
-    settings, text = config.denoise, config.text.document
-    if settings.cross_encoder:
-        return {"ready": settings.ready, "digest": model_digest(settings.cross_encoder)}
-    # All layers of it: the judge has to know better than the retriever whose candidates it judges.
-    whole = config.encoder.model_copy(update={"num_layers": settings.num_layers})
-    encoder = prepare_encoder(config=whole, digest=model_digest(whole.model))
-    cross_encoder = fit_cross_encoder(
-        encoder=encoder, fused=fused, queries=queries, qrels=qrels, corpus=corpus, text=text, config=settings.fit
-    )
-    return {"encoder": encoder, "cross_encoder": cross_encoder, "fit_config": settings.fit}

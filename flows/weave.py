@@ -6,7 +6,7 @@ from typing import Any
 
 from flows.configs import PipelineConfig
 from flows.ingest import Texts, ingest_languages
-from flows.judge import judge, judge_new, relabel
+from flows.judge import judge, relabel
 from flows.retrieval import (
     MEASURED,
     MINED,
@@ -51,7 +51,7 @@ def weave(config: PipelineConfig) -> Pipeline:
         config,
         given,
         find=partial(_retrieve_again, config, texts, retrieved),
-        score=partial(judge_new, config, texts.corpus, texts.queries, texts.qrels, retrieved.fused),
+        score=partial(judge, config, texts.corpus, texts.queries, texts.qrels, retrieved.fused),
     )
     qrels = relabel(config, texts.qrels, hard_negatives)
     topics, batch_plan = _plan_batches(config, texts, retrieved, hard_negatives, qrels)

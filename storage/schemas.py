@@ -27,8 +27,17 @@ SCHEMAS: dict[str, pa.Schema] = {
     "embeddings": _schema(id=_S, vector=pa.list_(pa.float16(), 1)),
     "candidates": _schema(query_id=_S, doc_id=_S, system=_S, rank=_I32, score=_F32),
     "fused": _schema(query_id=_S, doc_id=_S, rank=_I32, score=_F32, systems=_SYSTEMS),
-    "cross_encoder": _schema(fold=_I32, num_pairs=_I32, num_queries=_I32, num_tuned=_I32, loss=_F32),
-    "raw_scores": _schema(query_id=_S, doc_id=_S, judge=_S, raw=_F32),
+    "features": _schema(query_id=_S, doc_id=_S, cosine=_F32, shared_wording=_F32, reference_cosine=_F32),
+    "judge_model": _schema(
+        fold=_I32,
+        term=_S,
+        centre=pa.float64(),
+        spread=pa.float64(),
+        weight=pa.float64(),
+        num_pairs=_I32,
+        num_queries=_I32,
+    ),
+    "raw_scores": _schema(query_id=_S, doc_id=_S, judge=_S, raw=_F32, without_reference=pa.bool_()),
     "verdicts": _schema(
         query_id=_S, doc_id=_S, sample=_I32, reference=_S, accuracy=_I32, completeness=_I32, status=_S, reply=_S,
         prompt_tokens=_I32, completion_tokens=_I32

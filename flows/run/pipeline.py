@@ -20,7 +20,7 @@ class StagedPromise:
     promise: Promise
 
     def named(self, names: Iterable[str]) -> bool:
-        """Say whether one of the names means it: a stage, a step (`fit_cross_encoder`) or a kind of dataset."""
+        """Say whether one of the names means it: a stage, a step (`fit_judge`) or a kind of dataset."""
         return not {self.stage, self.promise.step.name, self.promise.step.produces}.isdisjoint(names)
 
 

@@ -15,7 +15,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-_NEWTON_STEPS = 100
+from tasks.denoise.logistic import fit_logistic, sigmoid
+
 _RIDGE = 1e-3  # on the standardised slope: keeps it finite where the classes part completely
 JUDGED, POOLED, PRESUMED = "judged", "pooled", "presumed"
 
@@ -55,17 +56,17 @@ def fit_curve(raw_N: NDArray[np.float64], is_relevant_N: NDArray[np.bool_], *, p
     if not num_positive or not num_negative:
         raise ValueError(
             f"calibration: expected relevant and non-relevant pairs, got {num_positive} and {num_negative}. "
-            "Judge more pairs, or lower denoise.calibrate.presumed_from_rank."
+            "Judge more pairs, or lower denoise.presumed_ranks."
         )
     if not 0.0 < prior < 1.0:
-        raise ValueError(f"denoise.calibrate.prior: expected a share between 0 and 1, got {prior}. Correct it.")
+        raise ValueError(f"denoise.prior: expected a share between 0 and 1, got {prior}. Correct it.")
     high, low = (num_positive + 1) / (num_positive + 2), 1 / (num_negative + 2)
     target_N = np.where(is_relevant_N, high, low)
     # weights sum to N, so that the ridge weighs little where there is much data
     weight_N = len(raw_N) * np.where(is_relevant_N, prior / num_positive, (1.0 - prior) / num_negative)
     centre, scale = float(raw_N.mean()), float(raw_N.std()) or 1.0
     design_N2 = np.stack([(raw_N - centre) / scale, np.ones_like(raw_N)], axis=1)
-    slope, intercept = _newton(design_N2, target_N, weight_N)
+    slope, intercept = fit_logistic(design_N2, target_N, weight_N, np.array([_RIDGE, 0.0])).tolist()
     if slope < 0.0:
         share = float((weight_N * target_N).sum() / weight_N.sum())
         return 0.0, float(np.log(share / (1.0 - share)))
@@ -74,8 +75,7 @@ def fit_curve(raw_N: NDArray[np.float64], is_relevant_N: NDArray[np.bool_], *, p
 
 def probability(raw: NDArray[np.float64], *, slope: float, intercept: float) -> NDArray[np.float64]:
     """Read the curve at some scores."""
-    values: NDArray[np.float64] = 0.5 * (1.0 + np.tanh(0.5 * (slope * raw + intercept)))  # never overflows
-    return values
+    return sigmoid(slope * raw + intercept)
 
 
 def fit_curves(
@@ -122,13 +122,13 @@ def comparable_pairs(judged: pl.DataFrame, *, min_positive: int) -> pl.DataFrame
     less well. Where all languages together have fewer than `min_positive` relevant pairs with a reference, all stay.
 
     Args:
-        judged: relevance, alone (scored without a reference, by a judge that uses them), and others.
+        judged: relevance, without_reference, and others.
         min_positive: as for `fit_curves`.
 
     Returns:
         Some or all rows, in the given order.
     """
-    kept = judged.filter(~pl.col("alone"))
+    kept = judged.filter(~pl.col("without_reference"))
     return kept if (kept["relevance"] > 0).sum() >= min_positive else judged
 
 
@@ -136,7 +136,7 @@ def apply_curve(raw_scores: pl.DataFrame, curve: Curve, *, grade_cuts: tuple[flo
     """Add probability and grade to raw scores.
 
     Args:
-        raw_scores: query_id, doc_id, judge, raw.
+        raw_scores: query_id, doc_id, judge, raw and others.
         curve: of the language.
         grade_cuts: grade 1 begins at the first probability, grade 2 at the second.
 
@@ -149,30 +149,3 @@ def apply_curve(raw_scores: pl.DataFrame, curve: Curve, *, grade_cuts: tuple[flo
     partly, highly = grade_cuts
     grade = (column >= partly).cast(pl.Int32) + (column >= highly).cast(pl.Int32)
     return raw_scores.select("query_id", "doc_id", "judge", "raw").with_columns(column, grade.alias("grade"))
-
-
-def _newton(
-    design_N2: NDArray[np.float64], target_N: NDArray[np.float64], weight_N: NDArray[np.float64]
-) -> tuple[float, float]:
-    """Minimise the weighted cross-entropy with halved steps, so that it converges from anywhere."""
-    theta_2 = np.zeros(2)
-    ridge_2 = np.array([_RIDGE, 0.0])
-
-    def loss(at_2: NDArray[np.float64]) -> float:
-        logit_N = design_N2 @ at_2
-        cross_entropy = np.logaddexp(0.0, logit_N) - target_N * logit_N
-        return float((weight_N * cross_entropy).sum() + 0.5 * (ridge_2 * at_2**2).sum())
-
-    for _ in range(_NEWTON_STEPS):
-        value_N = 0.5 * (1.0 + np.tanh(0.5 * (design_N2 @ theta_2)))
-        gradient_2 = design_N2.T @ (weight_N * (value_N - target_N)) + ridge_2 * theta_2
-        curvature_N = weight_N * value_N * (1.0 - value_N)
-        hessian_22 = design_N2.T @ (design_N2 * curvature_N[:, None]) + np.diag(ridge_2 + 1e-9)
-        step_2 = np.linalg.solve(hessian_22, gradient_2)
-        size = 1.0
-        while size > 1e-6 and loss(theta_2 - size * step_2) > loss(theta_2):
-            size /= 2.0
-        theta_2 = theta_2 - size * step_2
-        if float(np.abs(step_2).max()) < 1e-10:
-            break
-    return float(theta_2[0]), float(theta_2[1])

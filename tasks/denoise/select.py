@@ -19,75 +19,61 @@ Reasons, stable, one per row of the ledger:
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import polars as pl
 
+from tasks.denoise.config import SelectConfig
+
 RELABELLED, HIGHLY_RELEVANT = "relabelled", 2
-SCORES = ("probability", "raw", "fused")
 
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What the strategies compare with; each strategy reads its own fields. Values are the paper's (4.1, B.3)."""
-
-    shift: int = 10
-    max_score: float = 0.6
-    margin: float = 0.15
-    percent: float = 90.0
-    max_grade_kept: int = 0
-    max_probability: float | None = None
-    relabel: bool = False
-
-
-Strategy = Callable[[Limits], pl.Expr]
-"""Limits -> why a candidate is unsafe, null where it is safe, over the columns rank, score, positive_score
+Strategy = Callable[[SelectConfig], pl.Expr]
+"""Settings -> why a candidate is unsafe, null where it is safe, over the columns rank, score, positive_score
 (of the query's best positive, nullable), judge, grade and probability. Grade is null where an LLM was asked and no
 majority of its replies could be read; score is null there too where the pair has no other judge."""
 
 
-def naive(_limits: Limits) -> pl.Expr:
+def naive(_settings: SelectConfig) -> pl.Expr:
     """Trust every candidate."""
     return pl.lit(None, dtype=pl.String)
 
 
-def shifted(limits: Limits) -> pl.Expr:
+def shifted(settings: SelectConfig) -> pl.Expr:
     """Distrust the first `shift` ranks: false negatives gather at the top."""
-    return pl.when(pl.col("rank") <= limits.shift).then(pl.lit("rank_within_shift"))
+    return pl.when(pl.col("rank") <= settings.shift).then(pl.lit("rank_within_shift"))
 
 
-def threshold(limits: Limits) -> pl.Expr:
+def threshold(settings: SelectConfig) -> pl.Expr:
     """Distrust scores above `max_score`."""
     return (
         pl.when(pl.col("score").is_null())
         .then(pl.lit("verdict_unparsed"))
-        .when(pl.col("score") > limits.max_score)
+        .when(pl.col("score") > settings.max_score)
         .then(pl.lit("score_above_max"))
     )
 
 
-def margin(limits: Limits) -> pl.Expr:
+def margin(settings: SelectConfig) -> pl.Expr:
     """Distrust scores above the positive's minus `margin`."""
-    return _against_positive(pl.col("positive_score") - limits.margin)
+    return _against_positive(pl.col("positive_score") - settings.margin)
 
 
-def percent(limits: Limits) -> pl.Expr:
+def percent(settings: SelectConfig) -> pl.Expr:
     """Distrust scores above `percent` % of the positive's.
 
     The allowed gap is a share of the positive's size, so that it lies below a negative score too (a plain
     product would lie above it).
     """
-    gap = (1.0 - limits.percent / 100.0) * pl.col("positive_score").abs()
+    gap = (1.0 - settings.percent / 100.0) * pl.col("positive_score").abs()
     return _against_positive(pl.col("positive_score") - gap)
 
 
-def grade(limits: Limits) -> pl.Expr:
+def grade(settings: SelectConfig) -> pl.Expr:
     """Distrust grades above `max_grade_kept`, and probabilities above `max_probability` where no LLM gave the grade."""
-    most = 1.0 if limits.max_probability is None else limits.max_probability
+    most = 1.0 if settings.max_probability is None else settings.max_probability
     return (
         pl.when(pl.col("grade").is_null())
         .then(pl.lit("verdict_unparsed"))
-        .when(pl.col("grade") > limits.max_grade_kept)
+        .when(pl.col("grade") > settings.max_grade_kept)
         .then(pl.lit("grade_above_max"))
         .when((pl.col("probability") > most) & (pl.col("judge") != "llm"))
         .then(pl.lit("probability_above_max"))
@@ -108,11 +94,7 @@ def select_hard_negatives(
     candidates: pl.DataFrame,
     scores: pl.DataFrame,
     qrels: pl.DataFrame,
-    *,
-    strategy: str,
-    score: str,
-    limits: Limits,
-    num_negatives: int,
+    settings: SelectConfig,
 ) -> pl.DataFrame:
     """Decide on every candidate: kept as a hard negative, or dropped, each with its reason.
 
@@ -123,12 +105,9 @@ def select_hard_negatives(
     Args:
         candidates: one row per candidate: query_id, doc_id, rank (from 1), score (fused), systems.
         scores: one row per scored pair, the positives too: query_id, doc_id, judge, raw, probability, grade.
-        qrels: one row per judgement: query_id, doc_id, relevance (0 = not relevant).
-        strategy: a key of `STRATEGIES`.
-        score: what `threshold`, `margin` and `percent` compare: "probability", "raw" or "fused". A positive has
-            a fused score only where it was retrieved.
-        limits: the strategies' limits.
-        num_negatives: negatives kept per query, at most.
+        qrels: one row per judgement: query_id, doc_id, relevance (0 or less = judged not relevant).
+        settings: strategy, limits and the number to keep. With `score: fused`, a positive has a score only where it
+            was retrieved.
 
     Returns:
         The ledger, one row per candidate: query_id, doc_id, rank, fused_score, systems, judge, raw, probability,
@@ -136,26 +115,21 @@ def select_hard_negatives(
         dropped), sorted by query_id, rank, doc_id.
 
     Raises:
-        ValueError: an unknown strategy or score, or a candidate that has no row, or several, in `scores`.
+        ValueError: a candidate has no row, or several, in `scores`.
 
     Source: METHOD 3.3 (2), 4.1, B.3; `percent` and `margin` are TopK-PercPos and TopK-MarginPos of NV-Retriever,
         arXiv 2407.15831, with the query's best-scored positive as the reference.
     """
-    if strategy not in STRATEGIES:
-        raise ValueError(
-            f"denoise.strategy: expected one of {sorted(STRATEGIES)}, got '{strategy}'. Choose one of these."
-        )
-    if score not in SCORES:
-        raise ValueError(f"denoise.score: expected one of {list(SCORES)}, got '{score}'. Choose one of these.")
     table = _join_scores(candidates, scores, qrels)
-    compared = "fused_score" if score == "fused" else score
-    positives = _best_positive(table if score == "fused" else scores, qrels, compared)
+    is_fused = settings.score == "fused"
+    compared = "fused_score" if is_fused else settings.score
+    positives = _best_positive(table if is_fused else scores, qrels, compared)
     table = (
         table.join(positives, on="query_id", how="left")
         .with_columns(score=pl.col(compared))
-        .with_columns(unsafe=pl.coalesce(_relabelled(limits), STRATEGIES[strategy](limits)))
+        .with_columns(unsafe=pl.coalesce(_relabelled(settings), STRATEGIES[settings.strategy](settings)))
     )
-    return _decide(table, num_negatives).select(
+    return _decide(table, settings.num_negatives).select(
         "query_id",
         "doc_id",
         "rank",
@@ -172,8 +146,8 @@ def select_hard_negatives(
     )
 
 
-def _relabelled(limits: Limits) -> pl.Expr:
-    return pl.when(pl.lit(limits.relabel) & (pl.col("grade") == HIGHLY_RELEVANT)).then(pl.lit(RELABELLED))
+def _relabelled(settings: SelectConfig) -> pl.Expr:
+    return pl.when(pl.lit(settings.relabel) & (pl.col("grade") == HIGHLY_RELEVANT)).then(pl.lit(RELABELLED))
 
 
 def _against_positive(allowed: pl.Expr) -> pl.Expr:
@@ -216,7 +190,7 @@ def _decide(table: pl.DataFrame, num_negatives: int) -> pl.DataFrame:
     reason = (
         pl.when(pl.col("relevance") > 0)
         .then(pl.lit("judged_relevant"))
-        .when(pl.col("relevance") == 0)
+        .when(pl.col("relevance") <= 0)
         .then(pl.lit("judged_not_relevant"))
         .otherwise(pl.coalesce("unsafe", pl.lit("safe")))
     )

@@ -1,14 +1,20 @@
-"""Which pairs an LLM judges, against which reference, and its replies as a table of verdicts."""
+"""The LLM judge's pairs, their references, its replies as a table of verdicts, and the grades that these vote for.
+
+A sample's grade is its weaker mark: 0 (irrelevant) where it is wrong or supplies nothing, 2 (highly relevant) where it
+is both right and complete, 1 (partly relevant) in between.
+"""
 
 from collections.abc import Sequence
 
 import polars as pl
 
 from tasks.denoise import pairs as pair_texts
+from tasks.denoise.config import Vote
 from tasks.denoise.pairs import PAIR
 from tasks.denoise.rubric import SYSTEM, question, read_marks
 from tasks.models.chat import Reply, Request
 
+JUDGE = "llm"
 PARSED, UNPARSED = "parsed", "unparsed"
 
 
@@ -48,11 +54,11 @@ def with_references(pairs: pl.DataFrame, qrels: pl.DataFrame) -> pl.DataFrame:
         .agg(best=pl.col("doc_id").head(2))  # the second stands in where the pair is the first itself
         .select("query_id", first=pl.col("best").list.get(0), second=pl.col("best").list.get(1, null_on_oob=True))
     )
-    own = pl.when(pl.col("first") != pl.col("doc_id")).then("first").otherwise("second")
-    return pairs.join(best, on="query_id", how="left", maintain_order="left").select(*PAIR, reference=own)
+    another = pl.when(pl.col("first") != pl.col("doc_id")).then("first").otherwise("second")
+    return pairs.join(best, on="query_id", how="left", maintain_order="left").select(*PAIR, reference=another)
 
 
-def documents_of(pairs: pl.DataFrame) -> pl.DataFrame:
+def named_documents(pairs: pl.DataFrame) -> pl.DataFrame:
     """Name the documents that pairs and their references consist of: doc_id."""
     references = pairs.select(doc_id="reference").drop_nulls()
     return pl.concat([pairs.select("doc_id"), references]).unique()
@@ -111,3 +117,59 @@ def verdict_table(pairs: pl.DataFrame, replies: Sequence[Reply], *, num_samples:
     }
     rows = pairs.select(*PAIR, "reference")[[row for row in range(len(pairs)) for _ in range(num_samples)]]
     return rows.with_columns(**columns).select(*PAIR, "sample", "reference", pl.exclude(*PAIR, "sample", "reference"))
+
+
+def count_votes(verdicts: pl.DataFrame, *, vote: Vote) -> pl.DataFrame:
+    """Let the samples of each pair vote on its grade.
+
+    Args:
+        verdicts: query_id, doc_id, reference, accuracy, completeness, status; one row per sample.
+        vote: `majority`: the grade that most samples give, the higher one where two are given as often (a lost negative
+            costs less than a false one); `highest`: the highest grade that any sample gives.
+
+    Returns:
+        query_id, doc_id, without_reference, raw (mean sum of both marks over the parsed samples, 0..4, float32), grade
+        (0..2), sorted; raw and grade are null where no more than half of the samples were parsed.
+    """
+    parsed = pl.col("status") == PARSED
+    grades = pl.col("grade").filter(parsed)
+    most = grades.max() if vote == "highest" else grades.mode().max()
+    counted = (
+        verdicts.with_columns(grade=pl.min_horizontal("accuracy", "completeness"))
+        .group_by(PAIR)
+        .agg(
+            without_reference=pl.col("reference").is_null().all(),
+            raw=(pl.col("accuracy") + pl.col("completeness")).filter(parsed).mean().cast(pl.Float32),
+            grade=most.cast(pl.Int32),
+            has_majority=parsed.sum() * 2 > pl.len(),
+        )
+    )
+    decided = [pl.when("has_majority").then(name).alias(name) for name in ("raw", "grade")]
+    return counted.select(*PAIR, "without_reference", *decided).sort(PAIR)
+
+
+def raw_scores(votes: pl.DataFrame) -> pl.DataFrame:
+    """Return the votes as raw scores of the judge `llm`; pairs without a majority are left out."""
+    return votes.drop_nulls("raw").select(*PAIR, pl.lit(JUDGE).alias("judge"), "raw", "without_reference")
+
+
+def put_votes(scores: pl.DataFrame, votes: pl.DataFrame) -> pl.DataFrame:
+    """Let the LLM's grades take the place of the others in the table of scores.
+
+    Args:
+        scores: query_id, doc_id, judge, raw, probability, grade.
+        votes: query_id, doc_id, grade (null: the LLM was asked, and no majority of its replies could be read).
+
+    Returns:
+        The columns of `scores`, sorted by query_id and doc_id. A pair that the LLM judged has `judge` = llm and its
+        grade, null included; raw and probability stay as they were, null where the pair had no other score.
+    """
+    voted = votes.select(*PAIR, vote="grade", is_voted=pl.lit(True))
+    table = scores.join(voted, on=PAIR, how="full", coalesce=True)
+    return table.select(
+        *PAIR,
+        judge=pl.when("is_voted").then(pl.lit(JUDGE)).otherwise("judge"),
+        raw="raw",
+        probability="probability",
+        grade=pl.when("is_voted").then("vote").otherwise("grade"),
+    ).sort(PAIR)

@@ -46,7 +46,7 @@ class PairClassifier:
         if not place.is_dir():
             raise ValueError(
                 f"cross-encoder {source!r}: expected a folder or a hub id, got a bundled encoder. "
-                "Leave denoise.cross_encoder empty: one is trained from the encoder."
+                "Leave denoise.cross_encoder empty: denoise.judge fitted makes a judge of the encoder."
             )
         network, missing = _load(place, device)
         if network.config.num_labels != 1 or missing:
@@ -66,9 +66,16 @@ class PairClassifier:
         batch_tokens: int,
         progress: Callable[[int], None] | None = None,
     ) -> NDArray[np.float32]:
-        """Return the logit of each (query, document), in the order of the pairs; arguments as `CrossEncoder`'s.
+        """Return the logit of each (query, document), in the order of the pairs.
 
         Long documents are cut, queries are not: both together have `max_query_tokens` + `max_document_tokens`.
+
+        Args:
+            pairs: query and document.
+            max_query_tokens: see above.
+            max_document_tokens: see above.
+            batch_tokens: tokens per batch, padding included.
+            progress: is told how many pairs are newly done.
         """
         max_length = max_query_tokens + max_document_tokens
         batches = _tokenize(self.folder, pairs, max_length=max_length, batch_tokens=batch_tokens)

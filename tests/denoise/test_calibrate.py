@@ -71,6 +71,28 @@ def test_classes_that_part_completely_give_finite_curve():
     assert math.isfinite(intercept)
 
 
+def test_targets_are_smoothed_as_platt_does():
+    """At the mean score of two classes that part completely, the curve meets the smoothed targets, not 0 and 1."""
+    raw, relevant = np.array([1.0] * 3 + [-1.0] * 8), np.array([True] * 3 + [False] * 8)
+    slope, intercept = fit_curve(raw, relevant, prior=0.5)
+    high, low = probability(np.array([1.0, -1.0]), slope=slope, intercept=intercept)
+    assert high == pytest.approx(4 / 5, abs=1e-3)  # (n + 1) / (n + 2) of 3 relevant pairs
+    assert low == pytest.approx(1 / 10, abs=1e-3)  # 1 / (n + 2) of 8 others
+
+
+def test_a_relevance_below_zero_is_not_relevant():
+    pairs = judged("sw", [3.0] * 30, [-3.0] * 30)
+    below = pairs.with_columns(relevance=pl.when(pl.col("relevance") == 0).then(-2).otherwise("relevance"))
+    limits = {"prior": 0.2, "min_positive": 20, "min_negative": 20}
+    curves = fit_curves(pairs, NO_PRESUMED, **limits)  # type: ignore[arg-type]
+    assert fit_curves(below, NO_PRESUMED, **limits) == curves  # type: ignore[arg-type]
+    table = reliability_table(below, curves, prior=0.2, num_bins=2)
+    assert table.equals(reliability_table(pairs, curves, prior=0.2, num_bins=2))
+    alone = pl.Series([True] + [False] * 59)
+    assert len(comparable_pairs(below.with_columns(without_reference=alone), min_positive=30)) == 60
+    assert len(comparable_pairs(below.with_columns(without_reference=alone), min_positive=29)) == 59
+
+
 def test_equal_scores_give_the_prior():
     slope, intercept = fit_curve(np.zeros(400), np.arange(400) < 200, prior=0.3)
     assert probability(np.zeros(1), slope=slope, intercept=intercept)[0] == pytest.approx(0.3, abs=0.01)
@@ -143,7 +165,7 @@ def test_calibrating_lowers_the_error():
 
 
 def test_calibrates_on_pairs_that_had_a_reference_where_there_are_enough():
-    table = pl.DataFrame({"relevance": [1, 1, 1, 0], "alone": [True, False, False, False]})
+    table = pl.DataFrame({"relevance": [1, 1, 1, 0], "without_reference": [True, False, False, False]})
     assert len(comparable_pairs(table, min_positive=2)) == 3
     assert len(comparable_pairs(table, min_positive=3)) == 4
 

@@ -3,8 +3,9 @@
 import polars as pl
 import pytest
 
-from tasks.denoise.relabel import relabel
-from tasks.denoise.select import STRATEGIES, Limits, select_hard_negatives
+from tasks.denoise.config import SelectConfig
+from tasks.denoise.ledger import relabel
+from tasks.denoise.select import STRATEGIES, select_hard_negatives
 
 SYSTEMS = pl.List(pl.Struct({"system": pl.String, "rank": pl.Int32, "score": pl.Float32}))
 CANDIDATES = pl.DataFrame(
@@ -49,15 +50,8 @@ def ledger(
     qrels: pl.DataFrame = QRELS,
     **limits: float,
 ) -> pl.DataFrame:
-    return select_hard_negatives(
-        candidates,
-        scores,
-        qrels,
-        strategy=strategy,
-        score=score,
-        limits=Limits(**limits),  # type: ignore[arg-type] # ints where the field is one
-        num_negatives=num_negatives,
-    )
+    settings = {"strategy": strategy, "score": score, "num_negatives": num_negatives, **limits}
+    return select_hard_negatives(candidates, scores, qrels, SelectConfig.model_validate(settings))
 
 
 def kept(*args: str, **kwargs: object) -> str:
@@ -189,10 +183,18 @@ def test_rejects_pair_that_is_scored_twice():
 
 
 def test_rejects_unknown_strategy_and_score():
-    with pytest.raises(ValueError, match=r"denoise.strategy: expected one of .* got 'random'"):
+    with pytest.raises(ValueError, match=r"strategy\s+Input should be 'naive', .*input_value='random'"):
         ledger("random")
-    with pytest.raises(ValueError, match=r"denoise.score: expected one of .* got 'rank'"):
+    with pytest.raises(ValueError, match=r"score\s+Input should be 'probability', .*input_value='rank'"):
         ledger(score="rank")
+
+
+def test_a_relevance_below_zero_is_judged_not_relevant():
+    below = QRELS.with_columns(relevance=pl.when(pl.col("relevance") == 0).then(-1).otherwise("relevance"))
+    below = below.cast({"relevance": pl.Int32})
+    assert ledger("threshold", qrels=below).drop("relevance").equals(ledger("threshold").drop("relevance"))
+    assert reasons("threshold", qrels=below)["c"] == "judged_not_relevant"
+    assert reasons("margin", qrels=below.filter(pl.col("relevance") < 0))["b"] == "positive_not_scored"
 
 
 # The LLM judged b (highly relevant), d (irrelevant, whatever the cross-encoder says) and e (unreadable).

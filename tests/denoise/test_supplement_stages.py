@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from support.loom import SURROUNDINGS
@@ -10,11 +11,11 @@ from support.steps import declare
 
 import storage
 from tasks import steps
-from tasks.denoise import score_task
-from tasks.denoise.config import DenoiseConfig, ReadyConfig, ScoreConfig
+from tasks.denoise.config import CrossEncoderConfig, DenoiseConfig
 from tasks.engine.build import build, state
 from tasks.engine.job import Job
 from tasks.engine.step import Promise
+from tasks.models.pair_classifier import PairClassifier
 
 PAIR = {"query_id": pl.String, "doc_id": pl.String}
 SYSTEMS = [{"system": "bm25", "rank": 1, "score": 1.0}]
@@ -65,15 +66,17 @@ def write_scores(job: Job) -> None:
 @declare(produces="raw_scores")
 def write_raw(job: Job) -> None:
     """Say which pairs are scored already."""
-    rows = [("q1", "d0", "j", 0.1), ("q1", "d1", "j", 0.1), ("q1", "d8", "j", 0.9)]
-    job.out.write(pl.DataFrame(rows, schema=PAIR | {"judge": pl.String, "raw": pl.Float32}, orient="row"))
+    rows = [("q1", "d0", "j", 0.1, False), ("q1", "d1", "j", 0.1, False), ("q1", "d8", "j", 0.9, False)]
+    columns = {"judge": pl.String, "raw": pl.Float32, "without_reference": pl.Boolean}
+    job.out.write(pl.DataFrame(rows, schema=PAIR | columns, orient="row"))
 
 
 @declare(produces="scores")
 def calibrate(job: Job, *, raw: storage.DatasetRef, known: storage.DatasetRef) -> None:
     """Take the raw scores for probabilities."""
     table = pl.concat([storage.read(raw), storage.read(known).filter(pl.col("doc_id") == "d8")])
-    job.out.write(table.with_columns(probability="raw", grade=pl.lit(0, dtype=pl.Int32)))
+    table = table.with_columns(probability="raw", grade=pl.lit(0, dtype=pl.Int32))
+    job.out.write(table.drop("without_reference"))
 
 
 @declare(produces="new_candidates")
@@ -103,27 +106,28 @@ def make(step: Promise, root: Path) -> pl.DataFrame:
 
 @pytest.fixture
 def scored(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """Count what is scored: the judge finds documents relevant by their number."""
+    """Record what is scored: the judge finds documents relevant by their number."""
     pairs: list[tuple[str, str]] = []
 
-    def open_judge(*_: Any) -> Any:
-        def judge(rows: pl.DataFrame, advance: Any) -> pl.DataFrame:
-            pairs.extend(rows.select("query_id", "doc_id").rows())
-            advance(rows.height)
-            raw = pl.col("doc_id").is_in(["d7", "d8"]).cast(pl.Float32)
-            return rows.select("query_id", "doc_id", judge=pl.lit("j"), raw=raw)
+    class Judge:
+        def score_pairs(self, texts: list[tuple[str, str]], *, progress: Any, **_: Any) -> Any:
+            documents = [document.removeprefix("text ") for _, document in texts]
+            pairs.extend(
+                (query.replace("query ", "q"), f"d{n}") for (query, _), n in zip(texts, documents, strict=True)
+            )
+            progress(len(texts))
+            return np.array([n in "78" for n in documents], dtype=np.float32)
 
-        return judge
-
-    monkeypatch.setattr(score_task, "open_judge", open_judge)
+    monkeypatch.setattr(PairClassifier, "load", lambda *_, **__: Judge())
     return pairs
 
 
 def score(*doc_ids: str, **changed: Any) -> Promise:
-    arguments: dict[str, Any] = {"config": ScoreConfig(), "ready": ReadyConfig(cross_encoder="x"), "digest": "d"}
-    return steps.score_new_candidates(
+    arguments: dict[str, Any] = {"cross_encoder": CrossEncoderConfig(model="x"), "digest": "d"}
+    arguments |= {"max_query_tokens": 16, "max_document_tokens": 32}
+    return steps.score_pairs(
         "en",
-        new_candidates=write_new("en", doc_ids=doc_ids),
+        candidates=write_new("en", doc_ids=doc_ids),
         known=write_raw("en"),
         queries=write_queries("en"),
         qrels=write_qrels("en"),
@@ -171,7 +175,7 @@ def test_other_candidates_score_no_pair_twice(scored: list[tuple[str, str]], tmp
 def test_another_judge_scores_anew(scored: list[tuple[str, str]], tmp_path: Path):
     make(score("d7"), tmp_path)
     make(score("d7", digest="e"), tmp_path)
-    make(score("d7", config=ScoreConfig(max_document_tokens=99)), tmp_path)
+    make(score("d7", max_document_tokens=99), tmp_path)
     assert scored == [("q1", "d7")] * 3
 
 

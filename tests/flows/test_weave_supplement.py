@@ -57,16 +57,16 @@ def test_switched_on_batches_are_planned_with_the_extended_ledger(folder: Path):
     assert steps(pipeline, name="tune_generator") == []
 
 
-@pytest.mark.parametrize("judge", ["cross_encoder", "llm", "cascade"])
+@pytest.mark.parametrize("judge", ["fitted", "llm", "cascade"])
 def test_new_candidates_are_judged_as_the_given_ones_with_one_calibration(folder: Path, judge):
     denoise = {"judge": judge, "llm": {"chat": {"model": "scripted"}}}
     pipeline = woven(folder, denoise=denoise, **ON)
     assert len(steps(pipeline, name="calibrate_scores")) == 1
-    assert len(steps(pipeline, name="judge_pairs")) == (0 if judge == "cross_encoder" else 4)
-    assert len(steps(pipeline, name="score_new_candidates")) == (0 if judge == "llm" else 2)
-    assert len(steps(pipeline, name="fit_cross_encoder")) == (0 if judge == "llm" else 1)
+    assert len(steps(pipeline, name="judge_pairs")) == (0 if judge == "fitted" else 4)
+    assert len(steps(pipeline, name="score_features")) == (0 if judge == "llm" else 4)
+    assert len(steps(pipeline, name="fit_judge")) == (0 if judge == "llm" else 1)
     extended = steps(pipeline, name="extend_hard_negatives")
-    kind = "apply_calibration" if judge == "cross_encoder" else "apply_verdicts"
+    kind = "apply_calibration" if judge == "fitted" else "apply_verdicts"
     assert {scores.step.name for promise in extended for scores in promise.arguments["scores"]} == {kind}
 
 

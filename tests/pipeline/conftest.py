@@ -25,10 +25,7 @@ SETTINGS: dict[str, Any] = {
         "shard_size": 8,
         "fuse": {"top_k": 12},
     },
-    "denoise": {
-        "fit": {"max_query_tokens": 24, "max_document_tokens": 48, "presumed_from_rank": 6},
-        "rerank": {"max_query_tokens": 24, "max_document_tokens": 48, "shard_queries": 8},
-    },
+    "denoise": {"presumed_ranks": [6, 40]},
     "plan_batches": {"batch_size": 4, "num_negatives": 2, "num_epochs": 3, "topics": 4},
     "text": {"max_query_tokens": 24, "max_document_tokens": 48},
     "train": {"learning_rate": 1e-3, "checkpoint_steps": 1},

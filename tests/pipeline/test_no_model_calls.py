@@ -6,7 +6,7 @@ import pytest
 from support.in_process import counted_calls
 
 from flows.weave import weave
-from tasks.denoise.config import CalibrateConfig, DenoiseConfig, GradeConfig, SelectConfig, Strategy
+from tasks.denoise.config import DenoiseConfig, SelectConfig, Strategy
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -26,13 +26,9 @@ CHANGES = {
     "max_probability": ("max_probability=0.9",),
     "num_negatives": ("num_negatives=3",),
     "relabel": ("relabel=true",),
-    "partly": ("grade.partly=0.25",),
-    "highly": ("grade.highly=0.7",),
-    "prior": ("calibrate.prior=0.4",),
-    "min_positive": ("calibrate.min_positive=1",),
-    "min_negative": ("calibrate.min_negative=1",),
-    "presumed_from_rank": ("calibrate.presumed_from_rank=4",),
-    "num_bins": ("calibrate.num_bins=2",),
+    "grade_cuts": ("grade_cuts=[0.25,0.7]",),
+    "prior": ("prior=0.4",),
+    "presumed_ranks": ("presumed_ranks=[4,30]",),
 }
 
 
@@ -49,6 +45,8 @@ def test_changed_decision_runs_no_network_before_training(woven, change):
     assert built, "expected the change to reach something"
     assert {promise.step.resource for promise in built} == {"cpu"}
     decisions = {"calibration", "scores", "hard_negatives", "batch_plan"}
+    if change == "presumed_ranks":  # other pairs to fit the judge on: arithmetic too
+        decisions |= {"judge_model", "raw_scores"}
     if change == "relabel":  # more positives: also to find topics by
         decisions |= {"qrels", "topics"}
     assert {promise.step.produces for promise in built} <= decisions
@@ -56,10 +54,7 @@ def test_changed_decision_runs_no_network_before_training(woven, change):
 
 def test_every_setting_of_the_decision_is_changed_above():
     changed = {override.partition("=")[0] for overrides in CHANGES.values() for override in overrides}
-    settings = set(SelectConfig.model_fields)
-    settings |= {f"grade.{name}" for name in GradeConfig.model_fields}
-    settings |= {f"calibrate.{name}" for name in CalibrateConfig.model_fields}
-    assert changed == settings
+    assert changed == {*SelectConfig.model_fields, "grade_cuts", "prior", "presumed_ranks"}
 
 
 def test_every_strategy_is_tried_above():

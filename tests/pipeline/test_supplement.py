@@ -144,7 +144,7 @@ def test_killed_generation_asks_only_what_was_not_answered(supplemented):
 def test_changed_threshold_and_number_ask_nothing_and_score_no_pair_twice(supplemented):
     loom, server, _ = supplemented
     journals = sorted((loom.folder / "data" / "journals").glob("*.jsonl"))
-    assert {path.name.partition("-")[0] for path in journals} == {"replies", "raw_scores"}
+    assert {path.name.partition("-")[0] for path in journals} == {"replies", "features"}
     calls, sizes = server.calls, [path.stat().st_size for path in journals]
     changes = ("denoise.max_probability=0.1", "denoise.num_negatives=20")
     answer = loom.run("tiny.yaml", *settings(server, *changes), "--until", "supplement")

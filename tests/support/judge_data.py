@@ -61,7 +61,7 @@ def _found(rank: int) -> dict[str, Any]:
 
 @declare(produces="scores")
 def write_scores(job: Job) -> None:
-    """Write what a cross-encoder found."""
+    """Write what a first judge found."""
     rows = [
         (query, doc_id, "fold-0", probability * 10, probability, 2 if probability > 0.6 else 0)
         for query in QUERIES
@@ -75,12 +75,12 @@ def write_scores(job: Job) -> None:
 def settings(url: str, **given: Any) -> LlmConfig:
     """The LLM judge at this server; `chat` adds to the client's settings."""
     chat = {"model": "scripted", "base_url": url, "max_concurrency": 2} | given.pop("chat", {})
-    return LlmConfig(chat=chat, **{"num_samples": 3, "shard_queries": 2} | given)
+    return LlmConfig(chat=chat, **{"num_samples": 3} | given)
 
 
 def verdicts(config: LlmConfig, band: tuple[float, float] | None = None, identity: str = "scripted") -> Promise:
     """Promise the verdicts; in a cascade where there is a band."""
-    inputs = {"fused": write_fused("sw"), "queries": write_queries("sw"), "qrels": write_qrels("sw")}
+    inputs = {"candidates": write_fused("sw"), "queries": write_queries("sw"), "qrels": write_qrels("sw")}
     cascade = {"scores": write_scores("sw"), "band": band} if band else {}
     return judge_pairs(
         "sw",
@@ -88,7 +88,9 @@ def verdicts(config: LlmConfig, band: tuple[float, float] | None = None, identit
         text="title_and_text",
         llm=config.asked,
         identity=identity,
-        config=config.rubric,
+        num_samples=config.num_samples,
+        seed=config.seed,
+        max_document_characters=config.max_document_characters,
         **inputs,
         **cascade,
     )
@@ -97,12 +99,12 @@ def verdicts(config: LlmConfig, band: tuple[float, float] | None = None, identit
 def graded(config: LlmConfig, band: tuple[float, float]) -> Promise:
     """Promise the scores of a cascade."""
     found = verdicts(config, band)
-    return apply_verdicts("sw", scores=write_scores("sw"), verdicts=found, config=config.votes)
+    return apply_verdicts("sw", scores=write_scores("sw"), verdicts=found, vote=config.vote)
 
 
 def scored(config: LlmConfig) -> Promise:
     """Promise the raw scores of the LLM as the only judge."""
-    return score_verdicts("sw", verdicts=verdicts(config), config=config.votes)
+    return score_verdicts("sw", verdicts=verdicts(config), vote=config.vote)
 
 
 def make(promise: Promise, root: str) -> pl.DataFrame:

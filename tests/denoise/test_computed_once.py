@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from tasks.denoise.remembered import score_remembered
+from tasks.denoise.computed_once import compute_once
 
 
 class Notes(dict):
@@ -19,20 +19,21 @@ def pairs(*ids, text="text of"):
 
 
 class Judge:
-    def __init__(self, fails_at=None):
-        self.scored, self.calls, self.fails_at = [], 0, fails_at
+    def __init__(self):
+        self.scored, self.calls = [], 0
 
     def __call__(self, rows):
         self.calls += 1
-        if self.calls == self.fails_at:
-            raise KeyboardInterrupt
         self.scored += rows.select("query_id", "doc_id").rows()
         raw = pl.Series([len(text) + 0.125 for text in rows["document"]], dtype=pl.Float32)
         return rows.select("query_id", "doc_id", judge=pl.lit("j"), raw=raw)
 
 
-def score(table, memory, judge, identity="i", batch_queries=2):
-    return score_remembered(table, memory, identity=identity, score=judge, batch_queries=batch_queries)
+SCHEMA = pl.Schema({"query_id": pl.String, "doc_id": pl.String, "judge": pl.String, "raw": pl.Float32})
+
+
+def score(table, memory, judge, identity="i"):
+    return compute_once(table, memory, identity=identity, schema=SCHEMA, compute=judge)
 
 
 SOME = pairs(("q1", "a"), ("q1", "bb"), ("q2", "a"))
@@ -63,15 +64,6 @@ def test_other_judge_and_other_texts_are_scored_anew():
     score(pairs(("q1", "a"), text="another text of"), memory, changed)
     assert len(other.scored) == 3
     assert changed.scored == [("q1", "a")]
-
-
-def test_interrupted_scoring_goes_on_with_the_queries_that_are_missing():
-    memory, rest = Notes(), Judge()
-    try:
-        score(MORE, memory, Judge(fails_at=2), batch_queries=2)
-    except KeyboardInterrupt:
-        score(MORE, memory, rest, batch_queries=2)
-    assert rest.scored == [("q3", "a")]
 
 
 def test_no_pairs_give_no_rows_and_no_call():

@@ -3,13 +3,20 @@
 import polars as pl
 import pytest
 
-from tasks.denoise.verdicts import uncertain_pairs, verdict_table, with_references
-from tasks.denoise.votes import count_votes, put_votes, raw_scores
+from tasks.denoise.verdicts import (
+    count_votes,
+    put_votes,
+    raw_scores,
+    uncertain_pairs,
+    verdict_table,
+    with_references,
+)
 from tasks.models.chat import Reply
 
 SCHEMA = {
     "query_id": pl.String,
     "doc_id": pl.String,
+    "reference": pl.String,
     "accuracy": pl.Int32,
     "completeness": pl.Int32,
     "status": pl.String,
@@ -19,7 +26,7 @@ SCHEMA = {
 def verdicts(**samples):
     """doc_id -> marks of its samples; None: unparsed."""
     rows = [
-        ("q", doc_id, *(marks or (None, None)), "parsed" if marks else "unparsed")
+        ("q", doc_id, None if doc_id == "alone" else "r", *(marks or (None, None)), "parsed" if marks else "unparsed")
         for doc_id, votes in samples.items()
         for marks in votes
     ]
@@ -27,7 +34,7 @@ def verdicts(**samples):
 
 
 def vote(*samples, rule="majority"):
-    ((_, _, raw, grade),) = count_votes(verdicts(d=samples), vote=rule).rows()
+    ((_, _, _, raw, grade),) = count_votes(verdicts(d=samples), vote=rule).rows()
     return raw, grade
 
 
@@ -79,14 +86,9 @@ def test_votes_of_nothing_are_nothing():
     assert count_votes(verdicts(), vote="majority").rows() == []
 
 
-def test_unknown_vote_is_refused():
-    with pytest.raises(ValueError, match="expected 'majority' or 'highest', got 'mean'"):
-        count_votes(verdicts(), vote="mean")
-
-
 def test_raw_scores_leave_out_what_has_no_majority():
-    votes = count_votes(verdicts(a=[(2, 2)], b=[None]), vote="majority")
-    assert raw_scores(votes).rows() == [("q", "a", "llm", 4.0)]
+    votes = count_votes(verdicts(a=[(2, 2)], b=[None], alone=[(1, 1)]), vote="majority")
+    assert raw_scores(votes).rows() == [("q", "a", "llm", 4.0, False), ("q", "alone", "llm", 2.0, True)]
 
 
 SCORES = pl.DataFrame(
@@ -130,6 +132,12 @@ def test_reference_is_the_most_relevant_other_document():
     pairs = pl.DataFrame([("q", "d"), ("q", "r"), ("o", "x"), ("u", "d")], schema=["query_id", "doc_id"], orient="row")
     references = with_references(pairs, QRELS.reverse())
     assert references["reference"].to_list() == ["r", "p", None, None]
+
+
+def test_what_is_judged_below_zero_is_no_reference():
+    pairs = pl.DataFrame([("q", "d")], schema=["query_id", "doc_id"], orient="row")
+    judged = QRELS.filter(pl.col("doc_id") == "n").with_columns(relevance=pl.lit(-1, dtype=pl.Int32))
+    assert with_references(pairs, judged)["reference"].to_list() == [None]
 
 
 def test_uncertain_pairs_are_unjudged_candidates_within_the_band_ends_included():

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from tasks.denoise.extend import extend_ledger
+from tasks.denoise.ledger import extend_ledger
 
 SCHEMA = {
     "query_id": pl.String,

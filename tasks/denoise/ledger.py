@@ -1,6 +1,9 @@
-"""The ledger of the given queries' candidates, and that of what generated queries found -> one ledger."""
+"""What comes after the ledger: rows of candidates that generated queries found, and judgements to train on."""
 
 import polars as pl
+
+from tasks.denoise.pairs import PAIR
+from tasks.denoise.select import RELABELLED
 
 
 def as_given(ledger: pl.DataFrame) -> pl.DataFrame:
@@ -10,7 +13,7 @@ def as_given(ledger: pl.DataFrame) -> pl.DataFrame:
 
 
 def extend_ledger(
-    given: pl.DataFrame, found: pl.DataFrame, sources: pl.DataFrame, *, num_negatives: int
+    given: pl.DataFrame, later: pl.DataFrame, sources: pl.DataFrame, *, num_negatives: int
 ) -> pl.DataFrame:
     """Fill each query up to `num_negatives` hard negatives with the best of those that generated queries found.
 
@@ -19,7 +22,7 @@ def extend_ledger(
 
     Args:
         given: the ledger as `select_hard_negatives` made it.
-        found: the ledger of the new candidates, made by the same rules; a pair that `given` holds is left out.
+        later: the ledger of the new candidates, made by the same rules; a pair that `given` holds is left out.
         sources: where each new candidate comes from: query_id, doc_id, generated_id, generated_text.
         num_negatives: negatives kept per query, at most.
 
@@ -27,13 +30,12 @@ def extend_ledger(
         The ledger with origin (given | generated), generated_id and generated_text (null where given); sorted by
         query_id, origin (given first), rank, doc_id.
     """
-    pair = ["query_id", "doc_id"]
     first = as_given(given)
     kept = given.filter(pl.col("decision") == "kept").group_by("query_id").agg(num_kept=pl.len().cast(pl.Int32))
     hardness = (pl.col("hardness") + pl.col("num_kept")).cast(pl.Int32)
     is_beyond = hardness > num_negatives
     second = (
-        found.join(given, on=pair, how="anti")
+        later.join(given, on=PAIR, how="anti")
         .join(kept, on="query_id", how="left")
         .with_columns(pl.col("num_kept").fill_null(0))
         .with_columns(
@@ -42,8 +44,22 @@ def extend_ledger(
             hardness=pl.when(~is_beyond).then(hardness),
             origin=pl.lit("generated"),
         )
-        .join(sources.select(*pair, "generated_id", "generated_text"), on=pair, how="left")
+        .join(sources.select(*PAIR, "generated_id", "generated_text"), on=PAIR, how="left")
         .select(first.columns)
     )
     ledger = pl.concat([first, second])
     return ledger.sort("query_id", pl.col("origin") != "given", "rank", "doc_id")
+
+
+def relabel(qrels: pl.DataFrame, ledger: pl.DataFrame) -> pl.DataFrame:
+    """Add the relabelled candidates to the judgements as relevant; a pair that people judged stays as it is.
+
+    Args:
+        qrels: query_id, doc_id, relevance.
+        ledger: query_id, doc_id, reason and others.
+
+    Returns:
+        query_id, doc_id, relevance (int32), sorted by query_id and doc_id.
+    """
+    added = ledger.filter(pl.col("reason") == RELABELLED).select(*PAIR, relevance=pl.lit(1, dtype=pl.Int32))
+    return pl.concat([qrels, added.join(qrels, on=PAIR, how="anti").unique()]).sort(PAIR)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from storage import Journal
-from tasks.denoise.statement import Cost, estimate_cost, shortfall, state_cost
+from tasks.denoise.costs import Cost, estimate_cost, shortfall, state_cost
 from tasks.models.chat import Request
 from tasks.models.chat.memory import RememberingChat
 

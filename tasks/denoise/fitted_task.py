@@ -1,0 +1,71 @@
+"""Third stage, the fitted judge: pairs -> features -> weights per fold -> raw scores. Only features need a network."""
+
+import functools
+from collections.abc import Callable
+
+import polars as pl
+
+from storage import DatasetRef, fingerprint, folder, load, read, scan
+from tasks.denoise import features as comparisons
+from tasks.denoise import judge_model as fitted
+from tasks.denoise.pairs import label_pairs
+from tasks.denoise.pairs_task import PairTexts, write_rows
+from tasks.engine.job import Job
+from tasks.models.encoder import shared_encoder
+
+
+def find_features(
+    job: Job,
+    *,
+    candidates: DatasetRef,
+    queries: DatasetRef,
+    qrels: DatasetRef,
+    corpus: DatasetRef,
+    encoder: DatasetRef,
+    text: str,
+    max_query_tokens: int,
+    max_document_tokens: int,
+    known: DatasetRef | None = None,
+) -> None:
+    """Compare the train queries with their candidates and judged documents; every text of a shard is embedded once."""
+    given = PairTexts(candidates, queries, qrels, corpus, text, known)
+    limits = {"max_query_tokens": max_query_tokens, "max_document_tokens": max_document_tokens}
+    judged = read(qrels)
+    relevant = judged.filter(pl.col("relevance") > 0)
+    open_encoder = functools.cache(lambda: shared_encoder(folder(encoder) / "model", job.device))
+
+    def compute(pairs: pl.DataFrame, progress: Callable[[int], None]) -> pl.DataFrame:
+        asked = pairs.select("query_id", text="query").unique("query_id")
+        references = given.fill(relevant.join(asked, on="query_id", how="semi"), asked)
+        return comparisons.find_features(
+            pairs, references, open_encoder(), batch_tokens=job.batch_tokens, progress=progress, **limits
+        )
+
+    identity = fingerprint([load(encoder).content, load(qrels).content, *limits.values()])
+    write_rows(job, given, identity=identity, schema=comparisons.SCHEMA, compute=compute)
+
+
+def fit_judge(
+    job: Job,
+    *,
+    features: dict[str, DatasetRef],
+    fused: dict[str, DatasetRef],
+    qrels: dict[str, DatasetRef],
+    presumed_ranks: tuple[int, int],
+) -> None:
+    """Fit a judge per fold of the queries of all languages, without the fold."""
+    tables = []
+    for language in sorted(features):
+        every = read(features[language])
+        labelled = label_pairs(every, read(fused[language]), read(qrels[language]), presumed_ranks=presumed_ranks)
+        pool = every.join(labelled, on="query_id", how="semi")
+        tables.append(fitted.with_relative(labelled, pool))
+    pairs = pl.concat(tables)
+    job.out.write(pl.concat([fitted.fit_fold(pairs, fold) for fold in range(fitted.NUM_FOLDS)]))
+
+
+def score_features(job: Job, *, features: DatasetRef, judge_model: DatasetRef, pool: DatasetRef | None = None) -> None:
+    """Score each query by the judge that has not seen it; later candidates relative to the `pool` that was there."""
+    rows = read(features)
+    around = rows if pool is None else scan(pool).join(rows.lazy(), on="query_id", how="semi").collect()
+    job.out.write(fitted.score_pairs(fitted.with_relative(rows, around), read(judge_model)))
