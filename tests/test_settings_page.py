@@ -38,5 +38,7 @@ def test_a_setting_makes_the_step_again_that_reads_it():
     page = (REPOSITORY / "docs/settings.md").read_text(encoding="utf-8")
     rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
     assert rows["plan_batches.seed"].endswith("| plan_batches: `plan_batches` |")
-    assert rows["text.max_query_tokens"].endswith("| retrieve: `embed_queries`; train: `tokenize_queries` |")
+    assert rows["text.max_query_tokens"].endswith(
+        "| denoise: `find_features`, `score_pairs`; retrieve: `embed_queries`; train: `tokenize_queries` |"
+    )
     assert rows["train.checkpoint_steps"].endswith("| nothing |")
