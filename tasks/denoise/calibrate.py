@@ -105,11 +105,11 @@ def fit_curves(
         pooled, pooled_name = pl.concat([labelled, extra]), PRESUMED
     curves = {}
     for language in languages:
-        own, name = labelled.filter(pl.col("language") == language), JUDGED
-        num_positive = int(own["is_relevant"].sum())
-        if num_positive < min_positive or len(own) - num_positive < min_negative:
-            own, name = pooled, pooled_name
-        raw, relevant = own["raw"].cast(pl.Float64).to_numpy(), own["is_relevant"].to_numpy()
+        pairs, name = labelled.filter(pl.col("language") == language), JUDGED
+        num_positive = int(pairs["is_relevant"].sum())
+        if num_positive < min_positive or len(pairs) - num_positive < min_negative:
+            pairs, name = pooled, pooled_name
+        raw, relevant = pairs["raw"].cast(pl.Float64).to_numpy(), pairs["is_relevant"].to_numpy()
         slope, intercept = fit_curve(raw, relevant, prior=prior)
         curves[language] = Curve(slope, intercept, name, int(relevant.sum()), int((~relevant).sum()))
     return curves

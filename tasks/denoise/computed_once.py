@@ -32,20 +32,24 @@ def compute_once(
         A row for each pair, sorted by query_id and doc_id.
     """
     queries = pairs.sort(PAIR).partition_by("query_id", maintain_order=True)
-    keys = [_digest(json.dumps([identity, *own.select("query_id", "query").row(0)])) for own in queries]
+    keys = [_digest(json.dumps([identity, *of_query.select("query_id", "query").row(0)])) for of_query in queries]
     records: list[dict[str, Any]] = [memory.get(key) or {} for key in keys]
-    missing = [own.filter(_is_missing(own, record)) for own, record in zip(queries, records, strict=True)]
-    if any(len(own) for own in missing):
+    missing = [
+        of_query.filter(_is_missing(of_query, record)) for of_query, record in zip(queries, records, strict=True)
+    ]
+    if any(len(of_query) for of_query in missing):
         computed = compute(pl.concat(missing)).select(schema.names()).partition_by("query_id", as_dict=True)
-        for key, record, own in zip(keys, records, missing, strict=True):
-            if len(own):
-                rows = own.select(*PAIR, "document").join(computed[(own["query_id"][0],)], on=PAIR)
-                record.update({doc_id: [_digest(text), *values] for _, doc_id, text, *values in rows.iter_rows()})
+        for key, record, of_query in zip(keys, records, missing, strict=True):
+            if len(of_query):
+                computed_rows = of_query.select(*PAIR, "document").join(computed[(of_query["query_id"][0],)], on=PAIR)
+                record.update(
+                    {doc_id: [_digest(text), *values] for _, doc_id, text, *values in computed_rows.iter_rows()}
+                )
                 memory.add(key, record)
     table = [
         (query_id, doc_id, *record[doc_id][1:])
-        for own, record in zip(queries, records, strict=True)
-        for query_id, doc_id in own.select(PAIR).iter_rows()
+        for of_query, record in zip(queries, records, strict=True)
+        for query_id, doc_id in of_query.select(PAIR).iter_rows()
     ]
     return pl.DataFrame(table, schema=schema, orient="row")
 

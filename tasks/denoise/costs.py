@@ -19,14 +19,14 @@ class Cost:
     """Of the questions to ask, estimated."""
 
 
-def estimate_cost(questions: Iterable[Request], asker: RememberingChat) -> Cost:
-    """Count the questions, and those of them that `asker` does not remember."""
+def estimate_cost(questions: Iterable[Request], chat: RememberingChat) -> Cost:
+    """Count the questions, and those of them that `chat` does not remember."""
     total, prompt_tokens = 0, 0
     unknown: set[str] = set()
     for request in questions:
         total += 1
-        key = asker.key(request)
-        if key not in unknown and not asker.knows(request):
+        key = chat.key(request)
+        if key not in unknown and not chat.knows(request):
             unknown.add(key)
             prompt_tokens += estimate_tokens(request)
     return Cost(total, len(unknown), prompt_tokens)

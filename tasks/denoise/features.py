@@ -1,8 +1,8 @@
 """Features of query and document that the fitted judge weighs. Shapes: N pairs, T texts, D vector size.
 
 Three texts are read: the query, the document, and as reference the other documents that people judged relevant for the
-query (METHOD 3.3). A document is never its own reference: it would resemble itself. A pair's features depend on its own
-texts and references alone, so that each is computed once, whoever else is a candidate.
+query (the paper, 3.3). A document is never its own reference: it would resemble itself. A pair's features depend on its
+own texts and references alone, so that each is computed once, whoever else is a candidate.
 """
 
 import re

@@ -124,8 +124,8 @@ def score_pairs(pairs: pl.DataFrame, model: pl.DataFrame) -> pl.DataFrame:
     values = pairs.with_columns(intercept=pl.lit(1.0))
     raw_N = np.zeros(len(pairs))
     for fold, term, centre, spread, weight in model.select("fold", "term", "centre", "spread", "weight").iter_rows():
-        own_N = (values["fold"] == fold).to_numpy()
-        raw_N[own_N] += weight * (values[term].to_numpy()[own_N].astype(np.float64) - centre) / spread
+        in_fold_N = (values["fold"] == fold).to_numpy()
+        raw_N[in_fold_N] += weight * (values[term].to_numpy()[in_fold_N].astype(np.float64) - centre) / spread
     return pairs.select(
         *PAIR,
         judge=pl.format("fold-{}", "fold"),

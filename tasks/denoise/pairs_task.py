@@ -64,14 +64,14 @@ def write_rows(job: Job, given: PairTexts, *, identity: str, schema: pl.Schema, 
     with _journal(job, given) as journal, job.bar(len(pairs), "pairs") as advance:
         for shard in range(num_shards):
             asked = queries.slice(shard * _SHARD_QUERIES, _SHARD_QUERIES)
-            own = pairs.join(asked, on="query_id", how="semi")
-            if shard not in missing or own.is_empty():
-                advance(len(own))
+            of_shard = pairs.join(asked, on="query_id", how="semi")
+            if shard not in missing or of_shard.is_empty():
+                advance(len(of_shard))
                 rows = pl.DataFrame(schema=schema)
             elif journal is None:
-                rows = compute(given.fill(own, asked), advance)
+                rows = compute(given.fill(of_shard, asked), advance)
             else:
-                filled, todo = given.fill(own, asked), functools.partial(compute, progress=advance)
+                filled, todo = given.fill(of_shard, asked), functools.partial(compute, progress=advance)
                 rows = compute_once(filled, journal, identity=identity, schema=schema, compute=todo)
             if shard in missing:
                 job.out.write(rows.select(schema.names()), shard=shard)

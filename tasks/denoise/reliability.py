@@ -46,16 +46,16 @@ def reliability_table(judged: pl.DataFrame, curves: dict[str, Curve], *, prior: 
     return pl.concat([pl.DataFrame(schema=_SCHEMA), *parts])
 
 
-def _of_language(own: pl.DataFrame, language: str, curve: Curve, prior: float, num_bins: int) -> pl.DataFrame:
-    own = own.sort("raw")
-    raw_N = own["raw"].cast(pl.Float64).to_numpy()
-    relevant_N = (own["relevance"] > 0).to_numpy()
+def _of_language(rows: pl.DataFrame, language: str, curve: Curve, prior: float, num_bins: int) -> pl.DataFrame:
+    rows = rows.sort("raw")
+    raw_N = rows["raw"].cast(pl.Float64).to_numpy()
+    relevant_N = (rows["relevance"] > 0).to_numpy()
     weight_N = _weights(relevant_N, prior)
     promised = {
         "probability": probability(raw_N, slope=curve.slope, intercept=curve.intercept),
         "uncalibrated": probability(raw_N, slope=1.0, intercept=0.0),
     }
-    rows, errors = [], dict.fromkeys(promised, 0.0)
+    table, errors = [], dict.fromkeys(promised, 0.0)
     for part in np.array_split(np.arange(len(raw_N)), num_bins):
         if not len(part):
             continue
@@ -67,11 +67,11 @@ def _of_language(own: pl.DataFrame, language: str, curve: Curve, prior: float, n
             for name, values in promised.items():
                 errors[name] += mass * abs(float(np.average(values[part], weights=weight_N[part])) - observed)
         positive = int(relevant_N[part].sum())
-        rows.append(
+        table.append(
             (language, raw_N[part[0]], raw_N[part[-1]], positive, len(part) - positive, observed, *means.values())
         )
     total = [None, None] if weight_N is None else list(errors.values())
-    return pl.DataFrame([(*row, *total) for row in rows], schema=_SCHEMA, orient="row")
+    return pl.DataFrame([(*row, *total) for row in table], schema=_SCHEMA, orient="row")
 
 
 def _weights(relevant_N: NDArray[np.bool_], prior: float) -> NDArray[np.float64] | None:

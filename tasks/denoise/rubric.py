@@ -3,7 +3,7 @@
 Two marks, each 0, 1 or 2: *accuracy* (is what the passage says right and to the point, with a passage that is known to
 be relevant as the reference) and *completeness* (how much of what the query asks it supplies).
 
-Source: METHOD 3.3 (2) and table 17 for the two marks and the reference; the wording is ours.
+Source: the paper, 3.3 (2) and table 17 for the two marks and the reference; the wording is ours.
 """
 
 import json

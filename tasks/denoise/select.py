@@ -117,7 +117,7 @@ def select_hard_negatives(
     Raises:
         ValueError: a candidate has no row, or several, in `scores`.
 
-    Source: METHOD 3.3 (2), 4.1, B.3; `percent` and `margin` are TopK-PercPos and TopK-MarginPos of NV-Retriever,
+    Source: the paper, 3.3 (2), 4.1, B.3; `percent` and `margin` are TopK-PercPos and TopK-MarginPos of NV-Retriever,
         arXiv 2407.15831, with the query's best-scored positive as the reference.
     """
     table = _join_scores(candidates, scores, qrels)
