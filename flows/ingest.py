@@ -1,13 +1,16 @@
-"""Promise what ingest makes of each language: files or atlas -> corpus, queries, qrels, truth and quarantine."""
+"""Promise what ingest makes of each language: files or atlas -> corpus; queries and qrels, by split; truth; quarantine.
+
+What belongs to dev is promised apart: until a training there may be no dev files, and what they hold changes nothing.
+"""
 
 import importlib.metadata
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import get_args
+from dataclasses import dataclass, field
+from typing import Any, get_args
 
 from flows.run.pipeline import Promises
 from tasks.engine.step import Promise
-from tasks.ingest.config import IngestConfig, What
+from tasks.ingest.config import FileSplit, IngestConfig, Source, What
 from tasks.ingest.files import find_source
 from tasks.languages import check_language
 from tasks.steps import (
@@ -23,76 +26,110 @@ from tasks.steps import (
 
 
 @dataclass(frozen=True)
-class Ingested:
-    """The datasets that ingest makes of one language."""
+class Asked:
+    """The queries of one split and their judgements, by language."""
 
-    corpus: Promise
-    queries: Promise
-    qrels: Promise
-    truth: Promise | None = None
-    """Only atlas knows which of its documents are relevant but not judged."""
-    quarantine: Promise | None = None
-    """Only where bad rows are left out."""
+    queries: Promises = field(default_factory=dict)
+    qrels: Promises = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Texts:
-    """The datasets that ingest makes, by language."""
+    """The datasets that ingest makes before evaluation, by language."""
 
     corpus: Promises
-    queries: Promises
-    qrels: Promises
+    train: Asked
+    validation: Asked
+    """Held out of train."""
     aside: list[Promise]
     """What no other stage reads: the truth of atlas, rows in quarantine."""
 
 
 def ingest_languages(config: IngestConfig, languages: Sequence[str]) -> Texts:
-    """Promise the datasets of all languages; `Raises` as `ingest`."""
-    ingested = {language: ingest(config, language) for language in languages}
-    return Texts(
-        corpus={language: made.corpus for language, made in ingested.items()},
-        queries={language: made.queries for language, made in ingested.items()},
-        qrels={language: made.qrels for language, made in ingested.items()},
-        aside=[promise for made in ingested.values() for promise in (made.truth, made.quarantine) if promise],
-    )
-
-
-def ingest(config: IngestConfig, language: str) -> Ingested:
-    """Promise the datasets of one language; runs nothing but reads new input files once, for their digests.
+    """Promise the datasets of all languages but for dev; reads nothing but new input files once, for their digests.
 
     Args:
         config: the settings of ingest.
-        language: ISO 639-1.
+        languages: ISO 639-1.
 
     Raises:
         ValueError: unknown language, or an environment variable of a path is not set.
         FileNotFoundError: an input file is missing.
     """
+    texts = Texts({}, Asked(), Asked(), [])
+    for language in map(check_language, languages):
+        if config.layout == "atlas":
+            texts.corpus[language] = generate_corpus(language, **_facts(config, language))
+            texts.aside.append(generate_truth(language, **_facts(config, language)))
+        else:
+            texts.corpus[language] = ingest_corpus(language, source=find_source(config, language, "corpus"))
+        drawn = {"validation_share": config.validation_share, "seed": config.seed}
+        known = {"train": texts.train, "validation": texts.validation}
+        texts.aside.extend(_ask(config, language, "train", texts.corpus[language], known, known, drawn))
+    return texts
+
+
+def ingest_dev(config: IngestConfig, texts: Texts) -> tuple[Asked, list[Promise]]:
+    """Promise the dev queries and their judgements, and what is in quarantine of them; `Raises` as the others."""
+    dev, aside = Asked(), []
+    known = {"train": texts.train, "validation": texts.validation, "dev": dev}
+    for language, corpus in texts.corpus.items():
+        aside.extend(_ask(config, language, "dev", corpus, {"dev": dev}, known, {}))
+    return dev, aside
+
+
+def _ask(
+    config: IngestConfig,
+    language: str,
+    part: FileSplit,
+    corpus: Promise,
+    made: dict[str, Asked],
+    known: dict[str, Asked],
+    drawn: dict[str, Any],
+) -> list[Promise]:
+    """Promise the queries and judgements of the splits to be `made`, and return what is in quarantine."""
     if config.layout == "atlas":
-        return _generated(config, check_language(language))
-    sources = {what: find_source(config, language, what) for what in get_args(What)}
-    judgements = None if config.split_by_queries else sources["qrels"]
-    corpus = ingest_corpus(language, source=sources["corpus"])
-    queries = ingest_queries(
-        language,
-        source=sources["queries"],
-        judgements=judgements,
-        validation_share=config.validation_share,
-        seed=config.seed,
-    )
-    qrels = ingest_qrels(language, source=sources["qrels"], corpus=corpus, queries=queries)
-    quarantine = None
-    if config.on_bad_row == "quarantine":
-        quarantine = quarantine_rows(language, sources=sources, judgements=judgements, corpus=corpus, queries=queries)
-    return Ingested(corpus, queries, qrels, quarantine=quarantine)
+        for split, asked in made.items():
+            arguments = {**_facts(config, language), "split": split, **drawn}
+            asked.queries[language] = generate_queries(language, **arguments)
+            asked.qrels[language] = generate_qrels(language, **arguments)
+        return []
+    parts: tuple[FileSplit, ...] = ("train",) if part == "train" else get_args(FileSplit)
+    queries, qrels = _sources(config, language, "queries", parts), _sources(config, language, "qrels", parts)
+    if not qrels[part].files and part == "dev":
+        raise FileNotFoundError(
+            f"ingest qrels of '{language}': expected judgements to evaluate on, got an empty ingest.dev_split. Name "
+            "the split of these files, or stop before with --until train."
+        )
+    # Judgements tell which queries are of this split, or which train queries belong together, or nothing.
+    naming = qrels if not config.split_by_queries or drawn.get("validation_share") else {}
+    for split, asked in made.items():
+        asked.queries[language] = ingest_queries(
+            language, language=language, queries=queries, qrels=naming, split=split, **drawn
+        )
+    asked_of = {split: asked.queries[language] for split, asked in known.items()}
+    for split, asked in made.items():
+        asked.qrels[language] = ingest_qrels(language, source=qrels[part], corpus=corpus, queries=asked_of, split=split)
+    if config.on_bad_row != "quarantine":
+        return []
+    return [
+        quarantine_rows(
+            language,
+            texts=find_source(config, language, "corpus") if part == "train" else None,
+            queries=queries,
+            naming=naming,
+            qrels=qrels[part],
+            corpus=corpus,
+            known=asked_of,
+            part=part,
+        )
+    ]
 
 
-def _generated(config: IngestConfig, language: str) -> Ingested:
-    # Babel brings the facts, so its version is an input like a file's digest.
-    facts = {"language": language, "config": config.atlas, "babel": importlib.metadata.version("babel")}
-    return Ingested(
-        corpus=generate_corpus(language, **facts),
-        queries=generate_queries(language, **facts, validation_share=config.validation_share, seed=config.seed),
-        qrels=generate_qrels(language, **facts),
-        truth=generate_truth(language, **facts),
-    )
+def _sources(config: IngestConfig, language: str, what: What, parts: Sequence[FileSplit]) -> dict[str, Source]:
+    return {part: find_source(config, language, what, (part,)) for part in parts}
+
+
+def _facts(config: IngestConfig, language: str) -> dict[str, Any]:
+    """What atlas is made of. Babel brings the facts, so its version is an input like a file's digest."""
+    return {"language": language, "config": config.atlas, "babel": importlib.metadata.version("babel")}

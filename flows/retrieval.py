@@ -19,13 +19,8 @@ from tasks.steps import (
     search_dense,
 )
 
-MINED = ("train",)
-MEASURED = ("dev",)
 
-
-def rank_by_terms(
-    config: PipelineConfig, corpus: Promises, queries: Promises, splits: tuple[str, ...] = (*MINED, *MEASURED)
-) -> Promises:
+def rank_by_terms(config: PipelineConfig, corpus: Promises, queries: Promises) -> Promises:
     """Promise BM25's candidates."""
     settings = config.retrieve
     return {
@@ -33,7 +28,6 @@ def rank_by_terms(
             language,
             corpus=corpus[language],
             queries=queries[language],
-            splits=splits,
             analyzer=OF_LANGUAGE[language],
             text=config.text.document,
             search=settings.search,
@@ -67,7 +61,6 @@ def rank_by_vectors(
     embeddings: Promises,
     queries: Promises,
     system: str,
-    splits: tuple[str, ...],
     member: EnsembleEncoder | None = None,
 ) -> Promises:
     """Promise the candidates of an encoder."""
@@ -80,7 +73,6 @@ def rank_by_vectors(
                 language,
                 queries=queries[language],
                 encoder=encoder,
-                splits=splits,
                 max_tokens=(member or config.text).max_query_tokens,
                 **_dtype(member),
             ),
@@ -92,44 +84,35 @@ def rank_by_vectors(
     }
 
 
-def rank_by_ensemble(
-    config: PipelineConfig, corpus: Promises, queries: Promises, splits: tuple[str, ...] = MINED
-) -> dict[str, Promises]:
+def rank_by_ensemble(config: PipelineConfig, corpus: Promises, queries: Promises) -> dict[str, Promises]:
     """Promise the candidates of each further encoder, by its name."""
     ranked = {}
     for member in config.retrieve.ensemble:
         encoder = prepare_encoder(config=member, digest=model_digest(member.model))
         embeddings = embed_corpora(config, encoder, corpus, member)
-        ranked[member.name] = rank_by_vectors(config, encoder, embeddings, queries, member.name, splits, member)
+        ranked[member.name] = rank_by_vectors(config, encoder, embeddings, queries, member.name, member)
     return ranked
 
 
-def fuse(
-    config: PipelineConfig, queries: Promises, ranked: Mapping[str, Promises], splits: tuple[str, ...] = MINED
-) -> Promises:
+def fuse(config: PipelineConfig, queries: Promises, ranked: Mapping[str, Promises]) -> Promises:
     """Promise the fused candidates.
 
     Args:
         config: the settings.
         queries: by language.
-        ranked: by system: its candidates by language. What was found by vectors names them among its inputs.
-        splits: whose queries count.
+        ranked: by system: its candidates of these queries by language. What was found by vectors names them among its
+            inputs.
     """
     settings = config.retrieve.fuse
     fused = {}
     for language, asked in queries.items():
         found = {system: promises[language] for system, promises in ranked.items()}
-        arguments: dict[str, Any] = {
-            "candidates": list(found.values()),
-            "queries": asked,
-            "splits": splits,
-            "config": settings,
-        }
+        arguments: dict[str, Any] = {"candidates": list(found.values()), "config": settings}
         if settings.method == "concat":
             dense = {system: promise.inputs for system, promise in found.items() if "documents" in promise.inputs}
             documents = {system: inputs["documents"] for system, inputs in dense.items()}
             vectors = {system: inputs["queries"] for system, inputs in dense.items()}
-            fused[language] = fuse_vectors(language, documents=documents, vectors=vectors, **arguments)
+            fused[language] = fuse_vectors(language, documents=documents, vectors=vectors, queries=asked, **arguments)
         else:
             fused[language] = fuse_candidates(language, **arguments)
     return fused

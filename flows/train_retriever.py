@@ -22,7 +22,7 @@ def train_retriever(
             or step.
         refresh: stages or steps to build again, whatever is in the store.
     """
-    pipeline = weave(config).until(until)
+    pipeline = weave(config, until)
     pipeline.check_names(refresh or [])
     results = Execution(pipeline, config.storage.location, config.resources, frozenset(refresh or [])).run()
     artifacts.publish(results, pipeline, config.storage.location)

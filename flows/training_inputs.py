@@ -3,12 +3,10 @@
 from typing import Any
 
 from flows.configs import PipelineConfig
+from flows.ingest import Asked
 from flows.run.pipeline import Promises
 from tasks.engine.step import Promise
 from tasks.steps import fuse_candidates, tokenize_documents, tokenize_queries
-
-TRAINED = ("train",)
-VALIDATED = ("validation",)
 
 
 def training_inputs(
@@ -17,8 +15,8 @@ def training_inputs(
     encoder: Promise,
     corpus: Promises,
     queries: Promises,
-    qrels: Promises,
     named: dict[str, list[Promise]],
+    validation: Asked,
     held_out: Promises,
     scores: Promises,
 ) -> dict[str, Any]:
@@ -31,15 +29,15 @@ def training_inputs(
         config: what the training wants.
         encoder: whose tokenizer.
         corpus: the documents.
-        queries: of all splits.
-        qrels: of all queries.
+        queries: to train on.
         named: datasets with a doc_id: all documents that a batch plan may name.
+        validation: the held-out queries and their judgements.
         held_out: candidates of the held-out queries.
         scores: the judges' scores, for distillation.
     """
     settings = config.train
     found: dict[str, Any] = {
-        "query_tokens": _of_queries(config, encoder, queries, TRAINED),
+        "query_tokens": _of_queries(config, encoder, queries),
         "document_tokens": {
             language: _of_documents(config, encoder, language, corpus, refs) for language, refs in named.items()
         },
@@ -47,41 +45,28 @@ def training_inputs(
     if settings.distillation_weight:
         found["teacher"] = scores
     if settings.validation_steps:
-        found["validation_queries"] = _of_queries(config, encoder, queries, VALIDATED)
-        found["validation_qrels"] = qrels
+        found["validation_queries"] = _of_queries(config, encoder, validation.queries)
+        found["validation_qrels"] = validation.qrels
         found["validation_documents"] = {
             language: _of_documents(
-                config,
-                encoder,
-                language,
-                corpus,
-                [_best(config, language, candidates, queries), qrels[language]],
-                queries=queries[language],
-                splits=VALIDATED,
+                config, encoder, language, corpus, [_best(config, language, candidates), validation.qrels[language]]
             )
             for language, candidates in held_out.items()
         }
     return found
 
 
-def _best(config: PipelineConfig, language: str, candidates: Promise, queries: Promises) -> Promise:
-    return fuse_candidates(
-        language,
-        candidates=[candidates],
-        queries=queries[language],
-        splits=VALIDATED,
-        config=config.retrieve.fuse,
-    )
+def _best(config: PipelineConfig, language: str, candidates: Promise) -> Promise:
+    return fuse_candidates(language, candidates=[candidates], config=config.retrieve.fuse)
 
 
-def _of_queries(config: PipelineConfig, encoder: Promise, queries: Promises, splits: tuple[str, ...]) -> Promises:
+def _of_queries(config: PipelineConfig, encoder: Promise, queries: Promises) -> Promises:
     return {
         language: tokenize_queries(
             language,
             language=language,
             queries=found,
             encoder=encoder,
-            splits=splits,
             max_tokens=config.text.max_query_tokens,
         )
         for language, found in queries.items()
@@ -89,7 +74,7 @@ def _of_queries(config: PipelineConfig, encoder: Promise, queries: Promises, spl
 
 
 def _of_documents(
-    config: PipelineConfig, encoder: Promise, language: str, corpus: Promises, named: list[Promise], **queries: object
+    config: PipelineConfig, encoder: Promise, language: str, corpus: Promises, named: list[Promise]
 ) -> Promise:
     return tokenize_documents(
         language,
@@ -99,5 +84,4 @@ def _of_documents(
         encoder=encoder,
         text=config.text.document,
         max_tokens=config.text.max_document_tokens,
-        **queries,
     )

@@ -5,20 +5,12 @@ from functools import partial
 from typing import Any
 
 from flows.configs import PipelineConfig
-from flows.ingest import Texts, ingest_languages
+from flows.ingest import Asked, Texts, ingest_dev, ingest_languages
 from flows.judge import judge, relabel
-from flows.retrieval import (
-    MEASURED,
-    MINED,
-    embed_corpora,
-    fuse,
-    rank_by_ensemble,
-    rank_by_terms,
-    rank_by_vectors,
-)
+from flows.retrieval import embed_corpora, fuse, rank_by_ensemble, rank_by_terms, rank_by_vectors
 from flows.run.pipeline import Pipeline, Promises
 from flows.supplement import Given, supplement
-from flows.training_inputs import VALIDATED, training_inputs
+from flows.training_inputs import training_inputs
 from storage import file_digest
 from tasks.engine.step import Promise
 from tasks.models.locate import model_digest
@@ -36,53 +28,68 @@ from tasks.steps import (
 )
 
 
-def weave(config: PipelineConfig) -> Pipeline:
+def weave(config: PipelineConfig, until: str | None = None) -> Pipeline:
     """Promise every dataset of a configuration; reads nothing but new input files, for their digests.
 
+    Args:
+        config: all settings.
+        until: keep what this stage (or step, or kind) needs; one before evaluation needs no dev files.
+
     Raises:
-        ValueError: the settings contradict each other.
+        ValueError: the settings contradict each other, or nothing is called `until`.
         FileNotFoundError: they name files that are not there.
     """
     texts = ingest_languages(config.ingest, config.languages)
+    train = texts.train
     retrieved = _retrieve(config, texts)
     scores, first_ledger = _denoise(config, texts, retrieved)
-    given = Given(texts.corpus, texts.queries, texts.qrels, scores, first_ledger)
+    given = Given(texts.corpus, train.queries, train.qrels, scores, first_ledger)
     hard_negatives, supplemented = supplement(
         config,
         given,
         find=partial(_retrieve_again, config, texts, retrieved),
-        score=partial(judge, config, texts.corpus, texts.queries, texts.qrels, retrieved.fused),
+        score=partial(judge, config, texts.corpus, train.queries, train.qrels, retrieved.fused),
     )
-    qrels = relabel(config, texts.qrels, hard_negatives)
+    qrels = relabel(config, train.qrels, hard_negatives)
     topics, batch_plan = _plan_batches(config, texts, retrieved, hard_negatives, qrels)
     # What a batch plan can name: tokenized once, so that another threshold or seed tokenizes nothing.
     named = {language: [retrieved.fused[language], qrels[language]] for language in texts.corpus}
     if supplemented:
         named = {language: [*promises, hard_negatives[language]] for language, promises in named.items()}
     trained = _train(config, texts, retrieved, scores, batch_plan, named)
-    metrics = _evaluate(config, texts, retrieved, trained)
-    return Pipeline.weave(
-        {
-            "ingest": [*_all(texts.corpus, texts.queries, texts.qrels), *texts.aside],
-            "retrieve": [retrieved.encoder, *_all(retrieved.bm25, retrieved.untrained, retrieved.fused)],
-            "denoise": _all(scores, first_ledger),
-            "supplement": supplemented,
-            "plan_batches": [topics, batch_plan],
-            "train": [trained],
-            "evaluate": list(metrics.values()),
-            "export": [export_model(trained=trained, metrics=metrics, name=config.name)],
-        },
-        metrics=list(metrics.values()),
-    )
+    stages = {
+        "ingest": [*_all(texts.corpus), *_all_asked(train), *_all_asked(texts.validation), *texts.aside],
+        "retrieve": [retrieved.encoder, *_all(retrieved.bm25, retrieved.untrained, retrieved.fused)],
+        "denoise": _all(scores, first_ledger),
+        "supplement": supplemented,
+        "plan_batches": [topics, batch_plan],
+        "train": [trained],
+    }
+    try:
+        dev, aside = ingest_dev(config.ingest, texts)
+    except FileNotFoundError:
+        pipeline = Pipeline.weave(stages, metrics=[])
+        if until is None or not pipeline.has(until):
+            raise
+        return pipeline.until(until)
+    stages["ingest"] += [*_all_asked(dev), *aside]
+    metrics = _evaluate(config, texts, retrieved, trained, dev)
+    stages["evaluate"] = list(metrics.values())
+    stages["export"] = [export_model(trained=trained, metrics=metrics, name=config.name)]
+    return Pipeline.weave(stages, metrics=stages["evaluate"]).until(until)
 
 
 def _all(*by_language: Promises) -> list[Promise]:
     return [promise for promises in by_language for promise in promises.values()]
 
 
+def _all_asked(asked: Asked) -> list[Promise]:
+    return _all(asked.queries, asked.qrels)
+
+
 @dataclass(frozen=True)
 class _Retrieved:
-    """What retrieval makes: the base encoder, its vectors, candidates by system, and the candidates to mine from."""
+    """What retrieval makes for the train queries: candidates by system, and fused; and what it needs for others."""
 
     encoder: Promise
     embeddings: Promises
@@ -94,22 +101,24 @@ class _Retrieved:
 def _retrieve(config: PipelineConfig, texts: Texts) -> _Retrieved:
     encoder = prepare_encoder(config=config.encoder, digest=model_digest(config.encoder.model))
     embeddings = embed_corpora(config, encoder, texts.corpus)
-    bm25 = rank_by_terms(config, texts.corpus, texts.queries)
-    untrained = rank_by_vectors(config, encoder, embeddings, texts.queries, "untrained", (*MINED, *MEASURED))
-    ensemble = rank_by_ensemble(config, texts.corpus, texts.queries)
-    fused = fuse(config, texts.queries, {"bm25": bm25, "untrained": untrained, **ensemble})
+    queries = texts.train.queries
+    bm25 = rank_by_terms(config, texts.corpus, queries)
+    untrained = rank_by_vectors(config, encoder, embeddings, queries, "untrained")
+    ensemble = rank_by_ensemble(config, texts.corpus, queries)
+    fused = fuse(config, queries, {"bm25": bm25, "untrained": untrained, **ensemble})
     return _Retrieved(encoder, embeddings, bm25, untrained, fused)
 
 
 def _denoise(config: PipelineConfig, texts: Texts, retrieved: _Retrieved) -> tuple[Promises, Promises]:
-    scores = judge(config, texts.corpus, texts.queries, texts.qrels, retrieved.fused)
+    train = texts.train
+    scores = judge(config, texts.corpus, train.queries, train.qrels, retrieved.fused)
     ledger = {
         language: select_hard_negatives(
             language,
             fused=fused,
             scores=scores[language],
-            qrels=texts.qrels[language],
-            queries=texts.queries[language],
+            qrels=train.qrels[language],
+            queries=train.queries[language],
             config=config.denoise.select,
         )
         for language, fused in retrieved.fused.items()
@@ -121,7 +130,7 @@ def _retrieve_again(config: PipelineConfig, texts: Texts, retrieved: _Retrieved,
     """Find candidates for generated queries, as for the given ones."""
     ranked = {
         "bm25": rank_by_terms(config, texts.corpus, generated),
-        "untrained": rank_by_vectors(config, retrieved.encoder, retrieved.embeddings, generated, "untrained", MINED),
+        "untrained": rank_by_vectors(config, retrieved.encoder, retrieved.embeddings, generated, "untrained"),
         **rank_by_ensemble(config, texts.corpus, generated),
     }
     return fuse(config, generated, ranked)
@@ -132,7 +141,11 @@ def _plan_batches(
 ) -> tuple[Promise, Promise]:
     topics = _topics(config, texts, retrieved, qrels)
     batch_plan = plan_batches(
-        hard_negatives=hard_negatives, queries=texts.queries, qrels=qrels, topics=topics, config=config.plan_batches
+        hard_negatives=hard_negatives,
+        queries=texts.train.queries,
+        qrels=qrels,
+        topics=topics,
+        config=config.plan_batches,
     )
     return topics, batch_plan
 
@@ -140,7 +153,7 @@ def _plan_batches(
 def _topics(config: PipelineConfig, texts: Texts, retrieved: _Retrieved, qrels: Promises) -> Promise:
     """Cluster the queries; or classify them, where a folder of fastText's models is named."""
     topics = config.plan_batches.topics
-    given: dict[str, Any] = {"corpus": texts.corpus, "queries": texts.queries, "qrels": qrels}
+    given: dict[str, Any] = {"corpus": texts.corpus, "queries": texts.train.queries, "qrels": qrels}
     if isinstance(topics, int):
         return find_topics(embeddings=retrieved.embeddings, num_topics=topics, **given)
     models = FastTextModels(folder=topics)
@@ -160,37 +173,36 @@ def _train(
         config,
         encoder=encoder,
         corpus=texts.corpus,
-        queries=texts.queries,
-        qrels=texts.qrels,
+        queries=texts.train.queries,
         named=named,
-        held_out=rank_by_vectors(config, encoder, retrieved.embeddings, texts.queries, "untrained", VALIDATED),
+        validation=texts.validation,
+        held_out=rank_by_vectors(config, encoder, retrieved.embeddings, texts.validation.queries, "untrained"),
         scores=scores,
     )
     return train_encoder(batch_plan=batch_plan, **inputs, encoder=encoder, config=config.train)
 
 
-def _evaluate(config: PipelineConfig, texts: Texts, retrieved: _Retrieved, trained: Promise) -> dict[str, Promise]:
+def _evaluate(
+    config: PipelineConfig, texts: Texts, retrieved: _Retrieved, trained: Promise, dev: Asked
+) -> dict[str, Promise]:
     """Measure the systems on the dev queries; by system."""
-    embeddings = embed_corpora(config, trained, texts.corpus)
-    candidates = {
-        "bm25": retrieved.bm25,
-        "untrained": retrieved.untrained,
-        "trained": rank_by_vectors(config, trained, embeddings, texts.queries, "trained", MEASURED),
+    encoders = {
+        "untrained": (retrieved.encoder, retrieved.embeddings),
+        "trained": (trained, embed_corpora(config, trained, texts.corpus)),
+    }
+    candidates = {"bm25": rank_by_terms(config, texts.corpus, dev.queries)} | {
+        system: rank_by_vectors(config, encoder, embeddings, dev.queries, system)
+        for system, (encoder, embeddings) in encoders.items()
     }
     return {
         system: measure_runs(
             runs={
-                language: make_run(
-                    language,
-                    candidates=ranked,
-                    queries=texts.queries[language],
-                    system=system,
-                    depth=config.evaluate.depth,
-                )
+                language: make_run(language, candidates=ranked, system=system, depth=config.evaluate.depth)
                 for language, ranked in by_language.items()
             },
-            qrels=texts.qrels,
-            queries=texts.queries,
+            qrels=dev.qrels,
+            queries=dev.queries,
+            train_queries=texts.train.queries,
             system=system,
             metrics=config.evaluate.metrics,
         )

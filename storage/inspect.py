@@ -91,8 +91,8 @@ def rows(ref: DatasetRef, **values: Any) -> list[dict[str, Any]]:
 
 
 def metrics_means(ref: DatasetRef) -> list[dict[str, Any]]:
-    """Read the means of a metrics dataset: system, language (`all`: the mean), metric, value, num_queries."""
-    columns = ("system", "language", "metric", "value", "num_queries")
+    """Read the means of a metrics dataset, its columns but query_id; language `all` is the mean over languages."""
+    columns = [name for name in SCHEMAS["metrics"].names if name != "query_id"]
     return scan(ref).filter(pl.col("query_id") == "all").select(columns).collect().to_dicts()
 
 

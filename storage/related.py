@@ -1,6 +1,6 @@
 """Which datasets of a store belong together: what a ledger was made from, and what was made from it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from storage import inspect, manifest
@@ -40,7 +40,7 @@ def find_related(root: str, partition: str, allowed: Collection[Name] | None = N
     """Gather one partition's datasets that belong together: the newest batch plan's, or the newest ledger's.
 
     A dataset belongs to them if everything decisive that it was made from does. Of runs and metrics there is one per
-    system.
+    system, of queries and judgements one per split.
 
     Args:
         root: the store.
@@ -49,13 +49,13 @@ def find_related(root: str, partition: str, allowed: Collection[Name] | None = N
     """
     related = Related(root.rstrip("/"), partition)
     for kind in _ORDER:
-        systems: set[str] = set()
+        parts: set[str] = set()
         for ref, content in _newest(related.root, kind, partition, allowed):
-            system = str(content.arguments.get("system", ""))
+            part = _part(content)
             candidates = {ref: content, **_ancestors(ref.root, content)}
-            if system not in systems and _fits(candidates, related.manifests):
+            if part not in parts and _fits(candidates, related.manifests):
                 related.manifests |= candidates
-                systems.add(system)
+                parts.add(part)
     return related
 
 
@@ -92,7 +92,16 @@ def _ancestors(root: str, content: Manifest) -> dict[DatasetRef, Manifest]:
     return ancestors
 
 
-def _fits(candidates: Collection[DatasetRef], gathered: Collection[DatasetRef]) -> bool:
-    """Say whether each decisive candidate is among those gathered, or the first of its kind and partition."""
-    taken = {(ref.kind, ref.partition) for ref in gathered}
-    return all(ref in gathered or (ref.kind, ref.partition) not in taken for ref in candidates if ref.kind in _DECISIVE)
+def _part(content: Manifest) -> str:
+    """Return what tells a dataset from others of its kind and partition that belong to the same pipeline."""
+    return str(content.arguments.get("system", content.arguments.get("split", "")))
+
+
+def _fits(candidates: Mapping[DatasetRef, Manifest], gathered: Mapping[DatasetRef, Manifest]) -> bool:
+    """Say whether each decisive candidate is among those gathered, or the first of its kind, partition and split."""
+    taken = {(ref.kind, ref.partition, _part(content)) for ref, content in gathered.items()}
+    return all(
+        ref in gathered or (ref.kind, ref.partition, _part(content)) not in taken
+        for ref, content in candidates.items()
+        if ref.kind in _DECISIVE
+    )

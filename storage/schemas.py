@@ -79,7 +79,10 @@ SCHEMAS: dict[str, pa.Schema] = {
         languages=pa.list_(_S)
     ),
     "run": _schema(system=_S, query_id=_S, doc_id=_S, rank=_I32, score=_F32),
-    "metrics": _schema(system=_S, language=_S, metric=_S, query_id=_S, value=pa.float64(), num_queries=_I32),
+    "metrics": _schema(
+        system=_S, language=_S, metric=_S, query_id=_S, value=pa.float64(), num_queries=_I32, new_value=pa.float64(),
+        num_new=_I32
+    ),
 }
 # fmt: on
 

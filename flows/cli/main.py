@@ -52,7 +52,7 @@ def run(
 ) -> None:
     """Build what is missing, take the rest from the store, and show the results."""
     settings = load_config(config, tuple(set_ or ()))
-    pipeline = weave(settings).until(until)
+    pipeline = weave(settings, until)
     pipeline.check_names(refresh or [])
     results = None if refresh or prefect_api() else BuildResult.of_stored(pipeline, settings.storage.location)
     if results is None:
@@ -73,7 +73,7 @@ def plan(config: Config, set_: Set = None, until: Until = None) -> None:
     root = settings.storage.location
     changed: set[str] = set()
     rows, missing = [], []
-    for staged in weave(settings).until(until).staged:
+    for staged in weave(settings, until).staged:
         promise = staged.promise
         reason = state(promise, root).reason
         waiting = [name for name, entry in promise.inputs.items() if entry.fingerprint in changed]

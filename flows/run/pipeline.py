@@ -1,6 +1,6 @@
 """Pipeline: all promises of a configuration, in an order in which they can run, and what became of each."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -37,7 +37,7 @@ class Pipeline:
         return tuple(staged.promise for staged in self.staged)
 
     @classmethod
-    def weave(cls, stages: dict[str, Sequence[Promise]], metrics: Sequence[Promise]) -> "Pipeline":
+    def weave(cls, stages: Mapping[str, Sequence[Promise]], metrics: Sequence[Promise]) -> "Pipeline":
         """Put the promises of all stages in order, inputs first; each once, in the first stage that names it.
 
         Args:
@@ -71,6 +71,10 @@ class Pipeline:
         needed = [known.get(_identity(promise), StagedPromise(stage, promise)) for promise in inputs_first(goal)]
         return Pipeline(tuple(needed))
 
+    def has(self, name: str) -> bool:
+        """Say whether a name means something here: a stage, a step or a kind of dataset."""
+        return any(staged.named([name]) for staged in self.staged)
+
     def check_names(self, names: Iterable[str]) -> None:
         """See that every name means something.
 
@@ -78,7 +82,7 @@ class Pipeline:
             ValueError: one does not.
         """
         for name in names:
-            if not any(staged.named([name]) for staged in self.staged):
+            if not self.has(name):
                 steps = sorted({promise.step.name for promise in self.promises})
                 raise ValueError(
                     f"stage: expected one of {', '.join(STAGES)} (or a step: {', '.join(steps)}), got '{name}'. "

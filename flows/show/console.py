@@ -53,11 +53,14 @@ def stages_table(results: Sequence[BuildResult]) -> Table:
 
 
 def metrics_table(metrics: Sequence[dict[str, Any]]) -> Table:
-    """Lay the means out: one line per language, one column per measure and system."""
+    """Lay the means out: one line per language, one column per measure and system.
+
+    Where train repeats dev queries, a second line leaves these out.
+    """
     systems = [name for name in SYSTEMS if any(row["system"] == name for row in metrics)]
     names = list(dict.fromkeys(row["metric"] for row in metrics))
-    values = {(row["language"], row["metric"], row["system"]): row["value"] for row in metrics}
-    queries = {row["language"]: row["num_queries"] for row in metrics}
+    means = {(row["language"], row["metric"], row["system"]): row for row in metrics}
+    queries = {row["language"]: (row["num_queries"], row["num_new"]) for row in metrics}
     table = plain_table("Results on dev queries")
     table.add_column("language")
     table.add_column("queries", justify="right")
@@ -65,15 +68,24 @@ def metrics_table(metrics: Sequence[dict[str, Any]]) -> Table:
         for system in systems:
             table.add_column(f"{name}\n{system}", justify="right")
     for language in [*sorted(set(queries) - {"all"}), "all"]:
-        cells = []
-        for name in names:
-            row = [values.get((language, name, system)) for system in systems]
-            best = max(value for value in row if value is not None)
-            cells += ["–" if v is None else f"[bold]{v:.4f}[/]" if v == best else f"{v:.4f}" for v in row]
         if language == "all":
             table.add_section()
-        table.add_row("mean" if language == "all" else language, str(queries[language]), *cells)
+        called, (num_queries, num_new) = ("mean" if language == "all" else language), queries[language]
+        found = [[means.get((language, name, system), {}) for system in systems] for name in names]
+        table.add_row(called, str(num_queries), *_cells(found, "value"))
+        if num_new < num_queries:
+            table.add_row(f"{called}, not in train", str(num_new), *_cells(found, "new_value"))
     return table
+
+
+def _cells(found: Sequence[Sequence[dict[str, Any]]], column: str) -> list[str]:
+    """Write the values of each measure's systems, the best bold."""
+    cells = []
+    for rows in found:
+        values = [row.get(column) for row in rows]
+        best = max((value for value in values if value is not None), default=None)
+        cells += ["–" if v is None else f"[bold]{v:.4f}[/]" if v == best else f"{v:.4f}" for v in values]
+    return cells
 
 
 def comparison_table(rows: Sequence[dict[str, Any]], reference: str) -> Table:

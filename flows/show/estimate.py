@@ -4,10 +4,9 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import polars as pl
-
-from storage import Input, Manifest, inspect, scan
+from storage import Input, Manifest, inspect
 from tasks.engine.step import Promise
+from tasks.ingest.config import DEV_SHARE, AtlasConfig
 from tasks.models.locate import locate_model
 
 _SEARCHED = {"search_dense": "documents", "fuse_vectors": "documents"}  # all of them for each query
@@ -58,13 +57,11 @@ class _History:
             case "generate_corpus":
                 return int(promise.arguments["config"].documents_per_language)
             case "generate_queries":
-                return int(promise.arguments["config"].queries_per_language)
+                return _num_generated(**promise.arguments)
             case "embed_documents":
                 return self.rows(promise.inputs["corpus"])
-            case "embed_queries" if self._find(promise.inputs["queries"]):
-                queries = scan(promise.inputs["queries"].ref(self._root))
-                asked = queries.filter(pl.col("split").is_in(promise.arguments["splits"]))
-                return int(asked.select(pl.len()).collect().item())
+            case "embed_queries":
+                return self.rows(promise.inputs["queries"])
         growth, before = self._growth(promise, _measure(promise)), self._closest_build(promise)
         return round(before.rows * growth) if before and growth is not None else None
 
@@ -107,6 +104,13 @@ class _History:
 
     def _find(self, dataset: Promise | Input) -> Manifest | None:
         return self._manifests.get((dataset.partition, dataset.fingerprint))
+
+
+def _num_generated(config: AtlasConfig, split: str, validation_share: float = 0.0, **_: object) -> int:
+    """Tell about how many queries of a split atlas has: which are held out, together with others, chance decides."""
+    train = 1 - DEV_SHARE
+    shares = {"dev": DEV_SHARE, "train": train * (1 - validation_share), "validation": train * validation_share}
+    return round(config.queries_per_language * shares[split])
 
 
 def _measure(promise: Promise) -> str:

@@ -46,7 +46,8 @@ def explain(root: str, query_id: str, languages: Sequence[str], allowed: Collect
 def _explain(related: Related, query: Row) -> Row:
     query_id = query["query_id"]
     relevant_first = itemgetter("relevance")
-    judged = sorted(_rows(related, "qrels", query_id=query_id), key=relevant_first, reverse=True)
+    by_split = (inspect.rows(ref, query_id=query_id) for ref, _ in related.of("qrels"))
+    judged = sorted(next(filter(None, by_split), []), key=relevant_first, reverse=True)
     ledger = _rows(related, "hard_negatives", query_id=query_id)
     candidates = _by_document(ledger)
     scores = _by_document(_rows(related, "scores", query_id=query_id))

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 import ir_measures
 import polars as pl
 
+from tasks.models.texts import same_text
+
 ALL = "all"
 METRICS_SCHEMA = pl.Schema(
     {
@@ -15,6 +17,8 @@ METRICS_SCHEMA = pl.Schema(
         "query_id": pl.String(),
         "value": pl.Float64(),
         "num_queries": pl.Int32(),
+        "new_value": pl.Float64(),
+        "num_new": pl.Int32(),
     }
 )
 
@@ -53,24 +57,37 @@ def summarise(per_query: Mapping[str, pl.DataFrame], *, system: str) -> pl.DataF
     """Put the languages together: per query, per language, and the plain mean over languages.
 
     Args:
-        per_query: language -> metric, query_id, value.
+        per_query: language -> metric, query_id, value, is_new (no train query has its text).
         system: name in the table.
 
     Returns:
-        system, language, metric, query_id, value, num_queries. Means have query_id `all`; the mean over languages has
-        language `all`, and the number of all queries.
+        system, language, metric, query_id, value, num_queries; new_value and num_new: the same of new queries alone
+        (null where there are none). Means have query_id `all`; the mean over languages has language `all`, and the
+        number of all queries.
     """
     columns = list(METRICS_SCHEMA)
+    counts = pl.col("num_queries", "num_new")
     rows = pl.concat(
         [frame.with_columns(language=pl.lit(language)) for language, frame in sorted(per_query.items())]
-    ).with_columns(system=pl.lit(system), num_queries=pl.lit(1, pl.Int32))
+    ).with_columns(
+        system=pl.lit(system),
+        num_queries=pl.lit(1, pl.Int32),
+        new_value=pl.when("is_new").then("value"),
+        num_new=pl.col("is_new").cast(pl.Int32),
+    )
     means = rows.group_by("system", "language", "metric", maintain_order=True).agg(
-        pl.col("value").mean(), pl.len().cast(pl.Int32).alias("num_queries"), query_id=pl.lit(ALL)
+        pl.col("value", "new_value").mean(), counts.sum(), query_id=pl.lit(ALL)
     )
     overall = means.group_by("system", "metric", maintain_order=True).agg(
-        pl.col("value").mean(), pl.col("num_queries").sum(), language=pl.lit(ALL), query_id=pl.lit(ALL)
+        pl.col("value", "new_value").mean(), counts.sum(), language=pl.lit(ALL), query_id=pl.lit(ALL)
     )
     return pl.concat([part.select(columns).cast(METRICS_SCHEMA) for part in (overall, means, rows)])
+
+
+def repeated_queries(queries: pl.DataFrame, train: pl.DataFrame) -> pl.Series:
+    """Return the ids of the queries whose text a train query has, too; both frames: query_id, text."""
+    texts = train.select(same=same_text("text"))
+    return queries.with_columns(same=same_text("text")).join(texts, on="same", how="semi")["query_id"].sort()
 
 
 def _parse(name: str) -> ir_measures.Measure:

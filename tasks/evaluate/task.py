@@ -7,9 +7,9 @@ from tasks.engine.job import Job
 from tasks.evaluate import measure, runs
 
 
-def make_run(job: Job, *, candidates: DatasetRef, queries: DatasetRef, system: str, depth: int) -> None:
+def make_run(job: Job, *, candidates: DatasetRef, system: str, depth: int) -> None:
     """Keep the dev queries' ranked lists, as Parquet and as a TREC run file."""
-    run = runs.cut_run(scan(candidates), scan(queries), system=system, split="dev", depth=depth)
+    run = runs.cut_run(scan(candidates), system=system, depth=depth)
     job.out.write(run)
     folder = job.scratch / "trec"
     folder.mkdir(exist_ok=True)
@@ -23,13 +23,16 @@ def measure_runs(
     runs: dict[str, DatasetRef],
     qrels: dict[str, DatasetRef],
     queries: dict[str, DatasetRef],
+    train_queries: dict[str, DatasetRef],
     system: str,
     metrics: tuple[str, ...],
 ) -> None:
-    """Measure a system per query, per language and over all languages."""
+    """Measure a system per query, per language and over all languages; also without queries that train repeats."""
     per_query = {}
     for language, run in runs.items():
-        in_dev = scan(queries[language]).filter(pl.col("split") == "dev").select("query_id")
-        judged = scan(qrels[language]).join(in_dev, on="query_id", how="semi").collect()
-        per_query[language] = measure.measure_language(read(run), judged, metrics=metrics)
+        values = measure.measure_language(read(run), read(qrels[language]), metrics=metrics)
+        repeated = measure.repeated_queries(read(queries[language]), read(train_queries[language]))
+        if len(repeated):
+            job.log.info("%s: %d dev queries have the text of a train query", language, len(repeated))
+        per_query[language] = values.with_columns(is_new=~pl.col("query_id").is_in(repeated.implode()))
     job.out.write(measure.summarise(per_query, system=system))

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from storage import DatasetRef, Manifest, count, folder, inspect, load, read, scan
+from storage import DatasetRef, Manifest, count, folder, inspect, load, read
 from tasks.engine.job import Job
 from tasks.export import card
 from tasks.models import layout
@@ -63,13 +63,13 @@ def _settings(manifests: Iterable[Manifest]) -> dict[str, dict[str, Any]]:
 def _data(trained: DatasetRef, manifests: Iterable[Manifest]) -> list[dict[str, Any]]:
     languages: dict[str, dict[str, Manifest]] = {}
     for manifest in manifests:
-        if manifest.kind in ("corpus", "queries", "qrels"):
+        if manifest.kind == "corpus" or (manifest.kind in ("queries", "qrels") and _of_train(manifest)):
             languages.setdefault(manifest.partition, {})[manifest.kind] = manifest
     return [
         {
             "language": language,
             "documents": by_kind["corpus"].rows,
-            "train_queries": _num_train(_ref(trained.root, by_kind["queries"])),
+            "train_queries": by_kind["queries"].rows,
             "judgements": by_kind["qrels"].rows,
             "source": "atlas, generated" if by_kind["corpus"].step == "generate_corpus" else "files",
         }
@@ -77,8 +77,8 @@ def _data(trained: DatasetRef, manifests: Iterable[Manifest]) -> list[dict[str, 
     ]
 
 
-def _num_train(queries: DatasetRef) -> int:
-    return int(scan(queries).filter(pl.col("split") == "train").select(pl.len()).collect().item())
+def _of_train(manifest: Manifest) -> bool:
+    return manifest.arguments.get("split") == "train"
 
 
 def _input(ref: DatasetRef, name: str) -> DatasetRef:

@@ -9,10 +9,14 @@ from tasks.engine.step import Settings
 
 Layout = Literal["atlas", "miracl", "beir", "table"]
 What = Literal["corpus", "queries", "qrels"]
+FileSplit = Literal["train", "dev"]
 Form = Literal["table", "topics", "trec", "passages"]
 FileFormat = Literal["jsonl", "tsv", "parquet"]
 OnBadRow = Literal["error", "quarantine"]
 Column = Literal["doc_id", "title", "text", "query_id", "query", "relevance"]
+
+DEV_SHARE = 0.35
+"""Share of atlas's queries, and about that of its territories, that are dev."""
 
 HUB_PREFIX = "hf://datasets/"
 
@@ -106,7 +110,10 @@ class IngestConfig(Settings):
         default=False, description="Accept a language without train files: it is then only evaluated."
     )
     validation_share: float = Field(
-        default=0.1, ge=0.0, lt=1.0, description="Share of the train queries that is held out as validation."
+        default=0.1,
+        ge=0.0,
+        lt=1.0,
+        description="Share of the train queries that is held out as validation; those that share an answer together.",
     )
     seed: int = Field(default=0, description="Decides which train queries are held out.")
     on_bad_row: OnBadRow = Field(

@@ -3,13 +3,15 @@
 import glob
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import fsspec
 
 from storage.digests import file_digest
 from tasks.ingest import hub
-from tasks.ingest.config import HUB_PREFIX, LAYOUTS, FileFormat, IngestConfig, InputFile, Source, What
+from tasks.ingest.config import HUB_PREFIX, LAYOUTS, FileFormat, FileSplit, IngestConfig, InputFile, Source, What
 from tasks.languages import check_language
 
 SUFFIXES: dict[str, FileFormat] = {
@@ -17,13 +19,16 @@ SUFFIXES: dict[str, FileFormat] = {
 }  # fmt: skip
 
 
-def find_source(config: IngestConfig, language: str, what: What) -> Source:
+def find_source(
+    config: IngestConfig, language: str, what: What, splits: Sequence[FileSplit] = get_args(FileSplit)
+) -> Source:
     """Find the files of one language's corpus, queries or qrels and digest them.
 
     Args:
         config: any layout but atlas, which has no files.
         language: ISO 639-1.
         what: `corpus`, `queries` or `qrels`.
+        splits: whose files; a file that holds all splits is any split's.
 
     Raises:
         ValueError: unknown language; an environment variable that is not set; a file of unknown kind.
@@ -37,12 +42,14 @@ def find_source(config: IngestConfig, language: str, what: What) -> Source:
             InputFile(
                 path=path, digest=file_digest(path, "blake2b"), split=split, format=_file_format(path, config, what)
             )
-            for path, split in input_files(config, language, what)
+            for path, split in input_files(config, language, what, splits)
         ),
     )
 
 
-def input_files(config: IngestConfig, language: str, what: What) -> list[tuple[str, str]]:
+def input_files(
+    config: IngestConfig, language: str, what: What, splits: Sequence[FileSplit] = get_args(FileSplit)
+) -> list[tuple[str, str]]:
     """Return path and split ("" where the pattern has none) of each file, in reading order: docs-2 before docs-10.
 
     Raises:
@@ -53,14 +60,15 @@ def input_files(config: IngestConfig, language: str, what: What) -> list[tuple[s
     pattern = _rooted(config, what).replace("{language}", language)
     if "{split}" not in pattern:
         return [(path, "") for path in _present(find_files(pattern), pattern, language, what)]
-    files = []
-    for split, name in (("train", config.train_split), ("dev", config.dev_split)):
+    files: list[tuple[str, str]] = []
+    for split in splits:
+        name = config.train_split if split == "train" else config.dev_split
         if not name:
             continue
         of_split = pattern.replace("{split}", name)
         paths = find_files(of_split)
         if split == "dev":
-            _present(paths, of_split, language, what)
+            _present(paths, of_split, language, what, ", or name the split of these files in ingest.dev_split")
         elif not config.allow_missing_train:
             hint = ", or set ingest.allow_missing_train for a language that is only evaluated"
             _present(paths, of_split, language, what, hint)

@@ -1,10 +1,10 @@
 """Queries -> the queries dataset: every id once, a split for each."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 
 import polars as pl
 
+from tasks import groups
 from tasks.ingest.rows import BadRow, Judgement, Query, bad_row
 
 COLUMNS = {
@@ -42,9 +42,9 @@ def with_splits(rows: Iterable[Query | BadRow], splits: Mapping[str, list[str]])
             yield row._replace(split=naming[0] if naming else "")
 
 
-def unique_queries(rows: Iterable[Query | BadRow]) -> Iterator[Query | BadRow]:
-    """Turn queries whose id came before, in any split, into bad rows."""
-    firsts: dict[str, Query] = {}
+def unique_queries(rows: Iterable[Query | BadRow], earlier: Iterable[Query] = ()) -> Iterator[Query | BadRow]:
+    """Turn queries whose id came before, here or among the `earlier` ones, into bad rows."""
+    firsts: dict[str, Query] = {row.query_id: row for row in earlier}
     for row in rows:
         if isinstance(row, BadRow) or row.query_id not in firsts:
             yield row
@@ -80,26 +80,30 @@ def queries_frame(rows: Iterable[Query]) -> pl.DataFrame:
     ).sort("query_id")
 
 
-def hold_out_validation(queries: pl.DataFrame, *, share: float, seed: int) -> pl.DataFrame:
-    """Turn a share of the train queries into validation queries.
+def hold_out_validation(
+    queries: pl.DataFrame, qrels: pl.DataFrame, *, language: str, share: float, seed: int
+) -> tuple[pl.DataFrame, list[str]]:
+    """Turn a share of the train queries into validation queries, groups of them as a whole (see `tasks.groups`).
 
-    Whether a query is held out follows from its id and the seed alone: other queries and their order do not matter.
+    Whether a group is held out follows from its name and the seed alone: the order of queries does not matter, and
+    the same group in another language goes the same way.
 
     Args:
-        queries: query_id and split, whatever else; splits other than train stay.
+        queries: query_id, text and split, whatever else; splits other than train stay.
+        qrels: query_id, doc_id, relevance.
+        language: theirs.
         share: expected share of the train queries that is held out, 0..1.
         seed: decides which.
 
+    Returns:
+        The queries in their order, with their split; and what is to be said about groups that were too large.
+
     Source: docs/method.md, stage 3 (the paper's B.4): 10 % of train is held out as validation.
     """
-    splits = [
-        "validation" if split == "train" and _fraction(seed, query_id) < share else split
-        for query_id, split in queries.select("query_id", "split").iter_rows()
-    ]
-    return queries.with_columns(split=pl.Series(splits, dtype=pl.String))
-
-
-def _fraction(seed: int, query_id: str) -> float:
-    """Return a number in 0..1 that seems random but is the same everywhere."""
-    digest = hashlib.blake2b(f"{seed}:{query_id}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64
+    here = pl.lit(language).alias("language")
+    train = queries.filter(pl.col("split") == "train")
+    found = groups.group_queries(train.with_columns(here), qrels.with_columns(here))
+    held_out = [groups.fraction(seed, group) < share for group in found["group"]]
+    is_held_out = pl.col("query_id").is_in(found.filter(pl.Series(held_out, dtype=pl.Boolean))["query_id"].implode())
+    split = pl.when(is_held_out).then(pl.lit("validation")).otherwise("split")
+    return queries.with_columns(split=split), groups.say_split(found)

@@ -4,11 +4,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain
 
+import polars as pl
+
 from storage import DatasetRef, scan
 from tasks.engine.job import Job
 from tasks.ingest import corpus as documents
-from tasks.ingest import qrels, read, rows
+from tasks.ingest import qrels as judgements
 from tasks.ingest import queries as questions
+from tasks.ingest import read, rows
 from tasks.ingest.atlas import generate as atlas
 from tasks.ingest.config import AtlasConfig, Source
 from tasks.ingest.rows import BadRow, Document, Judgement, Query
@@ -23,43 +26,79 @@ def ingest_corpus(job: Job, *, source: Source) -> None:
     _report(job, answer)
 
 
-def ingest_queries(job: Job, *, source: Source, judgements: Source | None, validation_share: float, seed: int) -> None:
-    """Read the queries and hold a share of train out as validation."""
-    answer = _answer(source)
-    good = list(rows.good_rows(_queries(source, judgements), answer))
-    _report(job, answer)
+def ingest_queries(
+    job: Job,
+    *,
+    language: str,
+    queries: dict[str, Source],
+    qrels: dict[str, Source],
+    split: str,
+    validation_share: float = 0.0,
+    seed: int = 0,
+) -> None:
+    """Read the queries of one split; a share of the train queries is held out as validation.
+
+    Args:
+        job: the build's.
+        language: of all of them.
+        queries: the files of train; with `split` dev, those of dev as well.
+        qrels: the same of judgements, where they tell the split, or which train queries belong together.
+        split: train, validation or dev.
+        validation_share: of the train queries.
+        seed: of the hold-out.
+    """
+    part = _part(split)
+    answer = _answer(queries[part])
+    good = list(rows.good_rows(_queries(queries, qrels, part), answer))
+    if split != "validation":  # train says it all
+        _report(job, answer)
     frame = questions.queries_frame(good)
     if frame.height < len(good):
         job.log.info("%d queries without a judgement in train or dev left out", len(good) - frame.height)
-    job.out.write(questions.hold_out_validation(frame, share=validation_share, seed=seed))
+    if validation_share:
+        judged = [row for row in _read_judgements(qrels[part]) if isinstance(row, Judgement)]
+        frame = _held_out(job, frame, judgements.qrels_frame(judged), language, validation_share, seed)
+    job.out.write(frame.filter(pl.col("split") == split))
 
 
-def ingest_qrels(job: Job, *, source: Source, corpus: DatasetRef, queries: DatasetRef) -> None:
-    """Read the judgements and see that their queries and documents are there."""
+def ingest_qrels(job: Job, *, source: Source, corpus: DatasetRef, queries: dict[str, DatasetRef], split: str) -> None:
+    """Read the judgements of one split, and see that their queries and documents are there.
+
+    `queries` are those of train and validation; with `split` dev, those of dev as well.
+    """
     answer = _answer(source)
-    frame = qrels.qrels_frame(list(rows.good_rows(_judgements(source, corpus, queries), answer)))
-    _report(job, answer)
-    for split in qrels.count_by_split(scan(queries).collect(), frame).iter_rows(named=True):
-        job.log.info("%s", ", ".join(f"{name} {value}" for name, value in split.items()))
+    good = list(rows.good_rows(_judgements(source, corpus, queries), answer))
+    if split != "validation":
+        _report(job, answer)
+    asked = scan(queries[split]).collect()
+    frame = judgements.qrels_frame(good).join(asked, on="query_id", how="semi", maintain_order="left")
+    for counts in judgements.count_by_split(asked, frame).iter_rows(named=True):
+        job.log.info("%s", ", ".join(f"{name} {value}" for name, value in counts.items()))
     job.out.write(frame)
 
 
 def quarantine_rows(
     job: Job,
     *,
-    sources: dict[str, Source],
-    judgements: Source | None,
+    texts: Source | None,
+    queries: dict[str, Source],
+    naming: dict[str, Source],
+    qrels: Source,
     corpus: DatasetRef,
-    queries: DatasetRef,
+    known: dict[str, DatasetRef],
+    part: str,
 ) -> None:
-    """List the rows that corpus, queries and qrels left out, each with its reason."""
+    """List the rows that corpus, queries and qrels left out, each with its reason: of train, or of dev.
+
+    `queries`, `naming` and `known` are what `ingest_queries` and `ingest_qrels` take.
+    """
     everything = chain(
-        _documents(sources["corpus"], lambda _: None),
-        _queries(sources["queries"], judgements),
-        _judgements(sources["qrels"], corpus, queries),
+        _documents(texts, lambda _: None) if texts else (),
+        _queries(queries, naming, part),
+        _judgements(qrels, corpus, known),
     )
-    for part in rows.quarantine_parts(everything):
-        job.out.write(part)
+    for rows_of_part in rows.quarantine_parts(everything):
+        job.out.write(rows_of_part)
 
 
 def generate_corpus(job: Job, *, language: str, config: AtlasConfig, babel: str) -> None:
@@ -68,16 +107,32 @@ def generate_corpus(job: Job, *, language: str, config: AtlasConfig, babel: str)
 
 
 def generate_queries(
-    job: Job, *, language: str, config: AtlasConfig, babel: str, validation_share: float, seed: int
+    job: Job,
+    *,
+    language: str,
+    config: AtlasConfig,
+    babel: str,
+    split: str,
+    validation_share: float = 0.0,
+    seed: int = 0,
 ) -> None:
-    """Generate the queries of atlas and hold a share of train out as validation."""
-    generated = _atlas(language, config).queries
-    job.out.write(questions.hold_out_validation(generated, share=validation_share, seed=seed))
+    """Generate the queries of atlas of one split; a share of the train queries is held out as validation."""
+    job.out.write(_generated_queries(job, language, config, split, validation_share, seed))
 
 
-def generate_qrels(job: Job, *, language: str, config: AtlasConfig, babel: str) -> None:
-    """Generate the judgements of atlas, which leave many a relevant document out."""
-    job.out.write(_atlas(language, config).qrels)
+def generate_qrels(
+    job: Job,
+    *,
+    language: str,
+    config: AtlasConfig,
+    babel: str,
+    split: str,
+    validation_share: float = 0.0,
+    seed: int = 0,
+) -> None:
+    """Generate the judgements of atlas of one split, which leave many a relevant document out."""
+    asked = _generated_queries(job, language, config, split, validation_share, seed)
+    job.out.write(_atlas(language, config).qrels.join(asked, on="query_id", how="semi", maintain_order="left"))
 
 
 def generate_truth(job: Job, *, language: str, config: AtlasConfig, babel: str) -> None:
@@ -103,22 +158,73 @@ def _documents(source: Source, advance: Callable[[int], None]) -> Iterator[Docum
     )
 
 
-def _queries(source: Source, judgements: Source | None) -> Iterator[Query | BadRow]:
-    given = read.read_queries(_files(source), form=source.form, columns=source.columns)
-    if judgements is not None:
-        judged = read.read_judgements(_files(judgements), form=judgements.form, columns=judgements.columns)
-        given = questions.with_splits(given, questions.splits_of_judgements(judged))
-    return questions.unique_queries(given)
+def _generated_queries(
+    job: Job, language: str, config: AtlasConfig, split: str, validation_share: float, seed: int
+) -> pl.DataFrame:
+    sample = _atlas(language, config)
+    frame = sample.queries
+    if validation_share:
+        frame = _held_out(job, frame, sample.qrels, language, validation_share, seed)
+    return frame.filter(pl.col("split") == split)
 
 
-def _judgements(source: Source, corpus: DatasetRef, queries: DatasetRef) -> Iterator[Judgement | BadRow]:
-    given = read.read_judgements(_files(source), form=source.form, columns=source.columns)
-    unique = list(qrels.unique_judgements(given))
-    return qrels.known_judgements(
-        unique,
-        splits=dict(scan(queries).select("query_id", "split").collect().iter_rows()),
-        unknown_doc_ids=qrels.unknown_documents(unique, scan(corpus)),
+def _held_out(
+    job: Job, queries: pl.DataFrame, qrels: pl.DataFrame, language: str, share: float, seed: int
+) -> pl.DataFrame:
+    frame, said = questions.hold_out_validation(queries, qrels, language=language, share=share, seed=seed)
+    for line in said:
+        job.log.warning("validation: %s", line)
+    return frame
+
+
+def _part(split: str) -> str:
+    """Whose files hold a split."""
+    return "dev" if split == "dev" else "train"
+
+
+def _queries(queries: dict[str, Source], qrels: dict[str, Source], part: str) -> Iterator[Query | BadRow]:
+    """Yield the queries of train or dev. Train comes first: what dev repeats of it is a bad row of dev alone."""
+    source, train = queries[part], queries["train"]
+    shared = part == "dev" and source.files == train.files
+    given = _read_queries(source)
+    if shared:  # train tells of the file's bad rows
+        given = (row for row in given if isinstance(row, Query))
+    if not all(file.split for file in source.files):
+        named = chain.from_iterable(_read_judgements(one) for one in qrels.values())
+        given = questions.with_splits(given, questions.splits_of_judgements(named))
+    others = ("train",) if part == "dev" else ("dev", "")
+    mine = (row for row in given if isinstance(row, BadRow) or row.split not in others)
+    earlier = _read_queries(train) if part == "dev" and not shared else ()
+    return questions.unique_queries(mine, (row for row in earlier if isinstance(row, Query)))
+
+
+def _judgements(source: Source, corpus: DatasetRef, queries: dict[str, DatasetRef]) -> Iterator[Judgement | BadRow]:
+    """Yield the judgements of train or, with its queries, of dev; a file of both says nothing of the other part."""
+    split_of = {
+        query_id: split
+        for split, ref in queries.items()
+        for query_id in scan(ref).select("query_id").collect()["query_id"]
+    }
+    part = "dev" if "dev" in queries else "train"
+    shared = not all(file.split for file in source.files)
+
+    def mine(row: Judgement | BadRow) -> bool:
+        if isinstance(row, BadRow):
+            return not shared or part == "train"
+        return not shared or _part(split_of.get(row.query_id, "dev")) == part
+
+    unique = list(judgements.unique_judgements(filter(mine, _read_judgements(source))))
+    return judgements.known_judgements(
+        unique, splits=split_of, unknown_doc_ids=judgements.unknown_documents(unique, scan(corpus))
     )
+
+
+def _read_queries(source: Source) -> Iterator[Query | BadRow]:
+    return read.read_queries(_files(source), form=source.form, columns=source.columns)
+
+
+def _read_judgements(source: Source) -> Iterator[Judgement | BadRow]:
+    return read.read_judgements(_files(source), form=source.form, columns=source.columns)
 
 
 def _files(source: Source) -> list[read.File]:

@@ -1,4 +1,4 @@
-"""What of a document is searched: title and text, or the text alone."""
+"""What of a document is searched: title and text, or the text alone; and which texts are the same."""
 
 from typing import Literal
 
@@ -22,3 +22,9 @@ def document_text(text: str) -> pl.Expr:
         raise ValueError(f"document text: expected 'title_and_text' or 'text', got '{text}'. Correct the setting.")
     titled = pl.concat_str("title", pl.lit("\n"), "text")
     return pl.when(pl.col("title").str.strip_chars() == "").then(pl.col("text")).otherwise(titled)
+
+
+def same_text(column: str) -> pl.Expr:
+    """Return the expression that makes texts equal which differ in Unicode's form, case or white space alone."""
+    folded = pl.col(column).str.normalize("NFKC").str.to_lowercase()
+    return folded.str.replace_all(r"\s+", " ").str.strip_chars()

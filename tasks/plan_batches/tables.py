@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from tasks.models.texts import same_text
+
 HARMLESS_REASONS = ("beyond_num_negatives",)  # dropped, but not for what it is
 
 
@@ -90,26 +92,25 @@ def build_table(
     """Number one language's train queries and documents.
 
     A document is unsafe for a query if it is judged relevant, or if the ledger did not keep it and gives it a grade of
-    1 or 2 or dropped it for what it is. Queries with the same text, whichever their split, share what is known.
+    1 or 2 or dropped it for what it is. Queries with the same text share what is known.
 
     Args:
         language: its code.
-        queries: its queries of all splits: query_id, text, split.
-        qrels: all of its judgements: query_id, doc_id, relevance.
+        queries: its train queries: query_id, text.
+        qrels: their judgements: query_id, doc_id, relevance; those of other queries count for nothing.
         ledger: its hard_negatives: query_id, doc_id, decision, reason, grade, hardness.
-        topics: topics of at least its train queries: query_id, topic.
+        topics: topics of at least those that have a positive: query_id, topic.
 
     Raises:
         ValueError: a train query with a positive has no topic.
     """
-    texts = queries.select("query_id", text=_same_text(), train=pl.col("split") == "train").collect()
+    texts = queries.select("query_id", text=same_text("text")).collect()
     relevant = qrels.filter(pl.col("relevance") > 0).select("query_id", "doc_id").collect()
     candidates = ledger.select(
         "query_id", "doc_id", "hardness", kept=pl.col("decision") == "kept", unsafe=_is_unsafe()
     ).collect()
 
-    train = texts.filter("train")
-    positives = relevant.join(train, on="query_id", how="semi")
+    positives = relevant.join(texts, on="query_id", how="semi")
     query_ids = positives["query_id"].unique().sort()
     document_ids = pl.concat([positives["doc_id"], candidates["doc_id"]]).unique().sort()
     query = query_ids.to_frame().with_row_index("query")
@@ -117,7 +118,7 @@ def build_table(
 
     suspect = pl.concat([relevant, candidates.filter("unsafe").select("query_id", "document")])
     by_text = suspect.join(texts, on="query_id").select("text", "document").unique()
-    unsafe = query.join(train, on="query_id").join(by_text, on="text").select("query", "document")
+    unsafe = query.join(texts, on="query_id").join(by_text, on="text").select("query", "document")
     hard_negatives = (
         candidates.filter("kept")
         .join(query, on="query_id")
@@ -138,7 +139,7 @@ def build_table(
         hard_negatives=Lists.of_pairs(hard_negatives, len(query_ids)),
         unsafe=unsafe_lists,
         unsafe_positives=unsafe_lists.only(is_positive),
-        num_left_out=train.height - len(query_ids),
+        num_left_out=texts.height - len(query_ids),
     )
 
 
@@ -159,11 +160,6 @@ def shortfalls(tables: Iterable[LanguageTable], *, num_negatives: int) -> list[s
             short = f"{num_short} train queries have fewer than {num_negatives} hard negatives"
             lines.append(f"{table.language}: {short}; random documents fill them up")
     return lines
-
-
-def _same_text() -> pl.Expr:
-    """Queries whose texts differ in capitals and white space around them only have the same text."""
-    return pl.col("text").str.strip_chars().str.to_lowercase()
 
 
 def _is_unsafe() -> pl.Expr:

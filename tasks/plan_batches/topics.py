@@ -16,7 +16,7 @@ def first_positives(queries: pl.DataFrame, qrels: pl.DataFrame) -> pl.DataFrame:
     """Choose the document that stands for each train query: its most relevant one, by id among equals.
 
     Args:
-        queries: query_id, split.
+        queries: the train queries: query_id.
         qrels: query_id, doc_id, relevance.
 
     Returns:
@@ -24,7 +24,7 @@ def first_positives(queries: pl.DataFrame, qrels: pl.DataFrame) -> pl.DataFrame:
     """
     return (
         qrels.filter(pl.col("relevance") > 0)
-        .join(queries.filter(pl.col("split") == "train"), on="query_id", how="semi")
+        .join(queries, on="query_id", how="semi")
         .sort("query_id", pl.col("relevance") * -1, "doc_id")
         .unique("query_id", keep="first", maintain_order=True)
         .select("query_id", "doc_id")

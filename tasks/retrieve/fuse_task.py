@@ -12,12 +12,9 @@ from tasks.retrieve.config import QUERIES_AT_ONCE, FuseConfig
 from tasks.retrieve.vectors import split_shards
 
 
-def fuse_candidates(
-    job: Job, *, candidates: list[DatasetRef], queries: DatasetRef, splits: tuple[str, ...], config: FuseConfig
-) -> None:
-    """Fuse what the systems found for the queries of some splits."""
-    asked = scan(queries).filter(pl.col("split").is_in(splits)).select("query_id")
-    found = pl.concat([scan(system).join(asked, on="query_id", how="semi") for system in candidates]).collect()
+def fuse_candidates(job: Job, *, candidates: list[DatasetRef], config: FuseConfig) -> None:
+    """Fuse what the systems found for the same queries."""
+    found = pl.concat([scan(system) for system in candidates]).collect()
     job.out.write(
         fuse.fuse_candidates(
             found, method=config.method, standardise=config.standardise, weights=config.weights, top_k=config.top_k
@@ -32,14 +29,13 @@ def fuse_vectors(
     documents: dict[str, DatasetRef],
     vectors: dict[str, DatasetRef],
     queries: DatasetRef,
-    splits: tuple[str, ...],
     config: FuseConfig,
 ) -> None:
-    """Fuse the systems exactly, for the queries of some splits: search all encoders' vectors put together."""
-    asked = scan(queries).filter(pl.col("split").is_in(splits)).select("query_id").sort("query_id").collect()
+    """Fuse the systems exactly: search all encoders' vectors put together."""
+    asked = scan(queries).select("query_id").sort("query_id").collect()
     num_batches = math.ceil(asked.height / QUERIES_AT_ONCE)
     missing = set(job.out.missing(num_batches))
-    found = (part.join(asked, on="query_id", how="semi") for system in candidates for part in iter_parts(system))
+    found = (part for system in candidates for part in iter_parts(system))
     moments = fuse.language_moments(found if config.standardise == "language" else ())
     num_documents = count(next(iter(documents.values())))
     with job.bar(num_documents * num_batches, "documents") as advance:

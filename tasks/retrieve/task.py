@@ -41,14 +41,13 @@ def retrieve_bm25(
     *,
     corpus: DatasetRef,
     queries: DatasetRef,
-    splits: tuple[str, ...],
     analyzer: str,
     text: str,
     search: SearchConfig,
     config: Bm25Config,
 ) -> None:
     """Rank the corpus for the queries by BM25. The index is kept in the user's cache, for other queries."""
-    asked = _queries(queries, splits)
+    asked = _queries(queries)
     versions = [importlib.metadata.version(name) for name in ("pyserini", "pythainlp")]
     made_of = [load(corpus).content, text, analyzer, versions, code_fingerprint([bm25.__name__])]
     index = cache() / "bm25" / fingerprint(made_of)
@@ -109,12 +108,11 @@ def embed_queries(
     *,
     queries: DatasetRef,
     encoder: DatasetRef,
-    splits: tuple[str, ...],
     max_tokens: int,
     dtype: str = "float32",
 ) -> None:
-    """Embed the queries of some splits."""
-    asked = _queries(queries, splits)
+    """Embed queries."""
+    asked = _queries(queries)
     network = encoders.shared_encoder(folder(encoder) / "model", job.device, dtype)
     with job.bar(asked.height, "queries") as advance:
         for number in range(max(1, math.ceil(asked.height / QUERIES_AT_ONCE))):
@@ -209,6 +207,5 @@ def _search_index(
     job.log.info("%s: recall %s of the exact search, on %s queries", index, report["recall"], report["sampled_queries"])
 
 
-def _queries(queries: DatasetRef, splits: tuple[str, ...]) -> pl.DataFrame:
-    of_splits = scan(queries).filter(pl.col("split").is_in(splits)).select("query_id", "text")
-    return of_splits.sort("query_id").collect()
+def _queries(queries: DatasetRef) -> pl.DataFrame:
+    return scan(queries).select("query_id", "text").sort("query_id").collect()

@@ -21,19 +21,18 @@ def find_short(ledger: pl.DataFrame, queries: pl.DataFrame, qrels: pl.DataFrame,
 
     Args:
         ledger: hard_negatives: query_id, decision.
-        queries: query_id, text, split.
+        queries: the train queries: query_id, text.
         qrels: query_id, doc_id, relevance.
         num_negatives: that every query shall have.
 
     Returns:
         query_id, text, missing (int32), positives (list of doc_id, sorted; empty where there are none); by query_id.
     """
-    train = queries.filter(pl.col("split") == "train")
     positives = qrels.filter(pl.col("relevance") > 0).group_by("query_id").agg(positives=pl.col("doc_id").sort())
     return (
-        count_kept(ledger, train["query_id"])
+        count_kept(ledger, queries["query_id"])
         .filter(pl.col("num_kept") < num_negatives)
-        .join(train.select("query_id", "text"), on="query_id")
+        .join(queries.select("query_id", "text"), on="query_id")
         .join(positives, on="query_id", how="left")
         .select(
             "query_id",

@@ -96,7 +96,7 @@ def count_shortfalls(
     num_negatives: int,
 ) -> None:
     """Count which queries were short of negatives, what generated queries brought them, and which are still short."""
-    train = scan(queries).filter(pl.col("split") == "train").select("query_id").collect()["query_id"]
+    train = scan(queries).select("query_id").collect()["query_id"]
     rows = short.shortfalls(read(before), read(after), read(generated), train, num_negatives=num_negatives)
     job.log.info("%s: %s", language, short.summarise(rows, num_negatives=num_negatives))
     job.out.write(rows)

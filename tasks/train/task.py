@@ -19,11 +19,9 @@ from tasks.train.process import follow, run
 from tasks.train.tokens import FILES, write_token_file
 
 
-def tokenize_queries(
-    job: Job, *, language: str, queries: DatasetRef, encoder: DatasetRef, splits: tuple[str, ...], max_tokens: int
-) -> None:
-    """Turn the queries of some splits into token ids."""
-    wanted = scan(queries).filter(pl.col("split").is_in(splits)).select("query_id").collect()["query_id"]
+def tokenize_queries(job: Job, *, language: str, queries: DatasetRef, encoder: DatasetRef, max_tokens: int) -> None:
+    """Turn queries into token ids."""
+    wanted = scan(queries).select("query_id").collect()["query_id"]
     _tokenize(job, language, "query", queries, wanted, pl.col("text"), encoder=encoder, max_tokens=max_tokens)
 
 
@@ -36,14 +34,9 @@ def tokenize_documents(
     encoder: DatasetRef,
     text: str,
     max_tokens: int,
-    queries: DatasetRef | None = None,
-    splits: tuple[str, ...] = (),
 ) -> None:
-    """Turn into token ids the documents that candidates and judgements name, of some splits' queries or of all."""
-    rows = pl.concat([scan(ref).select("query_id", "doc_id") for ref in named])
-    if queries is not None:
-        rows = rows.join(scan(queries).filter(pl.col("split").is_in(splits)), on="query_id", how="semi")
-    wanted = rows.select("doc_id").unique().collect()["doc_id"]
+    """Turn into token ids the documents that candidates and judgements name."""
+    wanted = pl.concat([scan(ref).select("doc_id") for ref in named]).unique().collect()["doc_id"]
     _tokenize(job, language, "document", corpus, wanted, document_text(text), encoder=encoder, max_tokens=max_tokens)
 
 

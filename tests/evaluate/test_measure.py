@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tasks.evaluate.measure import measure_language, summarise
+from tasks.evaluate.measure import measure_language, repeated_queries, summarise
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -66,8 +66,36 @@ def test_mean_over_languages_is_plain_whatever_their_sizes():
         run_of(q1=["a"], q2=["a"], q3=["a"]), qrels_of(q1={"a": 1}, q2={"a": 1}, q3={"a": 1}), metrics=["nDCG@10"]
     )
     one = measure_language(run_of(q1=["x"]), qrels_of(q1={"a": 1}), metrics=["nDCG@10"])
-    means = summarise({"sw": one, "en": many}, system="bm25").filter(pl.col("query_id") == "all")
+    parts = {"sw": one.with_columns(is_new=True), "en": many.with_columns(is_new=True)}
+    means = summarise(parts, system="bm25").filter(pl.col("query_id") == "all")
     assert means.select("language", "value", "num_queries").rows() == [("all", 0.5, 4), ("en", 1.0, 3), ("sw", 0.0, 1)]
+
+
+def test_means_are_given_with_and_without_queries_that_train_repeats():
+    found = {
+        "en": measured(q1=(1.0, True), q2=(0.0, False)),
+        "sw": measured(q3=(0.4, False)),
+        "fi": measured(q4=(0.5, True), q5=(0.1, True)),
+    }
+    means = summarise(found, system="bm25").filter(pl.col("query_id") == "all")
+    assert means.select("language", "value", "num_queries", "new_value", "num_new").rows() == [
+        ("all", pytest.approx((0.5 + 0.3 + 0.4) / 3), 5, pytest.approx((1.0 + 0.3) / 2), 3),
+        ("en", 0.5, 2, 1.0, 1),
+        ("fi", pytest.approx(0.3), 2, pytest.approx(0.3), 2),
+        ("sw", 0.4, 1, None, 0),
+    ]
+
+
+def measured(**values):
+    rows = [("nDCG@10", query, *row) for query, row in values.items()]
+    return pl.DataFrame(rows, schema=["metric", "query_id", "value", "is_new"], orient="row")
+
+
+def test_repeated_queries_are_those_whose_text_a_train_query_has():
+    dev = pl.DataFrame({"query_id": ["d2", "d1", "d3"], "text": ["Wer  war\u2003es?", "Cafe\u0301", "Anders"]})
+    train = pl.DataFrame({"query_id": ["t1", "t2", "t3"], "text": [" wer war es?", "wer war es?", "CAF\u00c9"]})
+    assert repeated_queries(dev, train).to_list() == ["d1", "d2"]
+    assert repeated_queries(dev, train.clear()).to_list() == []
 
 
 def test_measures_with_arguments_come_in_the_given_order():

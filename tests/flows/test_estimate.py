@@ -57,8 +57,8 @@ def texts(number: int) -> pl.DataFrame:
     return pl.DataFrame({"doc_id": [str(row) for row in range(number)], "title": "", "text": "x"})
 
 
-def asked(*splits: str) -> pl.DataFrame:
-    rows = [(str(row), "q", split, "given", None) for row, split in enumerate(splits)]
+def asked(number: int) -> pl.DataFrame:
+    rows = [(str(row), "q", "train", "given", None) for row in range(number)]
     schema = dict.fromkeys(["query_id", "text", "split", "origin", "parent"], pl.String)
     return pl.DataFrame(rows, schema=schema, orient="row")
 
@@ -76,8 +76,9 @@ def test_an_empty_store_knows_generated_texts_and_bytes_of_their_vectors_alone(r
     known = {one.step: (one.rows, one.vector_bytes) for one in reversed(estimate(promised(), root)) if one.rows}
     assert known == {
         "generate_corpus": (300, 0),
-        "generate_queries": (90, 0),
+        "generate_queries": (53, 0),  # of train: 90 less about a third for dev and a tenth for validation
         "embed_documents": (300, 300 * 2 * 384),
+        "embed_queries": (53, 53 * 2 * 384),
     }
     assert all(one.seconds is None and one.peak_memory is None for one in estimate(promised(), root))
 
@@ -88,9 +89,9 @@ def test_rows_of_a_built_input_count_before_the_settings(root):
     assert estimated(first(promises, "embed_documents"), root).rows == 2
 
 
-def test_queries_of_the_splits_are_counted_where_they_are_built(root):
+def test_queries_are_counted_where_they_are_built(root):
     promises = promised()
-    write(first(promises, "generate_queries"), root, asked("train", "dev", "validation", "train"))
+    write(first(promises, "generate_queries"), root, asked(3))
     assert estimated(first(promises, "embed_queries"), root).rows == 3
 
 
@@ -106,12 +107,12 @@ def test_rows_grow_with_queries_and_search_time_with_documents_too(root):
     small = promised(documents=100, queries=30)
     search = first(small, "search_dense")
     write(first(small, "generate_corpus"), root, texts(100))
-    write(first(small, "generate_queries"), root, asked(*["train"] * 30))
+    write(first(small, "generate_queries"), root, asked(30))
     write(search.inputs["documents"], root, vectors(100))
     write(search.inputs["queries"], root, vectors(30))
     write(search, root, candidates(3000), seconds=2)
     large = promised(documents=300, queries=60)
-    write(first(large, "generate_queries"), root, asked(*["train"] * 60))
+    write(first(large, "generate_queries"), root, asked(60))
     found = estimated(first(large, "search_dense"), root)
     assert (found.rows, found.seconds) == (6000, pytest.approx(2 * 2 * 3))
 
@@ -119,10 +120,10 @@ def test_rows_grow_with_queries_and_search_time_with_documents_too(root):
 def test_a_build_with_the_same_settings_tells_more_than_a_longer_one(root):
     other, same = promised(documents=100, retrieve={"search": {"depth": 50}}), promised(documents=100)
     for promises, seconds in ((other, 100), (same, 2)):
-        for name, frame in (("generate_corpus", texts(100)), ("generate_queries", asked(*["train"] * 90))):
+        for name, frame in (("generate_corpus", texts(100)), ("generate_queries", asked(53))):
             write(first(promises, name), root, frame)
         write(first(promises, "retrieve_bm25"), root, candidates(10), seconds=seconds)
-    grown = (300 + 90) / (100 + 90)  # documents are indexed, queries searched
+    grown = (300 + 53) / (100 + 53)  # documents are indexed, queries searched
     assert estimated(first(promised(), "retrieve_bm25"), root).seconds == pytest.approx(2 * grown)
 
 
@@ -147,7 +148,7 @@ def test_lines_name_what_is_not_known(root):
     write(first(corpus, "generate_corpus"), root, texts(100))
     write(first(corpus, "embed_documents"), root, vectors(100), seconds=20, memory=2 * 10**9)
     vector_line, memory, time = estimate_lines(estimate(promised(), root))
-    assert vector_line == "Vectors: > 460.8 kB"  # of the documents, twice: those of the queries are not known
+    assert vector_line == "Vectors: 549.1 kB"  # of the documents, twice, and of 53, 32 and 32 queries
     assert memory == "Peak memory: about 2.0 GB (embed_documents)"
     assert time == "Time: > 2 min, one step at a time; no earlier build here tells what ? and > stand for"
 

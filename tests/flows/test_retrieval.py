@@ -36,7 +36,8 @@ def test_member_has_datasets_of_its_own_for_train_queries_alone(plain):
     assert sorted(promise.partition for promise in own) == ["en", "sw"]
     for promise in own:
         asked = promise.inputs["queries"].settings
-        assert (asked["splits"], asked["max_tokens"], asked["dtype"]) == (["train"], 32, "bfloat16")
+        assert (asked["max_tokens"], asked["dtype"]) == (32, "bfloat16")
+        assert promise.inputs["queries"].inputs["queries"].settings["split"] == "train"
     assert len(found["prepare_encoder"]) == len(plain["prepare_encoder"]) + 1
     assert [len(promise.settings["candidates"]) for promise in found["fuse_candidates"]] == [3, 3]
 

@@ -10,7 +10,7 @@ from support.loom import SURROUNDINGS
 from support.raw_files import DOCUMENTS, QRELS, QUERIES, beir, jsonl, miracl, passages, tsv, write
 
 import storage
-from flows.ingest import ingest
+from flows.ingest import ingest_dev, ingest_languages
 from tasks.engine.build import build
 from tasks.ingest.config import IngestConfig
 
@@ -24,13 +24,35 @@ def settings(path, **options):
     return IngestConfig(layout="miracl", path=str(path), validation_share=0.0, **options)
 
 
+def promised(config, language="fi"):
+    """What a language's ingest promises: corpus, queries and qrels of each split, what is left out."""
+    texts = ingest_languages(config, [language])
+    dev, aside = ingest_dev(config, texts)
+    splits = {"train": texts.train, "validation": texts.validation, "dev": dev}
+    return {
+        "corpus": [texts.corpus[language]],
+        **{
+            kind: {split: getattr(asked, kind)[language] for split, asked in splits.items()}
+            for kind in ("queries", "qrels")
+        },
+        "aside": [*texts.aside, *aside],
+    }
+
+
 def build_all(config, root, language="fi"):
-    """Build what a language's ingest promises and read it back."""
-    made = ingest(config, language)
-    steps = {name: step for name, step in vars(made).items() if step is not None}
-    for step in steps.values():
-        build(step, root, SURROUNDINGS)
-    return {name: storage.read(step.ref(root)) for name, step in steps.items()}
+    """Build what a language's ingest promises and read it back; all splits of a kind in one frame."""
+    made = promised(config, language)
+    found: dict[str, list[pl.DataFrame]] = {}
+    for promises in made.values():
+        for promise in promises.values() if isinstance(promises, dict) else promises:
+            build(promise, root, SURROUNDINGS)
+            found.setdefault(promise.step.produces, []).append(storage.read(promise.ref(root)))
+    return {
+        kind: pl.concat(frames).sort("query_id", maintain_order=True)
+        if kind in ("queries", "qrels")
+        else pl.concat(frames)
+        for kind, frames in found.items()
+    }
 
 
 def test_miracl_layout_becomes_three_datasets(tmp_path, root):
@@ -55,15 +77,18 @@ def test_all_layouts_become_equal_datasets(tmp_path, root):
 
 
 def test_moved_files_keep_every_fingerprint(tmp_path):
-    one, two = (ingest(settings(miracl(tmp_path / name)), "fi") for name in ("one", "two"))
-    assert [one.corpus.fingerprint, one.qrels.fingerprint] == [two.corpus.fingerprint, two.qrels.fingerprint]
+    one, two = (promised(settings(miracl(tmp_path / name))) for name in ("one", "two"))
+    assert one["corpus"][0].fingerprint == two["corpus"][0].fingerprint
+    for split, promise in one["qrels"].items():
+        assert promise.fingerprint == two["qrels"][split].fingerprint
 
 
 def test_seed_of_the_split_leaves_the_corpus_alone(tmp_path):
     config = settings(miracl(tmp_path))
-    one, two = ingest(config, "fi"), ingest(config.model_copy(update={"seed": 7}), "fi")
-    assert one.corpus.fingerprint == two.corpus.fingerprint
-    assert one.queries.fingerprint != two.queries.fingerprint
+    one, two = promised(config), promised(config.model_copy(update={"seed": 7}))
+    assert one["corpus"][0].fingerprint == two["corpus"][0].fingerprint
+    assert one["queries"]["dev"].fingerprint == two["queries"]["dev"].fingerprint
+    assert one["queries"]["train"].fingerprint != two["queries"]["train"].fingerprint
 
 
 def test_quarantine_of_sound_files_is_empty(tmp_path, root):
@@ -131,7 +156,8 @@ def test_bad_row_is_an_error_and_commits_nothing(tmp_path, sound, name, kind):
     path, bad = rows_that_are_bad(miracl(tmp_path / "raw"))[name]
     row, reason = bad[kind]
     spoil(path, row)
-    step = getattr(ingest(settings(tmp_path / "raw"), "fi"), name)  # its inputs are in the store of the sound files
+    made = promised(settings(tmp_path / "raw"))[name]  # its inputs are in the store of the sound files
+    step = made["dev"] if isinstance(made, dict) else made[0]
     with pytest.raises(ValueError, match=rf"raw/.*, line 2.*: expected .*, got .*\({reason}\)\. .*on_bad_row"):
         build(step, sound[0], SURROUNDINGS)
     assert storage.find(step.ref(sound[0])) is None
@@ -167,10 +193,10 @@ def truncate(root):
 
 def test_truncated_gzip_is_an_error_that_names_the_file(tmp_path, root):
     truncate(miracl(tmp_path / "raw"))
-    made = ingest(settings(tmp_path / "raw"), "fi")
+    (corpus,) = promised(settings(tmp_path / "raw"))["corpus"]
     with pytest.raises(ValueError, match=r"docs-1.jsonl.gz, line \d+: expected a complete gzip file"):
-        build(made.corpus, root, SURROUNDINGS)
-    assert storage.find(made.corpus.ref(root)) is None
+        build(corpus, root, SURROUNDINGS)
+    assert storage.find(corpus.ref(root)) is None
 
 
 def test_rows_before_a_truncation_stay_and_the_rest_is_one_row(tmp_path, root):
@@ -200,9 +226,11 @@ def test_beir_queries_of_other_splits_are_left_out_and_counted(tmp_path, root, c
 def test_beir_query_in_two_splits_is_an_error(tmp_path, root):
     path = beir(tmp_path / "raw") / "qrels/dev.tsv"
     path.write_text(tsv([("query-id", "corpus-id", "score"), ("q3", "2#0", 1), ("q1", "1#0", 1)]))
-    made = ingest(IngestConfig(layout="beir", path=str(tmp_path / "raw")), "fi")
+    made = promised(IngestConfig(layout="beir", path=str(tmp_path / "raw"), validation_share=0.0))["queries"]
+    build(made["train"], root, SURROUNDINGS)
+    assert storage.read(made["train"].ref(root))["query_id"].to_list() == ["q1", "q2"]
     with pytest.raises(ValueError, match=r"queries.jsonl, line 1.*'q1' in dev and train"):
-        build(made.queries, root, SURROUNDINGS)
+        build(made["dev"], root, SURROUNDINGS)
 
 
 def test_counts_of_each_split_are_logged(tmp_path, root, caplog):
@@ -221,4 +249,4 @@ def test_atlas_becomes_four_datasets(root):
 def test_unknown_language_is_an_error_in_every_layout(tmp_path):
     for config in (IngestConfig(), settings(tmp_path)):
         with pytest.raises(ValueError, match="got 'xx'"):
-            ingest(config, "xx")
+            ingest_languages(config, ["xx"])

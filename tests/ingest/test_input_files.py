@@ -64,7 +64,9 @@ def test_missing_train_file_is_an_error_unless_allowed(tmp_path):
 
 def test_missing_dev_file_is_an_error_even_then(tmp_path):
     config = IngestConfig(layout="beir", path=str(beir(tmp_path)), dev_split="test", allow_missing_train=True)
-    with pytest.raises(FileNotFoundError, match=r"qrels/test.tsv', got none. Check ingest.path and ingest.qrels.$"):
+    with pytest.raises(
+        FileNotFoundError, match=r"qrels/test.tsv', got none. Check ingest.path and ingest.qrels, .*dev_split"
+    ):
         input_files(config, "fi", "qrels")
 
 

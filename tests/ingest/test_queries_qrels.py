@@ -27,9 +27,8 @@ def judgement(line, query_id, doc_id="d", relevance=1, split="train"):
 
 
 def train_queries(ids):
-    return pl.DataFrame(
-        {"query_id": list(ids), "split": ["train"] * len(ids)}, schema={"query_id": pl.String, "split": pl.String}
-    )
+    columns = {"query_id": list(ids), "text": [f"about {one}" for one in ids], "split": ["train"] * len(ids)}
+    return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
 
 
 def test_queries_frame_is_sorted_given_and_without_parent():
@@ -51,6 +50,11 @@ def test_repeated_query_id_is_bad_across_splits():
     assert broken == BROKEN
 
 
+def test_query_id_of_an_earlier_file_is_bad_here_alone():
+    (bad,) = unique_queries([query(1, "a", split="dev")], earlier=[query(7, "a"), query(7, "b")])
+    assert (bad.reason, bad.got) == ("duplicate id, same content", "'a' again, first in q.tsv, line 7")
+
+
 def test_query_takes_the_split_whose_qrels_name_it():
     splits = splits_of_judgements([judgement(1, "a"), judgement(2, "b", split="dev"), BROKEN])
     rows = [query(1, "a", split=""), query(2, "b", split=""), query(3, "c", split="")]
@@ -64,30 +68,52 @@ def test_query_that_two_splits_name_is_bad():
     assert broken == BROKEN
 
 
+NO_QRELS = qrels_frame([])
+
+
+def hold_out(queries, qrels=NO_QRELS, *, share=0.5, seed=0, language="sw"):
+    return hold_out_validation(queries, qrels, language=language, share=share, seed=seed)[0]
+
+
 def test_a_tenth_of_train_is_held_out_and_dev_never():
     ids = [str(number) for number in range(5000)]
-    frame = hold_out_validation(train_queries(ids), share=0.1, seed=0)
+    frame = hold_out(train_queries(ids), share=0.1)
     assert 0.09 < (frame["split"] == "validation").mean() < 0.11
     dev = train_queries(ids).with_columns(split=pl.lit("dev"))
-    assert hold_out_validation(dev, share=0.9, seed=0).equals(dev)
+    assert hold_out(dev, share=0.9).equals(dev)
 
 
 def test_held_out_queries_differ_by_seed():
     ids = [str(number) for number in range(200)]
-    one, two = (hold_out_validation(train_queries(ids), share=0.5, seed=seed) for seed in (0, 1))
+    one, two = (hold_out(train_queries(ids), seed=seed) for seed in (0, 1))
     assert not one.equals(two)
 
 
 @pytest.mark.parametrize(("share", "split"), [(0.0, "train"), (1.0, "validation")])
 def test_hold_out_takes_none_or_all_at_its_ends(share, split):
-    assert set(hold_out_validation(train_queries("abc"), share=share, seed=0)["split"]) == {split}
+    assert set(hold_out(train_queries("abc"), share=share)["split"]) == {split}
 
 
 @given(st.lists(st.text("abc", min_size=1), unique=True), st.integers())
-def test_held_out_queries_do_not_depend_on_the_others(ids, seed):
-    together = hold_out_validation(train_queries(ids), share=0.5, seed=seed)
-    alone = [hold_out_validation(train_queries([one]), share=0.5, seed=seed)["split"][0] for one in ids]
+def test_held_out_queries_do_not_depend_on_others_that_have_nothing_in_common(ids, seed):
+    together = hold_out(train_queries(ids), seed=seed)
+    alone = [hold_out(train_queries([one]), seed=seed)["split"][0] for one in ids]
     assert together["split"].to_list() == alone
+
+
+def test_questions_about_one_passage_are_held_out_together_in_every_language():
+    """As XQuAD has them: every language numbers its questions anew, and the passages have the same ids."""
+    passages = [f"p{number // 5}" for number in range(200)]
+    splits = {}
+    for language, offset in (("ar", 0), ("hi", 7)):
+        ids = [f"x{number + offset:03}" for number in range(200)]
+        judged = qrels_frame([judgement(1, *pair) for pair in zip(ids, passages, strict=True)])
+        frame = hold_out(train_queries(ids), judged, share=0.3, language=language)
+        of_passage = frame.with_columns(passage=pl.Series(passages)).group_by("passage").agg(pl.col("split").unique())
+        assert (of_passage["split"].list.len() == 1).all()
+        splits[language] = dict(of_passage.select("passage", pl.col("split").list.first()).iter_rows())
+    assert splits["ar"] == splits["hi"]
+    assert set(splits["ar"].values()) == {"train", "validation"}
 
 
 def test_second_judgement_of_a_pair_is_bad():

@@ -57,16 +57,11 @@ def test_kept_documents_are_safe_whatever_their_grade():
     assert unsafe(queries_frame(["q"]), NO_QRELS, decided("kept", "safe", 2)) == []
 
 
-def test_queries_with_one_text_share_unsafe_documents_over_splits():
-    queries = pl.concat(
-        [
-            queries_frame(["train"], texts=["Who wrote it?"]),
-            queries_frame(["dev"], texts=[" who wrote it? "], split="dev"),
-            queries_frame(["other"], texts=["Who sang it?"]),
-        ]
-    )
-    ledger = ledger_frame({"other": ["d"]}, {"dev": ["e"]})
-    assert unsafe(queries, qrels_frame({"dev": ["d"]}), ledger) == [("train", "d"), ("train", "e")]
+def test_queries_with_one_text_share_unsafe_documents():
+    queries = queries_frame(["one", "twin", "other"], texts=["Who wrote it?", " who  wrote it? ", "Who sang it?"])
+    ledger = ledger_frame({"other": ["d"]}, {"twin": ["e"]})
+    found = unsafe(queries, qrels_frame({"twin": ["d"]}), ledger)
+    assert found == [("one", "d"), ("one", "e"), ("twin", "d"), ("twin", "e")]
 
 
 def test_kept_pairs_come_hardest_first_whatever_their_order():

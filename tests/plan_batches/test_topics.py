@@ -15,7 +15,7 @@ def test_first_positive_is_the_most_relevant_then_the_first_by_id():
             qrels_frame({"q1": ["0"], "q3": ["e"]}, relevance=0),
         ]
     )
-    queries = pl.concat([queries_frame(["q1", "q2", "q3"]), queries_frame(["dev"], split="dev")])
+    queries = queries_frame(["q1", "q2", "q3"])
     assert first_positives(queries, qrels).rows() == [("q1", "a"), ("q2", "x")]
     assert first_positives(queries.reverse(), qrels.reverse()).rows() == [("q1", "a"), ("q2", "x")]
 

@@ -33,9 +33,9 @@ def make_fruit(job: Job) -> None:
 
 
 @declare(produces="queries")
-def make_questions(job: Job) -> None:
-    """Write the queries of two splits."""
-    rows = [(query_id, text, split, "given", None) for query_id, (text, split) in QUERIES.items()]
+def make_questions(job: Job, *, split: str) -> None:
+    """Write the queries of a split."""
+    rows = [(query_id, text, own, "given", None) for query_id, (text, own) in QUERIES.items() if own == split]
     names = ["query_id", "text", "split", "origin", "parent"]
     job.out.write(pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row"))
 
@@ -75,19 +75,18 @@ def embed_fruit(seed: int = 0, **changed) -> Promise:
 
 def search_fruit(seed: int = 0, **changed) -> Promise:
     asked = steps.embed_queries(
-        "en", queries=make_questions("en"), encoder=make_encoder(seed=seed), splits=("train",), max_tokens=16
+        "en", queries=make_questions("en", split="train"), encoder=make_encoder(seed=seed), max_tokens=16
     )
     return steps.search_dense(
         "en", documents=embed_fruit(seed, **changed), queries=asked, system=f"tiny{seed}", search=SEARCH
     )
 
 
-def bm25_fruit(config: Bm25Config | None = None) -> Promise:
+def bm25_fruit(config: Bm25Config | None = None, split: str = "dev") -> Promise:
     return steps.retrieve_bm25(
         "en",
         corpus=make_fruit("en"),
-        queries=make_questions("en"),
-        splits=("train", "dev"),
+        queries=make_questions("en", split=split),
         analyzer="lucene:en",
         text="title_and_text",
         search=SEARCH,
@@ -127,9 +126,7 @@ def test_bm25_and_dense_candidates_are_fused_for_one_split(root):
     assert found.filter(query_id="v1")["doc_id"].to_list() == ["d2", "d5"]
     fused = steps.fuse_candidates(
         "en",
-        candidates=[bm25_fruit(), search_fruit()],
-        queries=make_questions("en"),
-        splits=("train",),
+        candidates=[bm25_fruit(split="train"), search_fruit()],
         config=FuseConfig(top_k=3),
     )
     rows = made(fused, root)
@@ -169,8 +166,7 @@ def concatenate_fruit(**changed) -> Promise:
         candidates=list(systems.values()),
         documents={system: promise.inputs["documents"] for system, promise in systems.items()},
         vectors={system: promise.inputs["queries"] for system, promise in systems.items()},
-        queries=make_questions("en"),
-        splits=("train",),
+        queries=make_questions("en", split="train"),
         config=FuseConfig(method="concat", standardise="none", top_k=2),
     )
 

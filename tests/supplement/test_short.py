@@ -13,7 +13,7 @@ def ledger(*rows):
 
 
 QUERIES = pl.DataFrame(
-    [("q1", "one", "train"), ("q2", "two", "train"), ("q3", "three", "train"), ("q4", "four", "dev")],
+    [("q1", "one", "train"), ("q2", "two", "train"), ("q3", "three", "train")],
     schema={"query_id": TEXT, "text": TEXT, "split": TEXT},
     orient="row",
 )
@@ -28,7 +28,7 @@ GENERATED = pl.DataFrame(
     schema={"parent": TEXT, "attempt": pl.Int32, "status": TEXT, "reason": TEXT},
     orient="row",
 )
-TRAIN = QUERIES.filter(pl.col("split") == "train")["query_id"]
+TRAIN = QUERIES["query_id"]
 
 
 def test_finds_train_queries_with_too_few_kept_and_their_positives():

@@ -15,7 +15,7 @@ class Known:
     """What the datasets say of one language's train queries."""
 
     def __init__(self, queries: pl.DataFrame, qrels: pl.DataFrame, ledger: pl.DataFrame) -> None:
-        text = {query: text.strip().lower() for query, text in queries.select("query_id", "text").rows()}
+        text = {query: " ".join(text.lower().split()) for query, text in queries.select("query_id", "text").rows()}
         train = set(queries.filter(pl.col("split") == "train")["query_id"])
         judged = qrels.select("query_id", "doc_id", "relevance").rows()
         relevant = [(query, doc) for query, doc, grade in judged if grade > 0 and query in text]

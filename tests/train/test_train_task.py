@@ -90,9 +90,7 @@ def tokens(*, leave_out: str = "") -> list[Promise]:
     encoder = make_encoder()
     corpus = make_corpus("en", leave_out=leave_out)
     return [
-        tokenize_queries(
-            "en", language="en", queries=make_queries("en"), encoder=encoder, splits=("train",), max_tokens=16
-        ),
+        tokenize_queries("en", language="en", queries=make_queries("en"), encoder=encoder, max_tokens=16),
         tokenize_documents(
             "en",
             language="en",

@@ -12,9 +12,7 @@ from tasks.ingest.atlas.ask import Query, answers_with, plan_queries
 from tasks.ingest.atlas.facts import World, load_world
 from tasks.ingest.atlas.plan import Document, plan_documents
 from tasks.ingest.atlas.write import Writer
-
-DEV_SHARE = 0.35
-"""Share of the queries, and about that of the territories, that are dev."""
+from tasks.ingest.config import DEV_SHARE
 
 JUDGED = {"train": 0.3, "dev": 0.7}
 """Share of a query's answering documents that its judgements name: one at least, never all."""

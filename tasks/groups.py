@@ -1,0 +1,97 @@
+"""Which queries belong together: one question in several languages or words, or questions that share an answer.
+
+Who has learnt from one of them must not judge another, and must not be validated on it.
+"""
+
+import hashlib
+import re
+
+import numpy as np
+import polars as pl
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from tasks.models.texts import same_text
+
+LARGEST = 0.2  # of a language's queries: a fold's share, beyond which a group is split by document
+_SMALL = 10  # queries of a language are never too many
+_LANGUAGE = re.compile(r"(?<![^\W_])[a-z]{2}(?![^\W_])")
+_QUERY = ("language", "query_id")
+
+
+def parallel_id(text: str) -> str:
+    """Return what the ids of one question, or document, in several languages share: without parts of two small letters.
+
+    `atlas-sw-q0012` and `atlas-fi-q0012` are one question.
+    """
+    return _LANGUAGE.sub("", text)
+
+
+def group_queries(queries: pl.DataFrame, qrels: pl.DataFrame) -> pl.DataFrame:
+    """Group queries that share a text, a relevant document or, but for the language, an id; also by way of others.
+
+    A group that swallows a language, more than a fifth of its queries, is split by document: there queries are together
+    that share their first relevant document (by id) or their text.
+
+    Args:
+        queries: language, query_id, text.
+        qrels: language, query_id, doc_id, relevance; of other queries too.
+
+    Returns:
+        language, query_id, group (a text: the smallest document id that the group shares, so that the same group in
+        another language has the same name), by_document (whether it was split); sorted by language and query_id.
+    """
+    relevant = qrels.filter(pl.col("relevance") > 0).join(queries, on=_QUERY, how="semi")
+    documents = relevant.select(*_QUERY, key="d " + _parallel("doc_id"))
+    questions = queries.select(*_QUERY, key="q " + _parallel("query_id"))
+    texts = queries.select(*_QUERY, key="t " + same_text("text"))
+    whole = _connect(pl.concat([documents, questions, texts]))
+
+    sizes = whole.group_by("language", "group").len()
+    num_queries = whole.group_by("language").agg(num_queries=pl.len())
+    most = pl.max_horizontal(pl.lit(_SMALL), pl.col("num_queries") * LARGEST)
+    swallowing = sizes.join(num_queries, on="language").filter(pl.col("len") > most)
+    large = whole.join(swallowing, on="group", how="semi")
+    first = pl.concat([documents, questions]).group_by(_QUERY).agg(pl.col("key").min())  # documents sort before ids
+    parts = _connect(pl.concat([first, texts]).join(large, on=_QUERY, how="semi"))
+    groups = [
+        whole.join(large, on=_QUERY, how="anti").with_columns(by_document=pl.lit(value=False)),
+        parts.with_columns(by_document=pl.lit(value=True)),
+    ]
+    return pl.concat(groups).sort(_QUERY)
+
+
+def say_split(groups: pl.DataFrame) -> list[str]:
+    """Say which languages had a group that was split, a line each."""
+    counts = groups.group_by("language").agg(pl.len(), num=pl.col("by_document").sum()).filter(pl.col("num") > 0)
+    return [
+        f"{language}: {num} of {total} train queries hang together by documents, texts or ids; split by document"
+        for language, total, num in counts.sort("language").iter_rows()
+    ]
+
+
+def fraction(seed: int, group: str) -> float:
+    """Return a number in 0..1 that seems random but is the same everywhere."""
+    digest = hashlib.blake2b(f"{seed}:{group}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
+def _parallel(column: str) -> pl.Expr:
+    return pl.col(column).map_elements(parallel_id, return_dtype=pl.String)
+
+
+def _connect(keys: pl.DataFrame) -> pl.DataFrame:
+    """Group queries that are connected by keys: language, query_id, group (the smallest key)."""
+    queries = keys.select(_QUERY).unique().sort(_QUERY).with_row_index("query")
+    names = keys.select("key").unique().sort("key").with_row_index("number")
+    edges = keys.join(queries, on=_QUERY).join(names, on="key").select("query", "number").to_numpy().astype(np.int64)
+    size = len(queries) + len(names)
+    graph = coo_array((np.ones(len(edges)), (edges[:, 0], len(queries) + edges[:, 1])), shape=(size, size))
+    _, component = connected_components(graph, directed=False)
+    of_keys = names.with_columns(component=component[len(queries) :])
+    smallest = of_keys.group_by("component").agg(group=pl.col("key").min())
+    return (
+        queries.with_columns(component=component[: len(queries)])
+        .join(smallest, on="component", how="left")
+        .select(*_QUERY, "group")
+    )
