@@ -33,7 +33,7 @@ def surroundings(threads: int, batch_tokens: int = 2048) -> Surroundings:
 
     @contextmanager
     def silent(_total: int, _unit: str) -> Any:
-        yield lambda _done: None
+        yield lambda _done, _note="": None
 
     return Surroundings("cpu", batch_tokens=batch_tokens, threads=threads, progress=silent)
 
