@@ -109,7 +109,14 @@ def _ask(
         )
     asked_of = {split: asked.queries[language] for split, asked in known.items()}
     for split, asked in made.items():
-        asked.qrels[language] = ingest_qrels(language, source=qrels[part], corpus=corpus, queries=asked_of, split=split)
+        asked.qrels[language] = ingest_qrels(
+            language,
+            source=qrels[part],
+            corpus=corpus,
+            queries=asked_of,
+            split=split,
+            **({"relevant_from": config.relevant_from} if part == "train" else {}),
+        )
     if config.on_bad_row != "quarantine":
         return []
     return [

@@ -102,12 +102,15 @@ class IngestConfig(Settings):
     columns: dict[Column, str] = Field(
         default={},
         description="Layout table: what the files call doc_id, title (may be missing), text, query_id, query and "
-        "relevance (0 = judged not relevant). A column that is not named here is called so, the query text.",
+        "relevance (0 and below = judged not relevant). A column that is not named here is called so, the query text.",
     )
     train_split: str = Field(default="train", description="What {split} is called for train. Empty: there is none.")
     dev_split: str = Field(default="dev", description="What {split} is called for dev. Empty: there is none.")
     allow_missing_train: bool = Field(
         default=False, description="Accept a language without train files: it is then only evaluated."
+    )
+    relevant_from: int = Field(
+        default=1, ge=1, description="Lowest relevance that counts as relevant in training; nDCG uses every grade."
     )
     validation_share: float = Field(
         default=0.1,

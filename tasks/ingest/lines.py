@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import fsspec
 
-from tasks.ingest.rows import BadRow, bad_row
+from tasks.ingest.rows import DamagedFile
 
 BLOCK_BYTES = 1 << 20
 MAX_LINE_BYTES = 64 << 20
@@ -13,22 +13,19 @@ GZIP_MAGIC = b"\x1f\x8b"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-class _Damaged(Exception):
-    """The compressed stream ends or breaks here: reason, what was found."""
-
-
-def read_lines(path: str, *, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[tuple[int, bytes] | BadRow]:
+def read_lines(path: str, *, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[tuple[int, bytes]]:
     """Yield each line's number (from 1) and its bytes, without the line end.
 
     A UTF-8 byte order mark and the CR of a CRLF are taken off. A line without any character holds no row and is
-    left out. Where the compression is damaged, the lines before the damage come first and one bad row last.
+    left out.
 
     Args:
         path: local path or fsspec URL; gzip is told by its first bytes or by the name's end `.gz`.
-        max_line_bytes: a longer line is a bad row and ends the reading, so that a file without line ends, such as
-            one large JSON array, does not fill the memory.
+        max_line_bytes: a longer line is an error, so that a file without line ends, such as one large JSON array,
+            does not fill the memory.
 
     Raises:
+        DamagedFile: the compressed stream ends or breaks, after the lines before it; a line is too long.
         FileNotFoundError: there is no such file.
     """
     number, rest = 0, b""
@@ -41,13 +38,12 @@ def read_lines(path: str, *, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[t
                 if (line := _trimmed(line, number)) != b"":
                     yield number, line
             if len(rest) > max_line_bytes:
-                got = f"a line of more than {max_line_bytes} bytes; the rest of the file is not read"
-                yield bad_row(path, number + 1, "line too long", got=got, content=rest)
-                return
-    except _Damaged as damage:
-        reason, got = damage.args
-        yield bad_row(path, number + 1, reason, got=got, content=rest)
-        return
+                expected, got = f"lines of at most {max_line_bytes} bytes", "a longer one"
+                raise DamagedFile(path, number + 1, expected, got, "Write one row per line")
+    except zlib.error as error:
+        raise DamagedFile(path, number + 1, "a sound gzip file", str(error)) from error
+    except EOFError as error:
+        raise DamagedFile(path, number + 1, "a complete gzip file", str(error)) from error
     if last := _trimmed(rest, number + 1):
         yield number + 1, last
 
@@ -83,12 +79,9 @@ def _inflated(blocks: Iterator[bytes]) -> Iterator[bytes]:
                 data = data.lstrip(b"\0")  # padding after a member is allowed
                 member = zlib.decompressobj(wbits=31) if data else member
                 continue
-            try:
-                plain = member.decompress(data, BLOCK_BYTES)
-            except zlib.error as error:
-                raise _Damaged("damaged gzip", str(error)) from error
+            plain = member.decompress(data, BLOCK_BYTES)
             if plain:
                 yield plain
             data = member.unconsumed_tail or member.unused_data
     if not member.eof:
-        raise _Damaged("truncated gzip", "the end of the file in the middle of the stream")
+        raise EOFError("the end of the file in the middle of the stream")

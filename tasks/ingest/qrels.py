@@ -39,15 +39,18 @@ def unknown_documents(judgements: Iterable[Judgement | BadRow], corpus: pl.LazyF
 
 
 def known_judgements(
-    rows: Iterable[Judgement | BadRow], *, splits: Mapping[str, str], unknown_doc_ids: set[str]
+    rows: Iterable[Judgement | BadRow], *, splits: Mapping[str, str], unknown_doc_ids: set[str], relevant_from: int = 1
 ) -> Iterator[Judgement | BadRow]:
     """Turn judgements of unknown queries or documents into bad rows.
+
+    Of a dev query, one of an unknown document stays besides: what is relevant and missing counts where it is measured.
 
     Args:
         rows: the judgements.
         splits: each known query's split; validation counts as train. A judgement whose file names a split must be
             of a query of that split.
         unknown_doc_ids: judged ids that the corpus does not have.
+        relevant_from: a lower relevance of a train query becomes 0. Others keep their grades, which nDCG uses.
     """
     for row in rows:
         if isinstance(row, BadRow):
@@ -57,11 +60,12 @@ def known_judgements(
         if split is None or row.split not in ("", "train" if split == "validation" else split):
             got = f"'{row.query_id}'" + (f", a query of {split}" if split else "")
             yield bad_row(row.source, row.line, "unknown query", got=got, field="query_id", content=_content(row))
-        elif row.doc_id in unknown_doc_ids:
+            continue
+        if unknown := row.doc_id in unknown_doc_ids:
             got = f"'{row.doc_id}'"
             yield bad_row(row.source, row.line, "unknown document", got=got, field="doc_id", content=_content(row))
-        else:
-            yield row
+        if not unknown or split == "dev":
+            yield row._replace(relevance=0) if split == "train" and row.relevance < relevant_from else row
 
 
 def qrels_frame(rows: Sequence[Judgement]) -> pl.DataFrame:

@@ -20,6 +20,13 @@ _COLUMNS = {form: {name: name for name in names} for form, names in _HEADERLESS.
     "passages": {name: name for name in ("query_id", "query", "title", "text", "relevance")} | {"doc_id": "docid"}
 }  # of the forms that name their columns themselves, as `columns` does for a table
 _MAX_RELEVANCE = 2**31 - 1
+_MAX_WHOLE_FLOAT = 2**53  # above, a float may stand for several whole numbers
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")  # a tab is white space like another
+# White space, controls, and what Unicode lets a font leave out: zero-width characters, fillers, variation selectors.
+_VISIBLE = re.compile(
+    "[^\\s\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
 
 
 def read_documents(files: Iterable[File], *, form: str, columns: Mapping[str, str]) -> Iterator[Document | BadRow]:
@@ -28,10 +35,11 @@ def read_documents(files: Iterable[File], *, form: str, columns: Mapping[str, st
     Args:
         files: the corpus's files in order; the split does not matter.
         form: `table` or `passages` (every judged passage of every query, repeats included).
-        columns: a table's names of `doc_id`, `title` and `text`. Only the title may be missing or empty.
+        columns: a table's names of `doc_id`, `title` and `text`. The title may be missing; one of the two texts may
+            be empty.
 
     Raises:
-        ValueError: a TSV or Parquet file lacks a column.
+        ValueError: a TSV or Parquet file lacks a column, or cannot be read to its end (DamagedFile).
         FileNotFoundError: a file does not exist.
     """
     columns = _COLUMNS.get(form, columns)
@@ -106,21 +114,26 @@ def _passages(path: str) -> Iterator[Record | BadRow]:
 
 def _document(path: str, record: Record, columns: Mapping[str, str]) -> Document | BadRow:
     given, title, text = _values(record, columns, "doc_id", "title", "text")
-    doc_id = _identifier(given)
-    if doc_id is None:
-        return _bad(path, record, columns["doc_id"], "missing id", given)
+    doc_id = _identifier(path, record, columns["doc_id"], given)
+    if isinstance(doc_id, BadRow):
+        return doc_id
     if not isinstance(title, str | None):
         return _bad(path, record, columns["title"], "not a text", title)
-    if flaw := _flaw(text):
+    flaw = _flaw(text)
+    if (
+        flaw == "empty text" and title and not _flaw(title) and columns["text"] in record.fields
+    ):  # no column, no empty text
+        return Document(path, record.line, doc_id, title, "")
+    if flaw:
         return _bad(path, record, columns["text"], flaw, text)
     return Document(path, record.line, doc_id, title or "", text)
 
 
 def _query(path: str, record: Record, columns: Mapping[str, str], split: str) -> Query | BadRow:
     given, text = _values(record, columns, "query_id", "query")
-    query_id = _identifier(given)
-    if query_id is None:
-        return _bad(path, record, columns["query_id"], "missing id", given)
+    query_id = _identifier(path, record, columns["query_id"], given)
+    if isinstance(query_id, BadRow):
+        return query_id
     if flaw := _flaw(text):
         return _bad(path, record, columns["query"], flaw, text)
     return Query(path, record.line, query_id, text, split)
@@ -128,12 +141,13 @@ def _query(path: str, record: Record, columns: Mapping[str, str], split: str) ->
 
 def _judgement(path: str, record: Record, columns: Mapping[str, str], split: str) -> Judgement | BadRow:
     query, document, grade = _values(record, columns, "query_id", "doc_id", "relevance")
-    query_id, doc_id, relevance = _identifier(query), _identifier(document), _relevance(grade)
-    if query_id is None:
-        return _bad(path, record, "query_id", "missing id", query)
-    if doc_id is None:
-        return _bad(path, record, "doc_id", "missing id", document)
-    if relevance is None:
+    query_id = _identifier(path, record, "query_id", query)
+    doc_id = _identifier(path, record, "doc_id", document)
+    if isinstance(query_id, BadRow):
+        return query_id
+    if isinstance(doc_id, BadRow):
+        return doc_id
+    if (relevance := _relevance(grade)) is None:
         return _bad(path, record, "relevance", "relevance not an integer", grade)
     return Judgement(path, record.line, query_id, doc_id, relevance, split)
 
@@ -146,21 +160,29 @@ def _flaw(text: object) -> str | None:
     """Say why a value is not the text of a document or query."""
     if not isinstance(text, str | None):
         return "not a text"
-    return "empty text" if text is None or not text.strip() else None
+    return "empty text" if text is None or not _VISIBLE.search(text) else None
 
 
-def _identifier(value: object) -> str | None:
-    if isinstance(value, str) and value.strip():
-        return value
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+def _identifier(path: str, record: Record, field: str, value: object) -> str | BadRow:
+    text = value if isinstance(value, str) else str(whole) if (whole := _whole(value)) is not None else ""
+    if not _VISIBLE.search(text):
+        return _bad(path, record, field, "missing id", value)
+    return _bad(path, record, field, "control character in id", value) if _CONTROL.search(text) else text
 
 
 def _relevance(value: object) -> int | None:
-    if isinstance(value, str) and re.fullmatch("[0-9]{1,18}", value):
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_RELEVANCE:
-        return value
-    return None
+    """Read a grade; what is below 0 (TREC's junk) is judged and not relevant like 0."""
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}(\.0*)?", value):
+        value = int(value.partition(".")[0])
+    whole = _whole(value)
+    return None if whole is None or whole > _MAX_RELEVANCE else max(whole, 0)
+
+
+def _whole(value: object) -> int | None:
+    """Read a whole number, which a column of floats holds as 1.0."""
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _MAX_WHOLE_FLOAT:
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _bad(path: str, record: Record, field: str, reason: str, value: object) -> BadRow:

@@ -1,6 +1,9 @@
 """Lines -> records: JSON objects, split columns, Parquet rows; each with its line and what to show of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import fsspec
@@ -9,9 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.ingest.lines import read_lines
-from tasks.ingest.rows import BadRow, bad_row
+from tasks.ingest.rows import BadRow, DamagedFile, bad_row
 
 PARQUET_BATCH_ROWS = 4096
+_KEY = re.compile(rb'"\s*:')
+_QUOTED = re.compile('"(?:[^"]|"")*"')
+_OPEN = re.compile('"(?:[^"]|"")*')
+_FIELD = re.compile('(?:^|\t)("(?:[^"]|"")*"(?=\t|$)|[^\t]*)')
+_TITLES_OF_IDS = {"id", "qid", "queryid", "topic", "topicid", "docid", "corpusid"}
+_TITLES_OF_VALUES = {"query", "querytext", "text", "question", "title", "iteration", "iter"}
 
 
 class Record(NamedTuple):
@@ -23,7 +32,7 @@ class Record(NamedTuple):
 
 
 def read_records(path: str, file_format: str, names: Sequence[str], optional: str = "") -> Iterator[Record | BadRow]:
-    """Yield the records of a table.
+    """Yield the records of a table; `Raises` besides as the reader of its format.
 
     Args:
         path: local path or fsspec URL.
@@ -43,26 +52,45 @@ def read_records(path: str, file_format: str, names: Sequence[str], optional: st
 
 
 def read_jsonl(path: str) -> Iterator[Record | BadRow]:
-    """Yield one record per line; what is not a JSON object in UTF-8 is a bad row."""
-    for line in read_lines(path):
-        if isinstance(line, BadRow):
-            yield line
-            continue
-        number, raw = line
-        try:
-            fields = orjson.loads(raw)
-        except orjson.JSONDecodeError as error:
-            yield _decoded(path, number, raw, str(error))
-            continue
-        if isinstance(fields, dict):
-            yield Record(number, fields, raw)
-        else:
-            got = f"a JSON {type(fields).__name__}"
-            yield bad_row(path, number, "broken JSON", got=got, content=raw)
+    """Yield one record per line; what is not a JSON object in UTF-8, every key once, is a bad row.
+
+    Raises:
+        DamagedFile: as `read_lines`; or not one line is a JSON object.
+    """
+    return _some_readable(path, (_object(path, number, raw) for number, raw in read_lines(path)))
+
+
+def _object(path: str, number: int, raw: bytes) -> Record | BadRow:
+    try:
+        fields = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        return _decoded(path, number, raw, str(error))
+    if not isinstance(fields, dict):
+        return bad_row(path, number, "broken JSON", got=f"a JSON {type(fields).__name__}", content=raw)
+    if len(_KEY.findall(raw)) > len(fields) and (key := _repeated_key(raw)) is not None:
+        return bad_row(path, number, "repeated JSON key", got="two of it", field=key, content=raw)
+    return Record(number, fields, raw)
+
+
+def _repeated_key(raw: bytes) -> str | None:
+    """Find a key that one object has twice, of which a parser would keep the last value alone."""
+    repeated: list[str] = []
+
+    def note(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        repeated.extend(name for place, name in enumerate(names) if name in names[:place])
+        return dict(pairs)
+
+    json.loads(raw, object_pairs_hook=note)
+    return repeated[0] if repeated else None
 
 
 def read_tsv(path: str, names: Sequence[str], *, headed: bool) -> Iterator[Record | BadRow]:
     """Yield one record per line.
+
+    Quotes are taken off as spreadsheets and pandas put them on: of a text that begins and ends with one and has its
+    inner ones doubled, or a tab in it; of every text, where the first line has all its columns in quotes. Any other
+    quote is a character of the text.
 
     Args:
         path: local path or fsspec URL.
@@ -72,27 +100,80 @@ def read_tsv(path: str, names: Sequence[str], *, headed: bool) -> Iterator[Recor
 
     Raises:
         ValueError: the first line lacks one of the columns.
+        DamagedFile: as `read_lines`; or not one line is a row.
     """
-    header = None if headed else names
-    for line in read_lines(path):
-        if isinstance(line, BadRow):
-            yield line
-            continue
-        number, raw = line
+    return _some_readable(path, _closed(path, _split_lines(path, names, headed=headed)))
+
+
+def _split_lines(path: str, names: Sequence[str], *, headed: bool) -> Iterator[Record | BadRow]:
+    header, all_quoted = None if headed else names, None
+    for number, raw in read_lines(path):
         try:
             text = raw.decode()
         except UnicodeDecodeError as error:
             yield _not_utf8(path, number, raw, error)
             continue
         values = text.split("\t") if headed or "\t" in text else text.split()
+        if '"' in text and header and len(values) > len(header):  # a tab inside quotes
+            values = _FIELD.findall(text)
+        if first := all_quoted is None:
+            all_quoted = all(_QUOTED.fullmatch(value) for value in values)
+        values = [_unquoted(value, all_quoted) for value in values]
         if header is None:
             _check_columns(path, values, names)
             header = values
-        elif len(values) == len(header):
-            yield Record(number, dict(zip(header, values, strict=True)), raw)
-        else:
+        elif len(values) != len(header):
             got = f"{len(values)} columns instead of {len(header)}"
-            yield bad_row(path, number, "wrong number of columns", got=got, content=raw)
+            reason = "quote not closed" if _OPEN.fullmatch(values[-1]) else "wrong number of columns"
+            yield bad_row(path, number, reason, got=got, content=raw)
+        elif first and not headed and _names_columns(values):
+            yield bad_row(path, number, "header line", got=repr(values)[:100], content=raw)
+        else:
+            yield Record(number, dict(zip(header, values, strict=True)), raw)
+
+
+def _closed(path: str, rows: Iterable[Record | BadRow]) -> Iterator[Record | BadRow]:
+    """Call a row bad that ends in an open quote, if the next line is no row: it is the rest of the text."""
+    before: Record | None = None
+    for row in chain(rows, [None]):
+        if before:
+            unfinished = isinstance(row, BadRow) and row.reason == "wrong number of columns"
+            got = repr([*before.fields.values()][-1])[:100]
+            bad = bad_row(path, before.line, "quote not closed", got=got, content=before.raw)
+            yield bad if unfinished else before
+        before = row if isinstance(row, Record) and _OPEN.fullmatch([*row.fields.values()][-1]) else None
+        if row and not before:
+            yield row
+
+
+def _unquoted(value: str, all_quoted: bool) -> str:
+    if not value.startswith('"') or not _QUOTED.fullmatch(value):
+        return value
+    inner = value[1:-1]
+    return inner.replace('""', '"') if all_quoted or '""' in inner or "\t" in inner else value
+
+
+def _names_columns(values: Sequence[str]) -> bool:
+    first, second = (re.sub("[^a-z]", "", value.lower()) for value in values[:2])
+    return first in _TITLES_OF_IDS and second in _TITLES_OF_VALUES
+
+
+def _some_readable(path: str, rows: Iterable[Record | BadRow]) -> Iterator[Record | BadRow]:
+    """See that a file with lines has one that can be read: else it is of another kind than its name says.
+
+    Raises:
+        DamagedFile: at the end; it has none.
+    """
+    first, good = None, False
+    for row in rows:
+        if isinstance(row, Record):
+            good = True
+        elif row.reason in ("broken JSON", "not UTF-8", "wrong number of columns"):
+            first = first or row
+        yield row
+    if first and not good:
+        got = f"none; line {first.line}: {first.reason}, {first.got}"
+        raise DamagedFile(path, None, "a line that can be read", got, "See that the file is what its name says")
 
 
 def _read_parquet(path: str, names: Sequence[str], optional: str) -> Iterator[Record | BadRow]:
@@ -108,7 +189,7 @@ def _read_parquet(path: str, names: Sequence[str], optional: str) -> Iterator[Re
                     yield Record(number, fields, orjson.dumps(fields, default=str))
         except (pa.ArrowInvalid, OSError) as error:
             got = f"{str(error).splitlines()[0]} after {number} rows"
-            yield bad_row(path, None, "damaged Parquet", got=got)
+            raise DamagedFile(path, None, "a sound Parquet file", got) from error
 
 
 def _check_columns(path: str, columns: Sequence[str], names: Sequence[str]) -> None:

@@ -1,4 +1,8 @@
-"""What the readers yield: documents, queries, judgements, and bad rows, which are refused or go to quarantine."""
+"""What the readers yield: documents, queries, judgements, and bad rows, which are refused or go to quarantine.
+
+A file that cannot be read to its end, or no line of it, is `DamagedFile` and an error whatever `on_bad_row` says: how
+much is missing, nobody knows.
+"""
 
 import itertools
 from collections import Counter
@@ -21,11 +25,14 @@ QUARANTINE = {
 REASONS = {
     "broken JSON": ("one JSON object per line", "Correct the line"),
     "not UTF-8": ("UTF-8 text", "Convert the file, for example with `iconv -f latin1 -t utf-8`"),
-    "truncated gzip": ("a complete gzip file", "Fetch the file again"),
-    "damaged gzip": ("a sound gzip file", "Fetch the file again"),
-    "damaged Parquet": ("a sound Parquet file", "Fetch the file again"),
-    "line too long": ("lines of at most 64 MiB", "Write one row per line"),
+    "repeated JSON key": ("every key once in an object", "Remove one of the two"),
     "wrong number of columns": ("the layout's columns", "Correct the line: columns are split by tabs"),
+    "quote not closed": (
+        "quoted texts that end on their line",
+        "Write line breaks in texts as spaces, or the file as JSONL or Parquet",
+    ),
+    "header line": ("rows from the first line on", "Remove the line that names the columns, or use layout table"),
+    "control character in id": ("an id without line breaks, NUL and the like", "Give the row another id"),
     "missing id": ("an id, which is a text or a whole number", "Give the row an id"),
     "not a text": ("a text", "Correct the row"),
     "empty text": ("a text that is not empty", "Fill in or remove the row"),
@@ -33,7 +40,7 @@ REASONS = {
     "duplicate id, same content": ("every id once", "Remove the repeated row"),
     "duplicate id, other content": ("every id once", "Give one of the two rows another id"),
     "query in two splits": ("every query in one split", "Remove its judgements from one of the splits"),
-    "relevance not an integer": ("a relevance of 0, 1, 2, … (0 = not relevant)", "Correct the judgement"),
+    "relevance not an integer": ("a whole number (0 and below = judged, not relevant)", "Correct the judgement"),
     "duplicate judgement": ("one judgement per query and document", "Remove the repeated row"),
     "contradictory judgement": ("one judgement per query and document", "Remove the wrong one of the two rows"),
     "unknown query": ("a query of the same split", "Add the query or remove its judgements"),
@@ -72,11 +79,21 @@ class Judgement(NamedTuple):
     split: str
 
 
+class DamagedFile(ValueError):
+    """A file that cannot be read: always an error."""
+
+    def __init__(
+        self, path: str, line: int | None, expected: str, got: str, cure: str = "Fetch the file again"
+    ) -> None:
+        place = path if line is None else f"{path}, line {line}"
+        super().__init__(f"{place}: expected {expected}, got {got}. {cure}; ingest.on_bad_row is about rows alone.")
+
+
 class BadRow(NamedTuple):
-    """A row that cannot be used; `reason` is a key of REASONS, `line` None where the whole file is meant."""
+    """A row that cannot be used; `reason` is a key of REASONS."""
 
     source: str
-    line: int | None
+    line: int
     field: str
     reason: str
     got: str
@@ -86,10 +103,9 @@ class BadRow(NamedTuple):
     def message(self) -> str:
         """The error's text: where, what was expected, what was there, what to do."""
         expected, cure = REASONS[self.reason]
-        line = "" if self.line is None else f", line {self.line}"
         field = f", field '{self.field}'" if self.field else ""
         return (
-            f"{self.source}{line}{field}: expected {expected}, got {self.got} ({self.reason}). "
+            f"{self.source}, line {self.line}{field}: expected {expected}, got {self.got} ({self.reason}). "
             f"{cure}, or set ingest.on_bad_row to 'quarantine' to leave such rows out."
         )
 
@@ -97,9 +113,7 @@ class BadRow(NamedTuple):
 Row = TypeVar("Row", Document, Query, Judgement)
 
 
-def bad_row(
-    source: str, line: int | None, reason: str, *, got: str, field: str = "", content: bytes | str = ""
-) -> BadRow:
+def bad_row(source: str, line: int, reason: str, *, got: str, field: str = "", content: bytes | str = "") -> BadRow:
     """Describe a bad row; long content is cut, and what is not UTF-8 is shown as `\\xff`."""
     if isinstance(content, bytes):
         content = content[: 4 * MAX_CONTENT_CHARACTERS].decode(errors="backslashreplace")

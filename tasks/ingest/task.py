@@ -61,13 +61,15 @@ def ingest_queries(
     job.out.write(frame.filter(pl.col("split") == split))
 
 
-def ingest_qrels(job: Job, *, source: Source, corpus: DatasetRef, queries: dict[str, DatasetRef], split: str) -> None:
+def ingest_qrels(
+    job: Job, *, source: Source, corpus: DatasetRef, queries: dict[str, DatasetRef], split: str, relevant_from: int = 1
+) -> None:
     """Read the judgements of one split, and see that their queries and documents are there.
 
     `queries` are those of train and validation; with `split` dev, those of dev as well.
     """
     answer = _answer(source)
-    good = list(rows.good_rows(_judgements(source, corpus, queries), answer))
+    good = list(rows.good_rows(_judgements(source, corpus, queries, relevant_from), answer))
     if split != "validation":
         _report(job, answer)
     asked = scan(queries[split]).collect()
@@ -198,7 +200,9 @@ def _queries(queries: dict[str, Source], qrels: dict[str, Source], part: str) ->
     return questions.unique_queries(mine, (row for row in earlier if isinstance(row, Query)))
 
 
-def _judgements(source: Source, corpus: DatasetRef, queries: dict[str, DatasetRef]) -> Iterator[Judgement | BadRow]:
+def _judgements(
+    source: Source, corpus: DatasetRef, queries: dict[str, DatasetRef], relevant_from: int = 1
+) -> Iterator[Judgement | BadRow]:
     """Yield the judgements of train or, with its queries, of dev; a file of both says nothing of the other part."""
     split_of = {
         query_id: split
@@ -215,7 +219,10 @@ def _judgements(source: Source, corpus: DatasetRef, queries: dict[str, DatasetRe
 
     unique = list(judgements.unique_judgements(filter(mine, _read_judgements(source))))
     return judgements.known_judgements(
-        unique, splits=split_of, unknown_doc_ids=judgements.unknown_documents(unique, scan(corpus))
+        unique,
+        splits=split_of,
+        unknown_doc_ids=judgements.unknown_documents(unique, scan(corpus)),
+        relevant_from=relevant_from,
     )
 
 

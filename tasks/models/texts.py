@@ -11,17 +11,20 @@ def document_text(text: str) -> pl.Expr:
     """Return the expression that makes a document's text of the columns title and text.
 
     Args:
-        text: `title_and_text` puts the title on a line of its own before the text, where there is one; or `text`.
+        text: `title_and_text` puts the title on a line of its own before the text, where there is one; or `text`. Where
+            the text is empty, it is the title alone, either way.
 
     Raises:
         ValueError: neither of the two.
     """
+    alone = pl.when(pl.col("text") == "").then(pl.col("title")).otherwise(pl.col("text")).alias("text")
     if text == "text":
-        return pl.col("text")
+        return alone
     if text != "title_and_text":
         raise ValueError(f"document text: expected 'title_and_text' or 'text', got '{text}'. Correct the setting.")
     titled = pl.concat_str("title", pl.lit("\n"), "text")
-    return pl.when(pl.col("title").str.strip_chars() == "").then(pl.col("text")).otherwise(titled)
+    lacking = (pl.col("title").str.strip_chars() == "") | (pl.col("text") == "")
+    return pl.when(lacking).then(alone).otherwise(titled)
 
 
 def same_text(column: str) -> pl.Expr:

@@ -174,7 +174,9 @@ def test_bad_rows_go_to_quarantine_and_the_rest_stays(tmp_path, root, sound, cap
     quarantine = found.pop("quarantine")
     rows = quarantine.with_columns(pl.col("reason").str.extract("^([^:]+): ")).select("source", "line", "reason").rows()
     assert rows == expected
-    assert [frame.equals(sound[1][name]) for name, frame in found.items()] == [True, True, True]
+    missing = ("q3", "9#9", 1)  # of a dev query: it counts where dev is measured
+    assert found["qrels"].rows() == sorted([*sound[1]["qrels"].rows(), missing])
+    assert [found[name].equals(sound[1][name]) for name in ("corpus", "queries")] == [True, True]
     assert [(record.name, record.args[0]) for record in caplog.records] == [
         (f"polyloom.ingest_{name}", len(bad)) for name, (_, bad) in spoiled.items()
     ]
@@ -191,29 +193,21 @@ def truncate(root):
     (root / "miracl-corpus-v1.0-fi/docs-1.jsonl.gz").write_bytes(whole[:-20])
 
 
-def test_truncated_gzip_is_an_error_that_names_the_file(tmp_path, root):
+@pytest.mark.parametrize("on_bad_row", ["error", "quarantine"])
+def test_truncated_gzip_is_an_error_that_names_the_file(tmp_path, root, on_bad_row):
     truncate(miracl(tmp_path / "raw"))
-    (corpus,) = promised(settings(tmp_path / "raw"))["corpus"]
+    (corpus,) = promised(settings(tmp_path / "raw", on_bad_row=on_bad_row))["corpus"]
     with pytest.raises(ValueError, match=r"docs-1.jsonl.gz, line \d+: expected a complete gzip file"):
         build(corpus, root, SURROUNDINGS)
     assert storage.find(corpus.ref(root)) is None
 
 
-def test_rows_before_a_truncation_stay_and_the_rest_is_one_row(tmp_path, root):
-    truncate(miracl(tmp_path / "raw"))
-    found = build_all(settings(tmp_path / "raw", on_bad_row="quarantine"), root)
-    (row,) = found["quarantine"].iter_rows(named=True)
-    assert row["reason"].startswith("truncated gzip")
-    assert found["corpus"].height == row["line"] - 1 + 2
-    assert 500 < found["corpus"].height < 999
-
-
-def test_document_in_quarantine_takes_its_judgements_along(tmp_path, root):
+def test_document_in_quarantine_takes_its_judgements_along_but_those_of_dev(tmp_path, root):
     write(miracl(tmp_path / "raw") / "miracl-corpus-v1.0-fi/docs-1.jsonl.gz", jsonl([{**DOCUMENTS[2], "text": " "}]))
     found = build_all(settings(tmp_path / "raw", on_bad_row="quarantine"), root)
     reasons = [reason.partition(":")[0] for reason in found["quarantine"]["reason"]]
     assert reasons == ["empty text", "unknown document", "unknown document"]
-    assert found["qrels"].height == 2
+    assert found["qrels"].rows() == [("q1", "1#0", 1), ("q2", "1#1", 1), ("q3", "2#0", 1)]
 
 
 def test_beir_queries_of_other_splits_are_left_out_and_counted(tmp_path, root, caplog):
@@ -250,3 +244,36 @@ def test_unknown_language_is_an_error_in_every_layout(tmp_path):
     for config in (IngestConfig(), settings(tmp_path)):
         with pytest.raises(ValueError, match="got 'xx'"):
             ingest_languages(config, ["xx"])
+
+
+def test_title_alone_is_a_document_and_counts(shared, root):
+    path = shared / "cases/title_only_documents"
+    config = IngestConfig(
+        layout="beir", path=str(path), train_split="", dev_split="test", allow_missing_train=True, validation_share=0.0
+    )
+    found = build_all(config.model_copy(update={"on_bad_row": "quarantine"}), root)
+    assert found["corpus"]["doc_id"].to_list() == ["a1", "a2", "a3"]
+    assert found["qrels"]["query_id"].to_list() == ["1", "2"]
+    assert found["quarantine"]["reason"].str.extract("^([^:]+): ").to_list() == ["empty text"]
+
+
+def test_relevance_below_0_is_judged_and_not_relevant(shared, root):
+    config = IngestConfig(
+        layout="beir", path=str(shared / "cases/negative_relevance"), train_split="", dev_split="test"
+    )
+    found = build_all(config, root)
+    assert sorted(found["qrels"]["relevance"].to_list()) == [0, 2]
+
+
+def test_quoted_tsv_is_read_as_it_was_written(shared, root):
+    config = IngestConfig(
+        layout="table",
+        path=str(shared / "cases/tsv_quoted"),
+        corpus="docs.tsv",
+        queries="q-{split}.tsv",
+        qrels="r-{split}.tsv",
+        train_split="",
+    )
+    found = build_all(config, root)
+    assert found["corpus"].row(0) == ("1", 'The "Blue" Door', 'He said "come in" and left.')
+    assert found["queries"]["text"].to_list() == ['who said "come in"?']

@@ -139,6 +139,19 @@ def test_judgements_of_unknown_queries_and_documents_are_bad():
     assert (no_document.reason, no_document.got, no_document.content) == ("unknown document", "'d9'", "a\td9\t1")
 
 
+def test_dev_judgement_of_an_unknown_document_stays_besides():
+    bad, kept = known_judgements([judgement(1, "a", "d9", split="dev")], splits={"a": "dev"}, unknown_doc_ids={"d9"})
+    assert (bad.reason, kept) == ("unknown document", judgement(1, "a", "d9", split="dev"))
+
+
+def test_grades_below_the_threshold_are_not_relevant_in_training_alone():
+    splits = {"a": "train", "b": "validation", "c": "dev"}
+    rows = [judgement(1, query_id, f"d{grade}", grade, split="") for query_id in splits for grade in (0, 1, 2, 3)]
+    found = known_judgements(rows, splits=splits, unknown_doc_ids=set(), relevant_from=2)
+    grades = [row.relevance for row in found]
+    assert [grades[start : start + 4] for start in (0, 4, 8)] == [[0, 0, 2, 3], [0, 1, 2, 3], [0, 1, 2, 3]]
+
+
 def test_judgement_of_a_query_of_another_split_is_bad():
     rows = [judgement(1, "a", "d"), judgement(2, "a", "d", split="")]
     bad, fine = known_judgements(rows, splits={"a": "dev"}, unknown_doc_ids=set())

@@ -1,6 +1,9 @@
 """Every layout gives the same collection; every bad row its reason."""
 
+import contextlib
+import csv
 import json
+import re
 
 import polars as pl
 import pytest
@@ -11,7 +14,7 @@ from support.raw_files import DOCUMENTS, QRELS, QUERIES, beir, jsonl, miracl, pa
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.files import find_source
 from tasks.ingest.read import read_documents, read_judgements, read_queries
-from tasks.ingest.rows import REASONS, BadRow, Document, Tally, good_rows, refuse
+from tasks.ingest.rows import REASONS, BadRow, DamagedFile, Document, Tally, good_rows, refuse
 
 COLUMNS = {
     **{"doc_id": "docid", "title": "title", "text": "text"},
@@ -125,6 +128,15 @@ BAD_DOCUMENTS = [
     ('{"docid": 1.5, "text": "b"}', "missing id", "docid"),
     ('{"docid": "1", "title": "a"}', "empty text", "text"),
     ('{"docid": "1", "text": " \\n"}', "empty text", "text"),
+    ('{"docid": "1", "title": " ", "text": "\\u200b\\ufeff\\u00ad\\u3164"}', "empty text", "text"),
+    ('{"docid": "\\u200b", "text": "b"}', "missing id", "docid"),
+    ('{"docid": 123456789012345678901234567890, "text": "b"}', "missing id", "docid"),
+    ('{"docid": true, "text": "b"}', "missing id", "docid"),
+    ('{"docid": "1\\u0000", "text": "b"}', "control character in id", "docid"),
+    ('{"docid": "a\\nb", "text": "b"}', "control character in id", "docid"),
+    ('{"docid": "a\\u2028b", "text": "b"}', "control character in id", "docid"),
+    ('{"docid": "1", "text": "a", "text" : "b"}', "repeated JSON key", "text"),
+    ('{"docid": "1", "text": "a", "t\\u0065xt": "b"}', "repeated JSON key", "text"),
     ('{"docid": "1", "text": ["a"]}', "not a text", "text"),
     ('{"docid": "1", "title": 3, "text": "b"}', "not a text", "title"),
 ]
@@ -139,8 +151,8 @@ BAD_QRELS = [
     ("q1\tQ0\td1", "wrong number of columns", ""),
     ("q1\tQ0\td1\t1\tx", "wrong number of columns", ""),
     ("q1\tQ0\td1\tyes", "relevance not an integer", "relevance"),
-    ("q1\tQ0\td1\t1.0", "relevance not an integer", "relevance"),
-    ("q1\tQ0\td1\t-1", "relevance not an integer", "relevance"),
+    ("q1\tQ0\td1\t1.5", "relevance not an integer", "relevance"),
+    ("q1\tQ0\td1\t", "relevance not an integer", "relevance"),
     ("q1\tQ0\td1\t1_0", "relevance not an integer", "relevance"),
     ("q1\tQ0\td1\t99999999999", "relevance not an integer", "relevance"),
     ("\tQ0\td1\t1", "missing id", "query_id"),
@@ -210,22 +222,127 @@ def test_headed_tsv_row_of_other_length_is_bad(tmp_path):
 
 
 def test_wrong_encoding_names_byte_and_offset(tmp_path):
-    path = write(tmp_path / "a.tsv", b"q1\tk\xf6yh\xe4\n")
-    (bad,) = read_queries([(str(path), "tsv", "dev")], form="topics", columns={})
+    path = write(tmp_path / "a.tsv", b"q1\tk\xf6yh\xe4\nq2\ttext\n")
+    bad, _ = read_queries([(str(path), "tsv", "dev")], form="topics", columns={})
     assert bad.got == "byte 0xf6 at offset 4 of the line"
     assert bad.content == "q1\tk\\xf6yh\\xe4"
 
 
-def test_damaged_parquet_is_a_bad_row(tmp_path):
+def test_damaged_parquet_is_an_error(tmp_path):
     whole = (tables(tmp_path, "parquet") / "corpus.parquet").read_bytes()
     path = write(tmp_path / "cut.parquet", whole[: len(whole) // 2])
-    (bad,) = read_documents([(str(path), "parquet", "")], form="table", columns={**COLUMNS, "doc_id": "doc_id"})
-    assert (bad.reason, bad.line) == ("damaged Parquet", None)
-    assert "cut.parquet: expected a sound Parquet file" in bad.message
+    with pytest.raises(DamagedFile, match=r"cut.parquet: expected a sound Parquet file, got .* after 0 rows"):
+        list(read_documents([(str(path), "parquet", "")], form="table", columns={**COLUMNS, "doc_id": "doc_id"}))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "first"),
+    [
+        ("a.jsonl", "[\n1,\n2\n]\n", "broken JSON"),
+        ("a.jsonl", '{"docid": "1", "text": "Täyttä."}\n'.encode("utf-16"), "not UTF-8"),
+        ("a.tsv", "q1 one more\nq2 two more\n", "wrong number of columns"),
+    ],
+)
+def test_file_without_a_line_that_can_be_read_is_an_error(tmp_path, name, content, first):
+    path = write(tmp_path / name, content)
+    files = [(str(path), "jsonl", "")]
+    rows = read_queries(files, form="topics" if name.endswith("tsv") else "table", columns=COLUMNS)
+    with pytest.raises(DamagedFile, match=rf"{name}: expected a line that can be read, got none; line 1: {first}"):
+        list(good_rows(rows, Tally()))
 
 
 def test_every_reason_tells_what_to_do():
     assert all(expected and cure for expected, cure in REASONS.values())
+
+
+def read_table(path, content, reader=read_documents, columns=COLUMNS):
+    """Read a table of bytes, text or a frame."""
+    if isinstance(content, pl.DataFrame):
+        content.write_parquet(path)
+    else:
+        write(path, content)
+    return [row[2:] for row in reader([(str(path), path.suffix[1:], "dev")], form="table", columns=columns)]
+
+
+def test_title_with_an_empty_text_is_a_document(tmp_path):
+    rows = [{"docid": "1", "title": "Bones", "text": ""}, {"docid": "2", "title": "Skin", "text": None}]
+    assert read_table(tmp_path / "a.jsonl", jsonl(rows)) == [("1", "Bones", ""), ("2", "Skin", "")]
+    assert read_table(tmp_path / "a.parquet", pl.DataFrame(rows)) == [("1", "Bones", ""), ("2", "Skin", "")]
+
+
+def test_whole_numbers_are_ids_however_they_are_stored(tmp_path):
+    ids = {"docid": [1, 2], "text": ["a", "b"]}
+    expected = [("1", "", "a"), ("2", "", "b")]
+    assert read_table(tmp_path / "a.parquet", pl.DataFrame(ids)) == expected
+    assert read_table(tmp_path / "b.parquet", pl.DataFrame(ids, schema_overrides={"docid": pl.Float64})) == expected
+    assert read_table(tmp_path / "c.jsonl", '{"docid": 1, "text": "a"}\n{"docid": 2.0, "text": "b"}\n') == expected
+
+
+def test_ids_keep_their_white_space(tmp_path):
+    assert read_table(tmp_path / "a.jsonl", jsonl([{"docid": "Abc d 1", "text": "a"}])) == [("Abc d 1", "", "a")]
+    assert read_table(tmp_path / "a.tsv", tsv([("docid", "text"), ("Abc d 1", "a")])) == [("Abc d 1", "", "a")]
+
+
+def test_keys_of_inner_objects_may_repeat_those_outside(tmp_path):
+    row = '{"docid": "1", "text": "it says \\"text\\": twice", "metadata": {"docid": 1, "text": ""}}\n'
+    assert read_table(tmp_path / "a.jsonl", row) == [("1", "", 'it says "text": twice')]
+
+
+@pytest.mark.parametrize(
+    ("written", "relevance"), [("2", 2), ("1.0", 1), ("0.00", 0), ("-1", 0), ("-2.0", 0), ("1.", 1), ("007", 7)]
+)
+def test_relevance_is_a_whole_number_however_it_is_written(tmp_path, written, relevance):
+    path = write(tmp_path / "a.tsv", f"q1\t0\td1\t{written}\n")
+    (row,) = read_judgements([(str(path), "tsv", "dev")], form="trec", columns={})
+    assert row.relevance == relevance
+
+
+@pytest.mark.parametrize("given", [[1, -1], [1.0, -1.0]])
+def test_relevance_in_parquet_may_be_whole_or_float(tmp_path, given):
+    frame = pl.DataFrame({"query_id": [1, 1], "docid": [1, 2], "relevance": given})
+    columns = {"query_id": "query_id", "doc_id": "docid", "relevance": "relevance"}
+    found = read_table(tmp_path / "a.parquet", frame, read_judgements, columns)
+    assert found == [("1", "1", 1, "dev"), ("1", "2", 0, "dev")]
+
+
+QUOTED = [("1", 'The "Blue" Door', 'He said "come in" and left.'), ("2", "Plain", "A\ttab"), ("3", "", "It's 5\" wide")]
+
+
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
+def test_quotes_of_a_table_are_taken_off_as_they_were_put_on(tmp_path, quoting):
+    with (tmp_path / "written.tsv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, delimiter="\t", quoting=quoting).writerows([("docid", "title", "text"), *QUOTED])
+    assert read_table(tmp_path / "a.tsv", (tmp_path / "written.tsv").read_bytes()) == QUOTED
+
+
+@pytest.mark.parametrize("text", ['"Cis" and "trans" mean what', '"Hello"', 'who is "X"', '"', '"open', '5" or 6"'])
+def test_quotes_that_no_writer_put_on_stay(tmp_path, text):
+    path = write(tmp_path / "a.tsv", f"q1\t{text}\nq2\ttwo\n")
+    rows = read_queries([(str(path), "tsv", "dev")], form="topics", columns={})
+    assert [row[2:4] for row in rows] == [("q1", text), ("q2", "two")]
+
+
+def test_line_break_inside_quotes_is_named(tmp_path):
+    path = write(tmp_path / "a.tsv", 'docid\ttext\n1\tone\n2\t"two\nand more"\n3\tthree\n')
+    one, bad, rest, three = read_documents([(str(path), "tsv", "")], form="table", columns=COLUMNS)
+    assert [one.doc_id, three.doc_id] == ["1", "3"]
+    assert (bad.reason, bad.line, rest.reason, rest.line) == ("quote not closed", 3, "wrong number of columns", 4)
+    assert "JSONL" in bad.message
+
+
+@pytest.mark.parametrize(
+    ("form", "first", "second"),
+    [
+        ("topics", "query_id\tquery", "q1\tone"),
+        ("topics", "\ufeffQID\tQuestion", "q1\tone"),
+        ("trec", "query-id\titer\tdoc-id\trel", "q1\t0\td1\t1"),
+    ],
+)
+def test_header_line_of_a_file_without_one_is_named(tmp_path, form, first, second):
+    path = write(tmp_path / "a.tsv", f"{first}\n{second}\n")
+    reader = read_queries if form == "topics" else read_judgements
+    bad, row = reader([(str(path), "tsv", "dev")], form=form, columns={})
+    assert (bad.line, bad.reason, row.query_id) == (1, "header line", "q1")
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
@@ -235,6 +352,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 @given(st.lists(st.tuples(TEXT, TEXT, TEXT), max_size=5))
 def test_any_text_survives_jsonl(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("any") / "a.jsonl"
+    rows = [(re.sub("[\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]", "", key), title, text) for key, title, text in rows]
     write(path, jsonl({"docid": "#" + key, "title": title, "text": "." + text} for key, title, text in rows))
     found = read_documents([(str(path), "jsonl", "")], form="table", columns=COLUMNS)
     assert [row[2:] for row in found] == [("#" + key, title, "." + text) for key, title, text in rows]
@@ -245,5 +363,6 @@ def test_any_text_survives_jsonl(tmp_path_factory, rows):
 def test_any_bytes_give_documents_or_bad_rows(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("bytes") / "a.jsonl"
     path.write_bytes(content)
-    for row in read_documents([(str(path), "jsonl", "")], form="table", columns=COLUMNS):
-        assert isinstance(row, Document | BadRow)
+    with contextlib.suppress(DamagedFile):  # not one line of it can be read
+        for row in read_documents([(str(path), "jsonl", "")], form="table", columns=COLUMNS):
+            assert isinstance(row, Document | BadRow)

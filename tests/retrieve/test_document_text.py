@@ -25,3 +25,9 @@ def test_other_choices_are_an_error():
 def test_thai_words_are_separated_and_lower_cased():
     segmented = segment_thai(pl.Series("t", ["เมืองหลวงของประเทศไทย UNESCO", ""]))
     assert segmented.to_list() == ["เมืองหลวง ของ ประเทศ ไทย unesco", ""]
+
+
+def test_empty_text_leaves_the_title_alone():
+    corpus = pl.DataFrame({"title": ["Bones", ""], "text": ["", "a city"]})
+    for text in ("title_and_text", "text"):
+        assert corpus.select(t=document_text(text))["t"].to_list() == ["Bones", "a city"]
