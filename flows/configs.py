@@ -11,7 +11,7 @@ from tasks.denoise.config import DenoiseConfig
 from tasks.engine.step import Settings
 from tasks.evaluate.config import EvaluateConfig
 from tasks.ingest.config import IngestConfig
-from tasks.languages import Language
+from tasks.languages import LANGUAGES, Language
 from tasks.models.texts import DocumentText
 from tasks.plan_batches.config import PlanBatchesConfig
 from tasks.retrieve.config import EncoderConfig, RetrieveConfig
@@ -55,7 +55,7 @@ class PipelineConfig(Settings):
     """One pipeline: from raw corpora to a measured retriever."""
 
     name: str = Field(default="polyloom", description="Name of the pipeline, for people.")
-    languages: tuple[Language, ...] = Field(min_length=1, description="ISO 639-1 codes, from MIRACL's 16 languages.")
+    languages: tuple[Language, ...] = Field(min_length=1, description="BCP 47 tags: en, pt-BR, zh-Hant.")
     storage: StorageConfig = StorageConfig()
     resources: ResourcesConfig = ResourcesConfig()
     text: TextConfig = TextConfig()
@@ -72,6 +72,11 @@ class PipelineConfig(Settings):
     def _check_languages(self) -> "PipelineConfig":
         if len(set(self.languages)) != len(self.languages):
             raise ValueError(f"expected each language once, got {', '.join(self.languages)}. Remove the repeated one.")
+        if unknown := sorted({*self.languages} - {*LANGUAGES} if self.ingest.layout == "atlas" else []):
+            raise ValueError(
+                f"languages: expected {', '.join(LANGUAGES)} for the sample atlas, got {', '.join(unknown)}. For files "
+                "of your own set ingest.layout."
+            )
         return self
 
 

@@ -30,7 +30,8 @@ SCHEMA = pl.Schema(
 reference_cosine: of the document and the closest other relevant one, null where there is none."""
 
 _WORD = re.compile(r"[^\s\W]+(?:\S*[^\s\W])?")
-_UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]")  # Thai, Japanese, Chinese
+# Thai, Lao, Tibetan, Myanmar; Khmer; Japanese; Chinese
+_UNSPACED = re.compile(r"[\u0e00-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 _LENGTH, _UNSPACED_LENGTH = 4, 2
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from tasks.models.chat import ChatModel, Reply, Request
-from tasks.supplement.languages import Language, load_languages
+from tasks.supplement.languages import Language, prompts_for
 from tasks.supplement.replies import BadReply, parse_query, parse_summary
 
 GENERATED = pl.Schema(
@@ -110,7 +110,7 @@ def generate_queries(
 
     Source: docs/method.md 3.4; ours: several attempts, over several positives, and a check of every answer.
     """
-    prompts = load_languages()[language]
+    prompts = prompts_for(language)
     attempts: dict[str, list[_Attempt]] = {short.query_id: [] for short in shorts}
     while new := list(_next_attempts(shorts, attempts, max_generated, negatives_each)):
         for attempt in new:

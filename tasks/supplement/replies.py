@@ -19,10 +19,10 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+from tasks.languages import is_unspaced
 from tasks.supplement.languages import in_language
 
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
-_UNSPACED = ("ja", "th", "zh")
 _MAX_SUMMARY_CHARACTERS = 1200
 _MAX_QUERY_CHARACTERS = 200
 _MIN_GROUNDED = 0.2  # share of a summary's terms that its source has
@@ -98,7 +98,7 @@ def _spoken(reply: str) -> str:
 
 def _terms(text: str, language: str) -> set[str]:
     """Take a text's longer words by their beginnings, as ends inflect; pairs of characters where nothing is spaced."""
-    if language in _UNSPACED:
+    if is_unspaced(language):
         letters = _words(text)
         return {letters[place : place + 2] for place in range(len(letters) - 1)}
     return {word[:4] for word in map(_words, text.split()) if len(word) >= 4}

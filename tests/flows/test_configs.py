@@ -40,7 +40,12 @@ def test_override_reaches_settings_that_the_file_does_not_name(config):
         (("plan_batches.seed=[",), "expected a YAML value"),
         (("plan_batches.seed.deep=1",), "expected 'seed' to hold settings, got 3"),
         (("languages=[en,en]",), "expected each language once, got en, en"),
-        (("languages=[xx]",), r"languages.0: Input should be 'ar'.*got 'xx'"),
+        (("languages=[xx]",), r"languages.0: .*BCP 47 tag, got 'xx'. Write it like de"),
+        (("languages=[pt_BR]",), r"languages.0: .*got 'pt_BR'. Did you mean 'pt-BR'\?"),
+        (
+            ("languages=[de]", "ingest.layout=atlas"),
+            r"expected ar, bn, .* for the sample atlas, got de. .*ingest.layout",
+        ),
         (("languages=[]",), "languages: Tuple should have at least 1 item"),
     ],
 )

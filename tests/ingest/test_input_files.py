@@ -10,7 +10,7 @@ from support.raw_files import beir, miracl, write
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.files import find_files, find_source, input_files
 from tasks.ingest.hub import fetch
-from tasks.languages import LANGUAGES, check_language
+from tasks.languages import LANGUAGES, check_language, is_unspaced, name_of, script_of
 
 COMMIT = "c0ffee" + "0" * 34
 TABLE = {"corpus": "c.jsonl", "queries": "q-{split}.jsonl", "qrels": "r-{split}.jsonl"}
@@ -78,9 +78,42 @@ def test_split_names_are_settings(tmp_path):
 
 
 def test_unknown_language_is_an_error():
-    with pytest.raises(ValueError, match="expected one of ar, bn, .* got 'xx'"):
+    with pytest.raises(ValueError, match="expected a language's BCP 47 tag, got 'xx'"):
         input_files(IngestConfig(layout="miracl"), "xx", "corpus")
-    assert [check_language(language) for language in LANGUAGES] == list(LANGUAGES)
+
+
+@pytest.mark.parametrize("tag", [*LANGUAGES, "de", "yo", "pt-BR", "zh-Hant", "sr-Latn", "es-419", "gsw", "de-1996"])
+def test_any_language_tag_will_do(tag):
+    assert check_language(tag) == tag
+
+
+@pytest.mark.parametrize(
+    ("given", "nearest"),
+    [
+        *(("DE", "de"), ("pt_BR", "pt-BR"), ("pt-br", "pt-BR"), ("zh-hant", "zh-Hant"), ("german", "de")),
+        *(("jp", "ja"), ("deu", "de"), ("iw", "he"), ("de\n", "de"), ("Yorubaa", "yo")),
+    ],
+)
+def test_what_is_no_tag_is_answered_with_the_nearest(given, nearest):
+    with pytest.raises(ValueError, match=rf"got '{given}'. Did you mean '{nearest}'\?"):
+        check_language(given)
+
+
+@pytest.mark.parametrize("given", ["", "all", "日本", "x", "qqqqqq"])
+def test_what_is_near_no_tag_is_answered_with_examples(given):
+    with pytest.raises(ValueError, match=rf"got '{given}'. Write it like de, pt-BR or zh-Hant."):
+        check_language(given)
+
+
+def test_languages_are_named_and_their_scripts_known():
+    names = {tag: name_of(tag) for tag in ("de", "pt-BR", "sr-Latn", "qaa")}
+    assert names == {"de": "German", "pt-BR": "Brazilian Portuguese", "sr-Latn": "Serbian (Latin)", "qaa": "qaa"}
+    scripts = {tag: script_of(tag) for tag in ("zh", "zh-TW", "sr-Latn", "sr", "qaa")}
+    assert scripts == {"zh": "Hans", "zh-TW": "Hant", "sr-Latn": "Latn", "sr": "Cyrl", "qaa": ""}
+    assert [tag for tag in (*LANGUAGES, "lo", "km", "my", "bo", "yue", "vi") if is_unspaced(tag)] == [
+        *("ja", "th", "zh"),
+        *("lo", "km", "my", "bo", "yue"),
+    ]
 
 
 def test_unknown_placeholder_is_an_error():

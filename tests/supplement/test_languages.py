@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tasks.languages import LANGUAGES
-from tasks.supplement.languages import in_language, load_languages
+from tasks.supplement.languages import in_language, load_languages, prompts_for
 
 PROMPTS = load_languages()
 
@@ -68,9 +68,26 @@ def test_in_language_at_its_edges(text, language, holds):
     assert in_language(text, language) is holds
 
 
-def test_unknown_language_is_an_error():
-    with pytest.raises(ValueError, match="expected one of .*'ar', 'bn'.*, got 'de'"):
-        in_language("Guten Tag", "de")
+def test_language_without_a_file_is_asked_for_in_english_by_its_name():
+    german = prompts_for("de")
+    assert "Write in German only." in german.system
+    assert german.back.endswith("Write only the summary. Write it in German.")
+    assert german.forward.endswith("on one line. Write it in German.")
+    assert "{query}" in german.back
+    assert prompts_for("zh-Hant").system.count("Traditional Chinese") == 1  # another script than zh
+    assert prompts_for("pt-BR").system.count("Brazilian Portuguese") == 1
+
+
+def test_regions_share_their_languages_prompts():
+    assert prompts_for("en-GB") is PROMPTS["en"]
+    assert prompts_for("zh-CN") is PROMPTS["zh"]
+    assert not in_language("What is the capital?", "fr-CA")
+
+
+def test_any_text_may_be_in_a_language_without_a_file():
+    assert in_language("Guten Tag", "de")
+    assert in_language("Ẹ kú àárọ̀", "yo")
+    assert not in_language("1969?", "de")
 
 
 @pytest.mark.slow

@@ -1,7 +1,8 @@
 """What the supplement knows of each language, one YAML file per language beside this one: prompts and marks.
 
 Back: query and positive -> summary. Forward: summary -> new query. Every prompt is written in the language that the
-answer has to have: a small LLM answers in the language in which it is asked, whatever an English instruction says.
+answer has to have: a small LLM answers in the language in which it is asked, whatever an English instruction says. A
+language without a file is asked for in English, by its name, and any text passes for it.
 """
 
 import functools
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+
+from tasks.languages import name_of, primary, script_of
 
 _MIN_SHARE = 0.5  # names and terms may stand in another script
 _MIN_WEIGHT = 2  # one small word says too little
@@ -28,7 +31,7 @@ class Language:
     forward: str
     """Holds {summary}."""
     scripts: tuple[str, ...]
-    """As the names of its letters begin in Unicode."""
+    """As the names of its letters begin in Unicode; none: not known."""
     small_words: frozenset[str] = frozenset()
     """None where no other of the languages has the script."""
     question_words: frozenset[str] = frozenset()
@@ -42,6 +45,24 @@ def load_languages() -> dict[str, Language]:
     """Read all languages, by their ISO 639-1 codes."""
     files = sorted(Path(__file__).parent.glob("*.yaml"))
     return {file.stem: _language(**yaml.safe_load(file.read_text(encoding="utf-8"))) for file in files}
+
+
+def prompts_for(language: str) -> Language:
+    """Return what is known of a language.
+
+    Args:
+        language: BCP 47. `en-GB` is English; `zh-Hant` has another script than `zh`, so it has no file.
+    """
+    languages = load_languages()
+    if own := languages.get(primary(language)) if script_of(language) == script_of(primary(language)) else None:
+        return own
+    english, name = languages["en"], name_of(language)
+    return Language(
+        system=english.system.replace("English", name),
+        back=f"{english.back} Write it in {name}.",
+        forward=f"{english.forward} Write it in {name}.",
+        scripts=(),
+    )
 
 
 def _language(
@@ -58,24 +79,22 @@ def in_language(text: str, language: str) -> bool:
 
     At least half of its letters are of the language's script. No other language of the script has more signs in it, and
     at least two: its small words and words with its own letters are one each, its question words two. Chinese has no
-    kana, Japanese that is not short has some. A text without a letter is in no language.
-
-    Raises:
-        ValueError: the language is none of ours.
+    kana, Japanese that is not short has some. A text without a letter is in no language, any other may be in a language
+    without a file.
     """
-    languages = load_languages()
-    if language not in languages:
-        raise ValueError(f"language: expected one of {sorted(languages)}, got '{language}'. Add its script and words.")
+    known, code = prompts_for(language), primary(language)
     letters = [unicodedata.name(letter, "") for letter in text if letter.isalpha()]
-    native = sum(name.startswith(languages[language].scripts) for name in letters)
-    if not letters or native / len(letters) < _MIN_SHARE:
+    if not letters or not known.scripts:
+        return bool(letters)
+    native = sum(name.startswith(known.scripts) for name in letters)
+    if native / len(letters) < _MIN_SHARE:
         return False
     kana = sum(name.startswith(("HIRAGANA", "KATAKANA")) for name in letters)
-    if language == "zh" and kana:
+    if code == "zh" and kana:
         return False
-    if language == "ja" and not kana and len(letters) >= _MIN_KANA_TEXT:
+    if code == "ja" and not kana and len(letters) >= _MIN_KANA_TEXT:
         return False
-    return not languages[language].small_words or not _sounds_foreign(text, languages[language])
+    return not known.small_words or not _sounds_foreign(text, known)
 
 
 def _sounds_foreign(text: str, language: Language) -> bool:
