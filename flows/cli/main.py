@@ -22,6 +22,7 @@ from flows.weave import weave
 from storage import MissingDataset, StorageError, inspect
 from tasks.engine.build import state
 from tasks.models.chat import BudgetExhausted, ChatUnavailable
+from tasks.supplement.languages import fallback_note
 from tasks.train.process import TrainingFailed
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
@@ -84,6 +85,9 @@ def plan(config: Config, set_: Set = None, until: Until = None) -> None:
             reason = f"cached, unless {waiting[0]} comes out different"
         rows.append((staged.stage, promise.step.name, promise.ref(root), reason))
     out.print(show_as.plan_table(rows))
+    for line in map(fallback_note, settings.languages if settings.supplement.enabled else ()):
+        if line:
+            out.print(line, highlight=False, soft_wrap=True)
     if missing:
         estimates = estimate(missing, root)
         out.print(show_as.estimate_table(estimates))

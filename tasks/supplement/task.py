@@ -9,6 +9,7 @@ from tasks.models.chat import budget as budgets
 from tasks.models.chat import client as clients
 from tasks.models.chat.config import ChatConfig
 from tasks.supplement import back_forward, short
+from tasks.supplement.languages import fallback_note
 
 _DIGEST = 12  # digits of a digest that a person sees
 
@@ -37,6 +38,8 @@ def generate_from_positives(
     ledger = scan(hard_negatives).select("query_id", "decision").collect()
     lacking = short.find_short(ledger, read(queries), read(qrels), num_negatives=num_negatives)
     shorts = short.with_passages(lacking, _passages(corpus, lacking, text))
+    if note := fallback_note(language):
+        job.log.warning("%s", note)
     attempts = back_forward.count_attempts(shorts, negatives_each=negatives_each, most=max_generated)
     job.log.info(
         "%s: %d queries are short of %d negatives: %d questions if every answer is good, %d at most, less those "

@@ -65,6 +65,14 @@ def prompts_for(language: str) -> Language:
     )
 
 
+def fallback_note(language: str) -> str | None:
+    """Say what is done for a language without a file; None where it has one."""
+    if prompts_for(language).scripts:
+        return None
+    name = name_of(language)
+    return f"{language}: the generator is asked in English for {name}; whether its answers are in {name} is not checked"
+
+
 def _language(
     *, scripts: list[str], small_words: str = "", question_words: str = "", own_letters: str = "", **prompts: str
 ) -> Language:
