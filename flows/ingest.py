@@ -5,13 +5,13 @@ What belongs to dev is promised apart: until a training there may be no dev file
 
 import importlib.metadata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 from flows.run.pipeline import Promises
 from tasks.engine.step import Promise
 from tasks.ingest.config import FileSplit, IngestConfig, Source, What
-from tasks.ingest.files import find_source
+from tasks.ingest.files import find_source, input_files
 from tasks.languages import check_language
 from tasks.steps import (
     generate_corpus,
@@ -44,13 +44,18 @@ class Texts:
     aside: list[Promise]
     """What no other stage reads: the truth of atlas, rows in quarantine."""
 
+    @property
+    def trained(self) -> "Texts":
+        """Those of the languages with train queries; others are only measured."""
+        return replace(self, corpus={language: self.corpus[language] for language in self.train.queries})
+
 
 def ingest_languages(config: IngestConfig, languages: Sequence[str]) -> Texts:
     """Promise the datasets of all languages but for dev; reads nothing but new input files once, for their digests.
 
     Args:
         config: the settings of ingest.
-        languages: ISO 639-1.
+        languages: BCP 47. One without train files has dev queries alone.
 
     Raises:
         ValueError: unknown language, or an environment variable of a path is not set.
@@ -65,7 +70,8 @@ def ingest_languages(config: IngestConfig, languages: Sequence[str]) -> Texts:
             texts.corpus[language] = ingest_corpus(language, source=find_source(config, language, "corpus"))
         drawn = {"validation_share": config.validation_share, "seed": config.seed}
         known = {"train": texts.train, "validation": texts.validation}
-        texts.aside.extend(_ask(config, language, "train", texts.corpus[language], known, known, drawn))
+        if config.layout == "atlas" or _has_train(config, language):
+            texts.aside.extend(_ask(config, language, "train", texts.corpus[language], known, known, drawn))
     return texts
 
 
@@ -94,7 +100,8 @@ def _ask(
             asked.queries[language] = generate_queries(language, **arguments)
             asked.qrels[language] = generate_qrels(language, **arguments)
         return []
-    parts: tuple[FileSplit, ...] = ("train",) if part == "train" else get_args(FileSplit)
+    measured_only = language not in known["train"].queries and part == "dev"
+    parts: tuple[FileSplit, ...] = (part,) if part == "train" or measured_only else get_args(FileSplit)
     queries, qrels = _sources(config, language, "queries", parts), _sources(config, language, "qrels", parts)
     if not qrels[part].files and part == "dev":
         raise FileNotFoundError(
@@ -107,7 +114,7 @@ def _ask(
         asked.queries[language] = ingest_queries(
             language, language=language, queries=queries, qrels=naming, split=split, **drawn
         )
-    asked_of = {split: asked.queries[language] for split, asked in known.items()}
+    asked_of = {split: asked.queries[language] for split, asked in known.items() if language in asked.queries}
     for split, asked in made.items():
         asked.qrels[language] = ingest_qrels(
             language,
@@ -122,7 +129,7 @@ def _ask(
     return [
         quarantine_rows(
             language,
-            texts=find_source(config, language, "corpus") if part == "train" else None,
+            texts=find_source(config, language, "corpus") if part == "train" or measured_only else None,
             queries=queries,
             naming=naming,
             qrels=qrels[part],
@@ -131,6 +138,11 @@ def _ask(
             part=part,
         )
     ]
+
+
+def _has_train(config: IngestConfig, language: str) -> bool:
+    """Say whether both queries and judgements to train on are there; `input_files` refuses where they must be."""
+    return all(input_files(config, language, what, ("train",)) for what in ("queries", "qrels"))
 
 
 def _sources(config: IngestConfig, language: str, what: What, parts: Sequence[FileSplit]) -> dict[str, Source]:

@@ -40,8 +40,31 @@ def weave(config: PipelineConfig, until: str | None = None) -> Pipeline:
         FileNotFoundError: they name files that are not there.
     """
     texts = ingest_languages(config.ingest, config.languages)
+    encoder = prepare_encoder(config=config.encoder, digest=model_digest(config.encoder.model))
+    stages = {"ingest": [*_all(texts.corpus), *_all_asked(texts.train), *_all_asked(texts.validation), *texts.aside]}
+    trained = None
+    if texts.train.queries:
+        before, trained = _until_trained(config, encoder, texts.trained)
+        stages |= before
+    try:
+        dev, aside = ingest_dev(config.ingest, texts)
+    except FileNotFoundError:
+        pipeline = Pipeline.weave(stages, metrics=[])
+        if until is None or not pipeline.has(until):
+            raise
+        return pipeline.until(until)
+    stages["ingest"] += [*_all_asked(dev), *aside]
+    metrics = _evaluate(config, texts, encoder, trained, dev)
+    stages["evaluate"] = list(metrics.values())
+    if trained:
+        stages["export"] = [export_model(trained=trained, metrics=metrics, name=config.name)]
+    return Pipeline.weave(stages, metrics=stages["evaluate"]).until(until)
+
+
+def _until_trained(config: PipelineConfig, encoder: Promise, texts: Texts) -> tuple[dict[str, list[Promise]], Promise]:
+    """Promise what comes before evaluation, of the languages with train queries: by stage, and the trained model."""
     train = texts.train
-    retrieved = _retrieve(config, texts)
+    retrieved = _retrieve(config, encoder, texts)
     scores, first_ledger = _denoise(config, texts, retrieved)
     given = Given(texts.corpus, train.queries, train.qrels, scores, first_ledger)
     hard_negatives, supplemented = supplement(
@@ -58,25 +81,13 @@ def weave(config: PipelineConfig, until: str | None = None) -> Pipeline:
         named = {language: [*promises, hard_negatives[language]] for language, promises in named.items()}
     trained = _train(config, texts, retrieved, scores, batch_plan, named)
     stages = {
-        "ingest": [*_all(texts.corpus), *_all_asked(train), *_all_asked(texts.validation), *texts.aside],
         "retrieve": [retrieved.encoder, *_all(retrieved.bm25, retrieved.untrained, retrieved.fused)],
         "denoise": _all(scores, first_ledger),
         "supplement": supplemented,
         "plan_batches": [topics, batch_plan],
         "train": [trained],
     }
-    try:
-        dev, aside = ingest_dev(config.ingest, texts)
-    except FileNotFoundError:
-        pipeline = Pipeline.weave(stages, metrics=[])
-        if until is None or not pipeline.has(until):
-            raise
-        return pipeline.until(until)
-    stages["ingest"] += [*_all_asked(dev), *aside]
-    metrics = _evaluate(config, texts, retrieved, trained, dev)
-    stages["evaluate"] = list(metrics.values())
-    stages["export"] = [export_model(trained=trained, metrics=metrics, name=config.name)]
-    return Pipeline.weave(stages, metrics=stages["evaluate"]).until(until)
+    return stages, trained
 
 
 def _all(*by_language: Promises) -> list[Promise]:
@@ -98,8 +109,7 @@ class _Retrieved:
     fused: Promises
 
 
-def _retrieve(config: PipelineConfig, texts: Texts) -> _Retrieved:
-    encoder = prepare_encoder(config=config.encoder, digest=model_digest(config.encoder.model))
+def _retrieve(config: PipelineConfig, encoder: Promise, texts: Texts) -> _Retrieved:
     embeddings = embed_corpora(config, encoder, texts.corpus)
     queries = texts.train.queries
     bm25 = rank_by_terms(config, texts.corpus, queries)
@@ -183,16 +193,13 @@ def _train(
 
 
 def _evaluate(
-    config: PipelineConfig, texts: Texts, retrieved: _Retrieved, trained: Promise, dev: Asked
+    config: PipelineConfig, texts: Texts, encoder: Promise, trained: Promise | None, dev: Asked
 ) -> dict[str, Promise]:
     """Measure the systems on the dev queries; by system."""
-    encoders = {
-        "untrained": (retrieved.encoder, retrieved.embeddings),
-        "trained": (trained, embed_corpora(config, trained, texts.corpus)),
-    }
+    encoders = {"untrained": encoder, **({"trained": trained} if trained else {})}
     candidates = {"bm25": rank_by_terms(config, texts.corpus, dev.queries)} | {
-        system: rank_by_vectors(config, encoder, embeddings, dev.queries, system)
-        for system, (encoder, embeddings) in encoders.items()
+        system: rank_by_vectors(config, one, embed_corpora(config, one, texts.corpus), dev.queries, system)
+        for system, one in encoders.items()
     }
     return {
         system: measure_runs(

@@ -31,7 +31,9 @@ def measure_runs(
     per_query = {}
     for language, run in runs.items():
         values = measure.measure_language(read(run), read(qrels[language]), metrics=metrics)
-        repeated = measure.repeated_queries(read(queries[language]), read(train_queries[language]))
+        asked = read(queries[language])
+        trained = read(train_queries[language]) if language in train_queries else asked.clear()
+        repeated = measure.repeated_queries(asked, trained)
         if len(repeated):
             job.log.info("%s: %d dev queries have the text of a train query", language, len(repeated))
         per_query[language] = values.with_columns(is_new=~pl.col("query_id").is_in(repeated.implode()))

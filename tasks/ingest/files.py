@@ -17,6 +17,7 @@ from tasks.languages import check_language
 SUFFIXES: dict[str, FileFormat] = {
     ".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl", ".tsv": "tsv", ".txt": "tsv", ".parquet": "parquet",
 }  # fmt: skip
+_MIRACL_DEV_ONLY = ("de", "yo")  # MIRACL's surprise languages were released without train
 
 
 def find_source(
@@ -26,7 +27,7 @@ def find_source(
 
     Args:
         config: any layout but atlas, which has no files.
-        language: ISO 639-1.
+        language: BCP 47.
         what: `corpus`, `queries` or `qrels`.
         splits: whose files; a file that holds all splits is any split's.
 
@@ -68,12 +69,24 @@ def input_files(
         of_split = pattern.replace("{split}", name)
         paths = find_files(of_split)
         if split == "dev":
-            _present(paths, of_split, language, what, ", or name the split of these files in ingest.dev_split")
-        elif not config.allow_missing_train:
-            hint = ", or set ingest.allow_missing_train for a language that is only evaluated"
+            _present(paths, of_split, language, what, f", or set ingest.dev_split to {_splits(pattern)}")
+        elif not (config.allow_missing_train or (config.layout == "miracl" and language in _MIRACL_DEV_ONLY)):
+            hint = (
+                ", set ingest.allow_missing_train for a language that is only evaluated, or set ingest.train_split "
+                f"and ingest.dev_split to {_splits(pattern)}"
+            )
             _present(paths, of_split, language, what, hint)
         files += [(path, split) for path in paths]
     return files
+
+
+def _splits(pattern: str) -> str:
+    """Say what a split may be called: as the files that are there."""
+    if pattern.startswith(HUB_PREFIX):  # to look is to fetch
+        return "what you call it"
+    name = re.compile(re.escape(pattern).replace(re.escape("{split}"), "(.+?)").replace(r"\*", ".*") + r"(?:\.gz)?")
+    found = {match[1] for path in find_files(pattern.replace("{split}", "*")) if (match := name.search(path))}
+    return f"what you call it (there: {', '.join(sorted(found))})" if found else "what you call it"
 
 
 def find_files(pattern: str) -> list[str]:

@@ -41,7 +41,7 @@ def ingest_queries(
     Args:
         job: the build's.
         language: of all of them.
-        queries: the files of train; with `split` dev, those of dev as well.
+        queries: the files of train, where there are some; with `split` dev, those of dev as well.
         qrels: the same of judgements, where they tell the split, or which train queries belong together.
         split: train, validation or dev.
         validation_share: of the train queries.
@@ -186,8 +186,8 @@ def _part(split: str) -> str:
 
 def _queries(queries: dict[str, Source], qrels: dict[str, Source], part: str) -> Iterator[Query | BadRow]:
     """Yield the queries of train or dev. Train comes first: what dev repeats of it is a bad row of dev alone."""
-    source, train = queries[part], queries["train"]
-    shared = part == "dev" and source.files == train.files
+    source, train = queries[part], queries.get("train")
+    shared = part == "dev" and train is not None and source.files == train.files
     given = _read_queries(source)
     if shared:  # train tells of the file's bad rows
         given = (row for row in given if isinstance(row, Query))
@@ -196,7 +196,7 @@ def _queries(queries: dict[str, Source], qrels: dict[str, Source], part: str) ->
         given = questions.with_splits(given, questions.splits_of_judgements(named))
     others = ("train",) if part == "dev" else ("dev", "")
     mine = (row for row in given if isinstance(row, BadRow) or row.split not in others)
-    earlier = _read_queries(train) if part == "dev" and not shared else ()
+    earlier = _read_queries(train) if part == "dev" and train and not shared else ()
     return questions.unique_queries(mine, (row for row in earlier if isinstance(row, Query)))
 
 
@@ -214,7 +214,7 @@ def _judgements(
 
     def mine(row: Judgement | BadRow) -> bool:
         if isinstance(row, BadRow):
-            return not shared or part == "train"
+            return not shared or part == "train" or "train" not in queries
         return not shared or _part(split_of.get(row.query_id, "dev")) == part
 
     unique = list(judgements.unique_judgements(filter(mine, _read_judgements(source))))

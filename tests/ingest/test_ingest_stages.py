@@ -32,7 +32,7 @@ def promised(config, language="fi"):
     return {
         "corpus": [texts.corpus[language]],
         **{
-            kind: {split: getattr(asked, kind)[language] for split, asked in splits.items()}
+            kind: {split: getattr(asked, kind)[language] for split, asked in splits.items() if asked.queries}
             for kind in ("queries", "qrels")
         },
         "aside": [*texts.aside, *aside],
@@ -277,3 +277,26 @@ def test_quoted_tsv_is_read_as_it_was_written(shared, root):
     found = build_all(config, root)
     assert found["corpus"].row(0) == ("1", 'The "Blue" Door', 'He said "come in" and left.')
     assert found["queries"]["text"].to_list() == ['who said "come in"?']
+
+
+def test_language_without_train_files_has_dev_alone(tmp_path, root):
+    raw = miracl(tmp_path / "raw", "de")
+    for path in raw.glob("miracl-v1.0-de/*/*-train.tsv"):
+        path.unlink()
+    found = build_all(settings(raw), root, language="de")
+    assert found["queries"]["split"].to_list() == ["dev"]
+    assert found["qrels"].rows() == QRELS["dev"]
+    assert found["corpus"].height == 3
+
+
+def test_bad_rows_of_a_language_without_train_files_are_found(tmp_path, root):
+    raw = beir(tmp_path / "raw")
+    (raw / "qrels/train.tsv").unlink()
+    spoil(raw / "queries.jsonl", b"{\n")
+    spoil(raw / "corpus.jsonl", b"[]\n")
+    config = IngestConfig(layout="beir", path=str(raw), allow_missing_train=True)
+    with pytest.raises(ValueError, match=r"queries.jsonl, line 5.*broken JSON"):
+        build(promised(config)["queries"]["dev"], root, SURROUNDINGS)
+    found = build_all(config.model_copy(update={"on_bad_row": "quarantine"}), root)
+    assert found["quarantine"]["source"].str.extract("([^/]*)$").to_list() == ["corpus.jsonl", "queries.jsonl"]
+    assert found["queries"]["query_id"].to_list() == ["q3"]

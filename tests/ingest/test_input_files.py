@@ -70,6 +70,27 @@ def test_missing_dev_file_is_an_error_even_then(tmp_path):
         input_files(config, "fi", "qrels")
 
 
+def test_missing_split_names_those_that_are_there(tmp_path):
+    root = beir(tmp_path)
+    (root / "qrels/dev.tsv").rename(root / "qrels/test.tsv")
+    config = IngestConfig(layout="beir", path=str(root))
+    with pytest.raises(FileNotFoundError, match=r"set ingest.dev_split to what you call it \(there: test, train\)"):
+        input_files(config, "fi", "qrels")
+    (root / "qrels/train.tsv").unlink()
+    with pytest.raises(FileNotFoundError, match=r"allow_missing_train .* and ingest.dev_split to .*\(there: test\)"):
+        input_files(config, "fi", "qrels")
+
+
+@pytest.mark.parametrize("language", ["de", "yo"])
+def test_surprise_languages_of_miracl_have_no_train(tmp_path, language):
+    root = miracl(tmp_path, language)
+    for what, folder in (("topics", "topics"), ("qrels", "qrels")):
+        (root / f"miracl-v1.0-{language}/{folder}/{what}.miracl-v1.0-{language}-train.tsv").unlink()
+    config = IngestConfig(layout="miracl", path=str(root))
+    assert [split for _, split in input_files(config, language, "queries")] == ["dev"]
+    assert [split for _, split in input_files(config, language, "qrels")] == ["dev"]
+
+
 def test_split_names_are_settings(tmp_path):
     root = beir(tmp_path)
     (root / "qrels/dev.tsv").rename(root / "qrels/test.tsv")
