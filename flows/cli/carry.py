@@ -73,7 +73,12 @@ def _copy_dataset(folder: Path, to: Path) -> None:
 
 
 def _promise(config: PipelineConfig, kind: str) -> Promise:
-    return next(promise for promise in weave(config).promises if promise.step.produces == kind)
+    found = [promise for promise in weave(config).promises if promise.step.produces == kind]
+    if not found:
+        raise ValueError(
+            f"{kind}: expected train queries to make it from, got none. Name their split in ingest.train_split."
+        )
+    return found[0]
 
 
 def _built(config: PipelineConfig, kind: str) -> Promise:

@@ -55,6 +55,7 @@ def run(
     settings = load_config(config, tuple(set_ or ()))
     pipeline = weave(settings, until)
     pipeline.check_names(refresh or [])
+    _say_notes(pipeline, settings)
     results = None if refresh or prefect_api() else BuildResult.of_stored(pipeline, settings.storage.location)
     if results is None:
         rows = run_flow("train_retriever", out, settings, until, refresh)
@@ -74,7 +75,8 @@ def plan(config: Config, set_: Set = None, until: Until = None) -> None:
     root = settings.storage.location
     changed: set[str] = set()
     rows, missing = [], []
-    for staged in weave(settings, until).staged:
+    pipeline = weave(settings, until)
+    for staged in pipeline.staged:
         promise = staged.promise
         reason = state(promise, root).reason
         waiting = [name for name, entry in promise.inputs.items() if entry.fingerprint in changed]
@@ -85,9 +87,7 @@ def plan(config: Config, set_: Set = None, until: Until = None) -> None:
             reason = f"cached, unless {waiting[0]} comes out different"
         rows.append((staged.stage, promise.step.name, promise.ref(root), reason))
     out.print(show_as.plan_table(rows))
-    for line in map(fallback_note, settings.languages if settings.supplement.enabled else ()):
-        if line:
-            out.print(line, highlight=False, soft_wrap=True)
+    _say_notes(pipeline, settings)
     if missing:
         estimates = estimate(missing, root)
         out.print(show_as.estimate_table(estimates))
@@ -110,6 +110,18 @@ def pack(config: Config, to: To, set_: Set = None) -> None:
         f"Copy {escape(str(to))} to the machine, run `sh train.sh` there, bring its folder `out` back, and run this "
         "configuration with --set train.result=<that folder>."
     )
+
+
+def _say_notes(pipeline: Pipeline, settings: PipelineConfig) -> None:
+    """Say what is done for a language that lacks something."""
+    asked = [promise for promise in pipeline.promises if promise.step.produces == "queries" and not promise.inputs]
+    splits = {(promise.partition, promise.arguments["split"]) for promise in asked}
+    measured = [language for language, split in sorted(splits) if split == "dev" and (language, "train") not in splits]
+    notes = [f"{', '.join(measured)}: no train queries, so only measured"] if measured else []
+    if settings.supplement.enabled:
+        notes += filter(None, map(fallback_note, settings.languages))
+    for note in notes:
+        out.print(note, highlight=False, soft_wrap=True)
 
 
 def _metrics(pipeline: Pipeline, settings: PipelineConfig) -> list[dict[str, Any]]:
