@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from support.tiny_model import write_tiny_encoder
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, processors
 from torch.nn import functional as F
 from transformers import AutoModel, AutoTokenizer
 
@@ -68,6 +68,17 @@ def test_embed_gives_unit_float32_vectors_even_for_empty_text(encoder):
     assert vector_ND.dtype == np.float32
     assert vector_ND.shape == (len(TEXTS), encoder.hidden_size)
     np.testing.assert_allclose(np.linalg.norm(vector_ND, axis=1), 1.0, atol=1e-6)
+
+
+def test_embed_gives_invisible_texts_the_vector_of_an_empty_one(tmp_path):
+    """Without a prompt, and with a tokenizer that adds no tokens of its own, nothing is left of them."""
+    folder = write_tiny_encoder(tmp_path / "model", texts=TEXTS, document_prompt="")
+    whole = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    whole.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
+    whole.save(str(folder / "tokenizer.json"))
+    empty_D, *blank_ND = _embed(Encoder.load(folder, device="cpu"), ["", "\u200b", " \ufeff\n", "\u00ad"])
+    assert np.isfinite(empty_D).all()
+    np.testing.assert_allclose(np.stack(blank_ND), np.stack([empty_D] * 3), atol=1e-6)
 
 
 def test_embed_of_no_texts_is_empty(encoder):
