@@ -13,7 +13,7 @@ from flows.supplement import Given, supplement
 from flows.training_inputs import training_inputs
 from storage import file_digest
 from tasks.engine.step import Promise
-from tasks.models.locate import model_digest
+from tasks.models.locate import hub_id, model_digest
 from tasks.plan_batches.config import FastTextModels
 from tasks.steps import (
     classify_topics,
@@ -75,8 +75,13 @@ def weave(config: PipelineConfig, until: str | None = None) -> Pipeline:
     stages["ingest"] += [*_all_asked(dev), *aside]
     metrics = _evaluate(config, texts, retrieved, trained, dev)
     stages["evaluate"] = list(metrics.values())
-    stages["export"] = [export_model(trained=trained, metrics=metrics, name=config.name)]
+    stages["export"] = [_export(config, trained, metrics)]
     return Pipeline.weave(stages, metrics=stages["evaluate"]).until(until)
+
+
+def _export(config: PipelineConfig, trained: Promise, metrics: dict[str, Promise]) -> Promise:
+    base_model = hub_id(config.encoder.model)
+    return export_model(trained=trained, metrics=metrics, name=config.name, base_model=base_model)
 
 
 def _all(*by_language: Promises) -> list[Promise]:

@@ -32,7 +32,7 @@ def prepare_encoder(job: Job, *, config: EncoderConfig, digest: str) -> None:
         query_prompt=config.query_prompt,
         document_prompt=config.document_prompt,
     )
-    job.out.write(pl.DataFrame([{"name": config.model, **dataclasses.asdict(facts), "digest": digest}]))
+    job.out.write(pl.DataFrame([{**dataclasses.asdict(facts), "digest": digest}]))
     job.out.add_folder(target, "model")
 
 
