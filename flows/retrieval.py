@@ -49,7 +49,7 @@ def embed_corpora(
             max_tokens=(member or config.text).max_document_tokens,
             text=config.text.document,
             shard_size=config.retrieve.shard_size,
-            **_dtype(member),
+            dtype=(member or config.encoder).dtype,
         )
         for language, documents in corpus.items()
     }
@@ -74,7 +74,7 @@ def rank_by_vectors(
                 queries=queries[language],
                 encoder=encoder,
                 max_tokens=(member or config.text).max_query_tokens,
-                **_dtype(member),
+                dtype=(member or config.encoder).dtype,
             ),
             system=system,
             search=settings.search,
@@ -116,7 +116,3 @@ def fuse(config: PipelineConfig, queries: Promises, ranked: Mapping[str, Promise
         else:
             fused[language] = fuse_candidates(language, **arguments)
     return fused
-
-
-def _dtype(member: EnsembleEncoder | None) -> dict[str, str]:
-    return {"dtype": member.dtype} if member else {}

@@ -32,6 +32,12 @@ class EncoderConfig(Settings):
     pooling: Literal["mean", "cls", "last"] = Field(default="mean", description="How token states become one vector.")
     query_prompt: str = Field(default="query: ", description="Put before every query.")
     document_prompt: str = Field(default="passage: ", description="Put before every document.")
+    dtype: Literal["float32", "float16", "bfloat16"] = Field(
+        default="float32",
+        description="In which it embeds, to mine and to evaluate; half of it halves a large model's memory and, on a "
+        "GPU, much of the time.",
+        exclude=True,  # reaches what embeds, which alone it concerns, as an argument of its own
+    )
 
 
 class EnsembleEncoder(EncoderConfig):
@@ -40,7 +46,7 @@ class EnsembleEncoder(EncoderConfig):
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
         description="Its name as a system: in candidates, weights and ledger.",
-        exclude=True,  # this and the last three concern its vectors, not the encoder
+        exclude=True,  # this and the last two concern its vectors, not the encoder
     )
     model: str = Field(description="As the base encoder's.", exclude=True)
     query_prompt: str = Field(default="", description="Put before every query.")
@@ -49,11 +55,6 @@ class EnsembleEncoder(EncoderConfig):
         default=64, ge=4, description="Queries are cut here, special tokens included.", exclude=True
     )
     max_document_tokens: int = Field(default=256, ge=4, description="Documents are cut here.", exclude=True)
-    dtype: Literal["float32", "float16", "bfloat16"] = Field(
-        default="float32",
-        description="Of the weights while it embeds; half of it halves a large model's memory.",
-        exclude=True,
-    )
 
 
 class Bm25Config(Settings):
