@@ -88,7 +88,7 @@ def rank_by_ensemble(config: PipelineConfig, corpus: Promises, queries: Promises
     """Promise the candidates of each further encoder, by its name."""
     ranked = {}
     for member in config.retrieve.ensemble:
-        encoder = prepare_encoder(config=member, digest=model_digest(member.model))
+        encoder = prepare_encoder(config=member.resolved(), digest=model_digest(member.model))
         embeddings = embed_corpora(config, encoder, corpus, member)
         ranked[member.name] = rank_by_vectors(config, encoder, embeddings, queries, member.name, member)
     return ranked

@@ -104,7 +104,7 @@ class _Retrieved:
 
 
 def _retrieve(config: PipelineConfig, texts: Texts) -> _Retrieved:
-    encoder = prepare_encoder(config=config.encoder, digest=model_digest(config.encoder.model))
+    encoder = prepare_encoder(config=config.encoder.resolved(), digest=model_digest(config.encoder.model))
     embeddings = embed_corpora(config, encoder, texts.corpus)
     queries = texts.train.queries
     bm25 = rank_by_terms(config, texts.corpus, queries)

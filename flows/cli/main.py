@@ -73,7 +73,8 @@ def plan(config: Config, set_: Set = None, until: Until = None) -> None:
     root = settings.storage.location
     changed: set[str] = set()
     rows, missing = [], []
-    for staged in weave(settings, until).staged:
+    pipeline = weave(settings, until)
+    for staged in pipeline.staged:
         promise = staged.promise
         reason = state(promise, root).reason
         waiting = [name for name, entry in promise.inputs.items() if entry.fingerprint in changed]
@@ -84,6 +85,8 @@ def plan(config: Config, set_: Set = None, until: Until = None) -> None:
             reason = f"cached, unless {waiting[0]} comes out different"
         rows.append((staged.stage, promise.step.name, promise.ref(root), reason))
     out.print(show_as.plan_table(rows))
+    for line in show_as.encoder_lines(pipeline.promises):
+        out.print(escape(line), highlight=False, soft_wrap=True)
     if missing:
         estimates = estimate(missing, root)
         out.print(show_as.estimate_table(estimates))
