@@ -55,7 +55,7 @@ class Inputs:
     @classmethod
     def of(cls, part: Part) -> "Inputs":
         """Promise them."""
-        config = EncoderConfig(num_layers=part.num_layers)
+        config = EncoderConfig(num_layers=part.num_layers).resolved()
         encoder = prepare_encoder(config=config, digest=model_digest(config.model))
         return cls(
             take_corpus(part.language, part=part),

@@ -62,7 +62,7 @@ RawScores = Callable[[Judged], tuple[Promises, Promises]]
 def _fitted(given: Judged) -> tuple[Promises, Promises]:
     # All layers of it: the judge has to know better than the retriever whose candidates it judges.
     whole = given.config.encoder.model_copy(update={"num_layers": None})
-    encoder = prepare_encoder(config=whole, digest=model_digest(whole.model))
+    encoder = prepare_encoder(config=whole.resolved(), digest=model_digest(whole.model))
     limits = given.limits()
     features = {
         language: find_features(language, encoder=encoder, **given.texts(language, given.fused), **limits)

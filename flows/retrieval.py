@@ -49,7 +49,7 @@ def embed_corpora(
             max_tokens=(member or config.text).max_document_tokens,
             text=config.text.document,
             shard_size=config.retrieve.shard_size,
-            **_dtype(member),
+            dtype=(member or config.encoder).dtype,
         )
         for language, documents in corpus.items()
     }
@@ -74,7 +74,7 @@ def rank_by_vectors(
                 queries=queries[language],
                 encoder=encoder,
                 max_tokens=(member or config.text).max_query_tokens,
-                **_dtype(member),
+                dtype=(member or config.encoder).dtype,
             ),
             system=system,
             search=settings.search,
@@ -88,7 +88,7 @@ def rank_by_ensemble(config: PipelineConfig, corpus: Promises, queries: Promises
     """Promise the candidates of each further encoder, by its name."""
     ranked = {}
     for member in config.retrieve.ensemble:
-        encoder = prepare_encoder(config=member, digest=model_digest(member.model))
+        encoder = prepare_encoder(config=member.resolved(), digest=model_digest(member.model))
         embeddings = embed_corpora(config, encoder, corpus, member)
         ranked[member.name] = rank_by_vectors(config, encoder, embeddings, queries, member.name, member)
     return ranked
@@ -116,7 +116,3 @@ def fuse(config: PipelineConfig, queries: Promises, ranked: Mapping[str, Promise
         else:
             fused[language] = fuse_candidates(language, **arguments)
     return fused
-
-
-def _dtype(member: EnsembleEncoder | None) -> dict[str, str]:
-    return {"dtype": member.dtype} if member else {}

@@ -13,7 +13,7 @@ from flows.supplement import Given, supplement
 from flows.training_inputs import training_inputs
 from storage import file_digest
 from tasks.engine.step import Promise
-from tasks.models.locate import model_digest
+from tasks.models.locate import hub_id, model_digest
 from tasks.plan_batches.config import FastTextModels
 from tasks.steps import (
     classify_topics,
@@ -40,7 +40,7 @@ def weave(config: PipelineConfig, until: str | None = None) -> Pipeline:
         FileNotFoundError: they name files that are not there.
     """
     texts = ingest_languages(config.ingest, config.languages)
-    encoder = prepare_encoder(config=config.encoder, digest=model_digest(config.encoder.model))
+    encoder = prepare_encoder(config=config.encoder.resolved(), digest=model_digest(config.encoder.model))
     stages = {"ingest": [*_all(texts.corpus), *_all_asked(texts.train), *_all_asked(texts.validation), *texts.aside]}
     trained = None
     if texts.train.queries:
@@ -57,7 +57,7 @@ def weave(config: PipelineConfig, until: str | None = None) -> Pipeline:
     metrics = _evaluate(config, texts, encoder, trained, dev)
     stages["evaluate"] = list(metrics.values())
     if trained:
-        stages["export"] = [export_model(trained=trained, metrics=metrics, name=config.name)]
+        stages["export"] = [_export(config, trained, metrics)]
     return Pipeline.weave(stages, metrics=stages["evaluate"]).until(until)
 
 
@@ -88,6 +88,11 @@ def _until_trained(config: PipelineConfig, encoder: Promise, texts: Texts) -> tu
         "train": [trained],
     }
     return stages, trained
+
+
+def _export(config: PipelineConfig, trained: Promise, metrics: dict[str, Promise]) -> Promise:
+    base_model = hub_id(config.encoder.model)
+    return export_model(trained=trained, metrics=metrics, name=config.name, base_model=base_model)
 
 
 def _all(*by_language: Promises) -> list[Promise]:

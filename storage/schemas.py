@@ -21,7 +21,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "truth": _schema(query_id=_S, doc_id=_S, reason=_S),
     "quarantine": _schema(source=_S, line=pa.int64(), field=_S, reason=_S, content=_S),
     "encoder": _schema(
-        name=_S, num_layers=_I32, hidden_size=_I32, num_parameters=pa.int64(), vocabulary_size=_I32, digest=_S
+        num_layers=_I32, hidden_size=_I32, num_parameters=pa.int64(), vocabulary_size=_I32, digest=_S
     ),
     # The vector's size is the encoder's; `check` accepts any.
     "embeddings": _schema(id=_S, vector=pa.list_(pa.float16(), 1)),

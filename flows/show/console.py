@@ -12,6 +12,8 @@ from rich.tree import Tree
 from flows.run.pipeline import BuildResult
 from flows.show.estimate import Estimate
 from storage import DatasetRef, Manifest
+from tasks.engine.step import Promise
+from tasks.models.prompts import describe
 
 SYSTEMS = ("bm25", "untrained", "trained")
 
@@ -128,6 +130,12 @@ def plan_table(rows: Iterable[tuple[str, str, DatasetRef, str]]) -> Table:
         table.add_row(stage if stage != previous else "", step, str(ref), state)
         previous = stage
     return table
+
+
+def encoder_lines(promises: Iterable[Promise]) -> list[str]:
+    """Say of each encoder how its texts are prepared, and by whose word."""
+    configs = [promise.arguments["config"] for promise in promises if promise.step.name == "prepare_encoder"]
+    return list(dict.fromkeys(describe(config.model, **config.text_settings()) for config in configs))
 
 
 def estimate_table(estimates: Sequence[Estimate]) -> Table:

@@ -1,13 +1,10 @@
 """A model card: what a model was made from and how well it does, for people and for a model hub."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
-_BUNDLED = {"bundled:multilingual-e5-small": "intfloat/multilingual-e5-small"}
 _SYSTEMS = ("bm25", "untrained", "trained")
 
 
@@ -16,7 +13,8 @@ class CardFacts:
     """What the card says."""
 
     name: str
-    base_model: str
+    base_model: str | None
+    """The hub's name of it; None: there is none, or nobody knows it."""
     num_layers: int
     hidden_size: int
     num_parameters: int
@@ -50,22 +48,16 @@ def write_card(facts: CardFacts) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def hub_id(base_model: str) -> str | None:
-    """Return the hub's name of a base model, or None where it is a folder."""
-    name = _BUNDLED.get(base_model, base_model).partition("@")[0]
-    return name if _HUB_ID.fullmatch(name) else None
-
-
 def _front_matter(facts: CardFacts) -> str:
     lines = ["---", "language:", *(f"- {row['language']}" for row in facts.data)]
     lines += ["library_name: sentence-transformers", "pipeline_tag: sentence-similarity"]
-    if base := hub_id(facts.base_model):
-        lines.append(f"base_model: {base}")
+    if facts.base_model:
+        lines.append(f"base_model: {facts.base_model}")
     return "\n".join([*lines, "tags:", "- sentence-transformers", "- dense-retrieval", "- polyloom", "---"])
 
 
 def _summary(facts: CardFacts) -> str:
-    base = hub_id(facts.base_model) or "a model from a local folder"
+    base = facts.base_model or "a model from a local folder"
     return (
         f"A dense retriever for {', '.join(str(row['language']) for row in facts.data)}, trained on top of {base} "
         f"({facts.num_layers} layers, {facts.num_parameters:,} parameters) in {facts.num_steps} steps by Polyloom: "

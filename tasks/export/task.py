@@ -14,12 +14,14 @@ _VERSIONS = ("polyloom", "torch", "transformers", "tokenizers")
 _CARD_STEPS = {"train_encoder": "train", "plan_batches": "plan_batches"}
 
 
-def export_model(job: Job, *, trained: DatasetRef, metrics: dict[str, DatasetRef], name: str) -> None:
+def export_model(
+    job: Job, *, trained: DatasetRef, metrics: dict[str, DatasetRef], name: str, base_model: str | None
+) -> None:
     """Put the trained model, its sentence-transformers files and a model card into one folder."""
-    facts = _facts(trained, metrics, name)
-    columns = ("name", "base_model", "num_layers", "hidden_size", "num_parameters", "num_steps")
-    row = {column: [getattr(facts, column)] for column in columns}
-    job.out.write(pl.DataFrame(row | {"languages": [[entry["language"] for entry in facts.data]]}))
+    facts = _facts(trained, metrics, name, base_model)
+    columns = ("name", "num_layers", "hidden_size", "num_parameters", "num_steps")
+    row = {column: getattr(facts, column) for column in columns} | {"base_model": base_model or ""}
+    job.out.write(pl.DataFrame([row | {"languages": [entry["language"] for entry in facts.data]}]))
     job.out.adopt(trained, "model")
     written = job.scratch / "card"
     written.mkdir(exist_ok=True)
@@ -27,7 +29,7 @@ def export_model(job: Job, *, trained: DatasetRef, metrics: dict[str, DatasetRef
     job.out.add_folder(written, "model")
 
 
-def _facts(trained: DatasetRef, metrics: dict[str, DatasetRef], name: str) -> card.CardFacts:
+def _facts(trained: DatasetRef, metrics: dict[str, DatasetRef], name: str, base_model: str | None) -> card.CardFacts:
     """Collect what the card says out of the manifests of all that the model was made from."""
     ancestors = inspect.lineage(trained)
     manifests = [manifest for _, _, manifest in ancestors if manifest is not None]
@@ -35,7 +37,7 @@ def _facts(trained: DatasetRef, metrics: dict[str, DatasetRef], name: str) -> ca
     base = read(_input(trained, "encoder")).row(0, named=True)
     return card.CardFacts(
         name=name,
-        base_model=base["name"],
+        base_model=base_model,
         num_layers=base["num_layers"],
         hidden_size=base["hidden_size"],
         num_parameters=base["num_parameters"],

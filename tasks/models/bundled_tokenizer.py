@@ -55,7 +55,7 @@ def _normalizer(normalizer_map: dict[str, str]) -> normalizers.Normalizer:
     """Say the map in four rules, after checking that it says no more than they do.
 
     NFKC also composes what was written as letter plus mark, which the map of single characters cannot, and
-    which the original model does.
+    which the original model does. So does it drop white space at both ends (SentencePiece's remove_extra_whitespaces).
     """
     removed = [character for character, text in normalizer_map.items() if text == ""]
     spaced = [character for character, text in normalizer_map.items() if text == " "]
@@ -73,6 +73,7 @@ def _normalizer(normalizer_map: dict[str, str]) -> normalizers.Normalizer:
             normalizers.NFKC(),
             normalizers.Replace(_STAND_IN, _WAVE_DASH),
             normalizers.Replace(Regex(" {2,}"), " "),
+            normalizers.Strip(),
         ]
     )
 

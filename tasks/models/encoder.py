@@ -101,7 +101,7 @@ class Encoder(nn.Module):
     ) -> NDArray[np.float32]:
         """Return the texts' unit vectors, in the order of the texts, without gradients or dropout.
 
-        The network computes in the type of its weights, but on a GPU in bfloat16 where they are float32.
+        The network computes in the type of its weights, on any device.
 
         Args:
             texts: any number, none included.
@@ -117,12 +117,11 @@ class Encoder(nn.Module):
         token_ids = [np.array(ids, dtype=np.int32) for ids in tokenized]  # a tenth of the lists' memory
         vector_ND = np.empty((len(texts), self.hidden_size), dtype=np.float32)
         device = self.backbone.device
-        halved = device.type == "cuda" and self.backbone.dtype == torch.float32
         if device.type == "cpu":
             return_freed_memory()  # the tokenizer's
         was_training = self.training
         self.eval()
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=halved):
+        with torch.inference_mode():
             for positions in length_buckets([len(ids) for ids in token_ids], batch_tokens=batch_tokens):
                 batch, attention = pad([token_ids[position] for position in positions], pad_id=self.pad_id)
                 vector_ND[positions] = self(batch.to(device), attention.to(device)).cpu().numpy()

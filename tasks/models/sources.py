@@ -10,7 +10,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from tasks.models.backbone import load_backbone, save_backbone
 from tasks.models.bundled import MAX_TOKENS, write_bundled_encoder
-from tasks.models.layout import Pooling, read_json, read_pooling, write_layout, write_tokenizer_config
+from tasks.models.layout import Pooling, pooling_file, read_json, write_layout, write_tokenizer_config
 from tasks.models.locate import locate_model
 
 _MODULES = {"Transformer", "Pooling", "Normalize"}
@@ -42,14 +42,14 @@ def write_encoder(
         source: ``bundled:multilingual-e5-small``, a local folder, or a hub id with an optional ``@revision``.
         folder: made if missing.
         num_layers: keep only the first ones; all of them where None.
-        pooling: how token vectors become one vector.
+        pooling: how token vectors become one vector, whatever the model's own files say.
         query_prompt: put before every query.
         document_prompt: put before every document.
 
     Raises:
         FileNotFoundError: there is no such model, or it has no safetensors weights.
-        ValueError: an architecture that needs code from outside, a sentence-transformers model with another
-            pooling or with more than pooling and normalisation on top, or fewer layers than `num_layers`.
+        ValueError: an architecture that needs code from outside, a sentence-transformers model with more than pooling
+            and normalisation on top or that leaves its prompts out of the mean, or fewer layers than `num_layers`.
     """
     place = locate_model(source)
     folder.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ def write_encoder(
         write_bundled_encoder(place, folder, num_layers=num_layers)
         max_tokens = MAX_TOKENS
     else:
-        _check_model(place, pooling=pooling)
+        _check_model(place, prompted=bool(query_prompt or document_prompt))
         max_tokens = _copy_model(place, folder, num_layers=num_layers)
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
     write_layout(
@@ -96,7 +96,7 @@ def _copy_model(source: Path, folder: Path, *, num_layers: int | None) -> int:
     return max_tokens
 
 
-def _check_model(source: Path, *, pooling: Pooling) -> None:
+def _check_model(source: Path, *, prompted: bool) -> None:
     """Refuse what would load, but as another model than its makers meant."""
     config = read_json(source / "config.json")
     if config.get("model_type") not in CONFIG_MAPPING or config.get("is_encoder_decoder"):
@@ -111,10 +111,11 @@ def _check_model(source: Path, *, pooling: Pooling) -> None:
             f"{source}: expected a sentence-transformers model of {sorted(_MODULES)}, got {foreign} as well. "
             "Choose a model without further layers on top."
         )
-    if (source / "1_Pooling" / "config.json").is_file() and read_pooling(source) != pooling:
+    pooled = pooling_file(source)
+    if prompted and pooled.is_file() and not read_json(pooled).get("include_prompt", True):
         raise ValueError(
-            f"{source}: expected pooling {read_pooling(source)!r}, as the model was made for, got {pooling!r}. "
-            "Correct the encoder's pooling."
+            f"{pooled}: expected include_prompt true for a model with prompts, got false. Choose another model, or set "
+            'the encoder\'s prompts to "".'
         )
 
 

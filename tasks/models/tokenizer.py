@@ -1,5 +1,6 @@
 """The tokenizer of an encoder's folder, which needs no network: texts to token ids."""
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -7,6 +8,9 @@ from tasks.models.layout import Role, read_json, read_max_tokens, read_prompts
 from tasks.models.unigram import Splitter, Unigram, read_unigram, read_whole
 
 _TEXTS_AT_ONCE = 256  # for the tokenizer, whose intermediate results are many times the ids
+# Unicode's default ignorables that are no format characters, and the braille blank
+_BLANKS = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
+_VARIATION_SELECTORS = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
 
 
 class TextTokenizer:
@@ -35,7 +39,8 @@ class TextTokenizer:
         """Yield each text's token ids: the role's prompt before it, special tokens included, cut at the end.
 
         Args:
-            texts: any strings; one that the tokenizer reduces to nothing still has a token.
+            texts: any strings; one of white space and invisible characters alone is as good as an empty one, and
+                one that the tokenizer reduces to nothing still has a token.
             role: whose prompt is put before the texts.
             max_tokens: longest result, special tokens included.
 
@@ -59,4 +64,15 @@ class TextTokenizer:
 
 def _prompted(texts: Sequence[str], prompt: str) -> Iterator[list[str]]:
     for start in range(0, len(texts), _TEXTS_AT_ONCE):
-        yield [prompt + text for text in texts[start : start + _TEXTS_AT_ONCE]]
+        yield [prompt if _is_blank(text) else prompt + text for text in texts[start : start + _TEXTS_AT_ONCE]]
+
+
+def _is_blank(text: str) -> bool:
+    """Say whether nothing of a text is seen; looks no further than the first character that is."""
+    return all(
+        unicodedata.category(one)[0] == "Z"
+        or unicodedata.category(one) in ("Cc", "Cf")
+        or one in _BLANKS
+        or any(ord(one) in selectors for selectors in _VARIATION_SELECTORS)
+        for one in text
+    )

@@ -6,6 +6,8 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from tasks.engine.step import Settings
+from tasks.models.layout import Pooling
+from tasks.models.prompts import made_for
 
 BASE_SYSTEMS = ("bm25", "untrained")  # mined with in every pipeline
 RESERVED = (*BASE_SYSTEMS, "trained")
@@ -29,9 +31,35 @@ class EncoderConfig(Settings):
     num_layers: int | None = Field(
         default=None, ge=1, description="Keep only the first layers: faster, and a weaker start. Empty: all of them."
     )
-    pooling: Literal["mean", "cls", "last"] = Field(default="mean", description="How token states become one vector.")
-    query_prompt: str = Field(default="query: ", description="Put before every query.")
-    document_prompt: str = Field(default="passage: ", description="Put before every document.")
+    pooling: Pooling | None = Field(
+        default=None, description="How token states become one vector. Empty: as the model was made for."
+    )
+    query_prompt: str | None = Field(
+        default=None, description='Put before every query. Empty: as the model was made for; "": nothing.'
+    )
+    document_prompt: str | None = Field(
+        default=None, description='Put before every document. Empty: as the model was made for; "": nothing.'
+    )
+    dtype: Literal["float32", "float16", "bfloat16"] = Field(
+        default="float32",
+        description="In which it embeds, to mine and to evaluate; half of it halves a large model's memory and, on a "
+        "GPU, much of the time.",
+        exclude=True,  # reaches what embeds, which alone it concerns, as an argument of its own
+    )
+
+    def resolved(self) -> Self:
+        """Fill in what is left to the model: pooling and prompts as its files say, or as its family wants them.
+
+        Raises:
+            FileNotFoundError, ValueError: as `made_for`.
+        """
+        own = made_for(self.model)
+        names = ("pooling", "query_prompt", "document_prompt")
+        return self.model_copy(update={name: getattr(own, name) for name in names if getattr(self, name) is None})
+
+    def text_settings(self) -> dict[str, Any]:
+        """Return pooling and prompts by name; resolve the settings first."""
+        return {name: getattr(self, name) for name in ("pooling", "query_prompt", "document_prompt")}
 
 
 class EnsembleEncoder(EncoderConfig):
@@ -40,20 +68,13 @@ class EnsembleEncoder(EncoderConfig):
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
         description="Its name as a system: in candidates, weights and ledger.",
-        exclude=True,  # this and the last three concern its vectors, not the encoder
+        exclude=True,  # this and the last two concern its vectors, not the encoder
     )
     model: str = Field(description="As the base encoder's.", exclude=True)
-    query_prompt: str = Field(default="", description="Put before every query.")
-    document_prompt: str = Field(default="", description="Put before every document.")
     max_query_tokens: int = Field(
         default=64, ge=4, description="Queries are cut here, special tokens included.", exclude=True
     )
     max_document_tokens: int = Field(default=256, ge=4, description="Documents are cut here.", exclude=True)
-    dtype: Literal["float32", "float16", "bfloat16"] = Field(
-        default="float32",
-        description="Of the weights while it embeds; half of it halves a large model's memory.",
-        exclude=True,
-    )
 
 
 class Bm25Config(Settings):

@@ -12,7 +12,7 @@ from storage import DatasetRef, code_fingerprint, count, fingerprint, folder, it
 from storage.backend import cache
 from tasks.engine.job import Job
 from tasks.models import encoder as encoders
-from tasks.models import sources, texts
+from tasks.models import prompts, sources, texts
 from tasks.retrieve import bm25, embed, inverted_file, lucene, products
 from tasks.retrieve import search as dense
 from tasks.retrieve.config import EXACT, QUERIES_AT_ONCE, Bm25Config, EncoderConfig, SearchConfig
@@ -23,16 +23,10 @@ _SAMPLED_QUERIES = 200  # at least, that are searched exactly too, for the recal
 
 def prepare_encoder(job: Job, *, config: EncoderConfig, digest: str) -> None:
     """Bring an encoder into the store, with its pooling and prompts: transformers and sentence-transformers load it."""
-    target = job.scratch / "model"
-    facts = sources.write_encoder(
-        config.model,
-        target,
-        num_layers=config.num_layers,
-        pooling=config.pooling,
-        query_prompt=config.query_prompt,
-        document_prompt=config.document_prompt,
-    )
-    job.out.write(pl.DataFrame([{"name": config.model, **dataclasses.asdict(facts), "digest": digest}]))
+    target, wanted = job.scratch / "model", config.resolved().text_settings()
+    job.log.info("%s", prompts.describe(config.model, **wanted))
+    facts = sources.write_encoder(config.model, target, num_layers=config.num_layers, **wanted)
+    job.out.write(pl.DataFrame([{**dataclasses.asdict(facts), "digest": digest}]))
     job.out.add_folder(target, "model")
 
 

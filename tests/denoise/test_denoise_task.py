@@ -81,7 +81,7 @@ def write_fused(job: Job, *, language: str) -> None:
 @declare(produces="encoder")
 def write_encoder(job: Job) -> None:
     """Write a tiny encoder."""
-    facts: dict[str, Any] = {"name": "tiny", "num_layers": 2, "hidden_size": 32, "num_parameters": 1}
+    facts: dict[str, Any] = {"num_layers": 2, "hidden_size": 32, "num_parameters": 1}
     job.out.write(pl.DataFrame([{**facts, "vocabulary_size": 1, "digest": "d"}]))
     job.out.add_folder(write_tiny_encoder(job.scratch / "model", texts=WORDS), "model")
 

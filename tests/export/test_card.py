@@ -1,10 +1,10 @@
 import pytest
 
-from tasks.export.card import CardFacts, hub_id, write_card
+from tasks.export.card import CardFacts, write_card
 
 FACTS = {
     "name": "quad16",
-    "base_model": "bundled:multilingual-e5-small",
+    "base_model": "intfloat/multilingual-e5-small",
     "num_layers": 6,
     "hidden_size": 384,
     "num_parameters": 107_000_000,
@@ -82,17 +82,7 @@ def test_same_facts_same_text():
     assert card() == card()
 
 
-@pytest.mark.parametrize(
-    ("base", "expected"),
-    [
-        ("intfloat/e5-large@main", "intfloat/e5-large"),
-        ("bundled:multilingual-e5-small", "intfloat/multilingual-e5-small"),
-        ("/home/someone/model", None),
-        ("./models/mine", None),
-        ("model", None),
-    ],
-)
-def test_only_a_hub_id_is_a_base_model(base, expected):
-    assert hub_id(base) == expected
-    assert ("base_model:" in card(base_model=base)) == (expected is not None)
-    assert "/home/someone" not in card(base_model=base)
+def test_card_names_a_base_model_from_a_folder_by_nothing():
+    text = card(base_model=None)
+    assert "base_model:" not in text
+    assert "on top of a model from a local folder (6 layers" in text

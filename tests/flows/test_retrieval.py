@@ -3,13 +3,15 @@
 import pytest
 
 from flows.configs import PipelineConfig
+from flows.show.console import encoder_lines
 from flows.weave import weave
 
 MINILM = {"name": "minilm", "model": "bundled:all-minilm-l6-v2", "max_query_tokens": 32, "dtype": "bfloat16"}
 
 
-def steps(**retrieve) -> dict[str, list]:
-    config = PipelineConfig.model_validate({"languages": ["en", "sw"], "retrieve": retrieve})
+def steps(encoder: dict | None = None, **retrieve) -> dict[str, list]:
+    given = {"languages": ["en", "sw"], "encoder": encoder or {}, "retrieve": retrieve}
+    config = PipelineConfig.model_validate(given)
     found: dict[str, list] = {}
     for staged in weave(config).staged:
         found.setdefault(staged.promise.step.name, []).append(staged.promise)
@@ -47,6 +49,40 @@ def test_member_leaves_the_base_systems_datasets_alone(plain):
     assert fingerprints(plain, "retrieve_bm25") == fingerprints(found, "retrieve_bm25")
     for name in ("embed_documents", "search_dense"):
         assert {promise.fingerprint for promise in plain[name] if not is_trained(promise)} <= fingerprints(found, name)
+
+
+def test_dtype_is_that_of_mining_and_evaluation_alike_and_of_nothing_else(plain):
+    found = steps({"dtype": "bfloat16"}, ensemble=[MINILM | {"dtype": "float16"}])
+    for name in ("embed_documents", "embed_queries"):
+        assert {promise.settings["dtype"] for promise in plain[name]} == {"float32"}
+        assert fingerprints(found, name).isdisjoint(fingerprints(plain, name))
+        assert {is_trained(promise) for promise in found[name]} == {True, False}
+        member = {
+            promise.inputs["encoder"].arguments["config"].model for promise in found[name] if not is_trained(promise)
+        }
+        assert len(member) == 2
+        assert {promise.settings["dtype"] for promise in found[name] if is_trained(promise)} == {"bfloat16"}
+    assert fingerprints(plain, "prepare_encoder") <= fingerprints(found, "prepare_encoder")
+
+
+def test_every_encoder_follows_its_model_and_the_plan_says_so():
+    """The base encoder, a member of the ensemble and the judge's start; resolved values are in the fingerprint."""
+    e5 = {"name": "e5", "model": "bundled:multilingual-e5-small"}
+    found = steps({"model": "bundled:all-minilm-l6-v2", "document_prompt": "D> "}, ensemble=[e5])["prepare_encoder"]
+    settings = {promise.arguments["config"].model: promise.settings["config"] for promise in found}
+    assert settings["bundled:multilingual-e5-small"] == {
+        "num_layers": None,
+        "pooling": "mean",
+        "query_prompt": "query: ",
+        "document_prompt": "passage: ",
+    }
+    assert (settings["bundled:all-minilm-l6-v2"]["query_prompt"]) == ""
+    assert encoder_lines(found) == [
+        'bundled:all-minilm-l6-v2: mean pooling (by its files); nothing before queries, "D> " before documents '
+        "(by the settings)",
+        'bundled:multilingual-e5-small: mean pooling (as E5); "query: " before queries, "passage: " before documents '
+        "(as E5)",
+    ]
 
 
 def test_concatenation_reads_the_vectors_of_every_encoder():

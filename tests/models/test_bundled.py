@@ -110,7 +110,7 @@ def test_bundled_conversion_keeps_ids_and_normaliser(tmp_path):
     file, _ = _write_file(tmp_path / "small.bin")
     write_bundled_encoder(file, tmp_path / "model")
     tokenizer = Tokenizer.from_file(str(tmp_path / "model" / "tokenizer.json"))
-    assert tokenizer.encode("a\x01b\t").ids == [0, 5, 4, 2]
+    assert tokenizer.encode("a\x01b\t").ids == [0, 5, 2]
     assert tokenizer.normalizer.normalize_str("①") == "1"
 
 
@@ -155,3 +155,5 @@ def test_real_bundled_tokenizer_gives_published_ids(tmp_path):
     ids = tokenizer.encode("query: how much protein should a female eat").ids
     assert ids == [0, 41, 1294, 12, 3642, 5045, 21308, 5608, 10, 117776, 73203, 2]
     assert tokenizer.encode("\x01").ids == [0, 2]
+    for padded in (" {}", "{} ", "{}\n", "\u3000{}\u00a0\u200b"):  # as XLM-R's own tokenizer
+        assert tokenizer.encode(padded.format("query: how much protein should a female eat")).ids == ids

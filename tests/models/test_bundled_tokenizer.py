@@ -26,6 +26,9 @@ def tokenizer(tmp_path):
         ("wo\x02rd\x7fs", ["▁word", "s"]),  # removed
         ("word\tword\u200dword", ["▁word", "▁word", "▁word"]),  # to a space
         ("word  \t word", ["▁word", "▁word"]),  # runs of spaces
+        ("words ", ["▁word", "s"]),  # white space at the end, as at the start
+        (" word\t word \t", ["▁word", "▁word"]),
+        (" ", []),
         ("s①", ["▁", "s", "1"]),  # NFKC
         ("s～~", ["▁", "s", "～", "~"]),  # kept, though NFKC knows it
         ("se\u0301", ["▁", "s", "é"]),  # composed

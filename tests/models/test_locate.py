@@ -6,7 +6,7 @@ import sys
 import huggingface_hub
 import pytest
 
-from tasks.models.locate import has_weights, locate_model, model_files
+from tasks.models.locate import has_weights, hub_id, locate_model, model_files
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -34,6 +34,23 @@ def _write_cached(hub_cache, **kwargs):
     (repository / "refs").mkdir(parents=True)
     (repository / "refs" / "main").write_text(COMMIT)
     return _write_model(repository / "snapshots" / COMMIT, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("intfloat/e5-large@main", "intfloat/e5-large"),
+        ("bundled:multilingual-e5-small", "intfloat/multilingual-e5-small"),
+        ("/home/someone/model", None),
+        ("./models/mine", None),
+        ("models/mine", None),
+        ("model", None),
+    ],
+)
+def test_only_what_is_no_folder_has_a_hub_id(source, expected, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models" / "mine").mkdir(parents=True)
+    assert hub_id(source) == expected
 
 
 def test_locate_finds_bundled_file_in_its_package():

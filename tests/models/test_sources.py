@@ -104,9 +104,17 @@ def test_encoder_reads_tokenizer_file_rather_than_the_class_beside_it(tiny, tmp_
     np.testing.assert_array_equal(_embed(tmp_path / "encoder"), expected)
 
 
-def test_encoder_refuses_another_pooling_than_the_model_was_made_for(tiny, tmp_path):
-    with pytest.raises(ValueError, match="expected pooling 'mean', as the model was made for, got 'cls'"):
-        _write(tiny, tmp_path / "encoder", pooling="cls")
+def test_encoder_takes_another_pooling_than_the_model_was_made_for(tiny, tmp_path):
+    _write(tiny, tmp_path / "encoder", pooling="cls")
+    assert Encoder.load(tmp_path / "encoder", device="cpu").pooling == "cls"
+
+
+def test_encoder_refuses_prompts_that_the_model_leaves_out_of_the_mean(tiny, tmp_path):
+    pooling = tiny / "1_Pooling" / "config.json"
+    write_json(pooling, read_json(pooling) | {"include_prompt": False})
+    with pytest.raises(ValueError, match="expected include_prompt true for a model with prompts, got false"):
+        _write(tiny, tmp_path / "encoder")
+    _write(tiny, tmp_path / "encoder", query_prompt="", document_prompt="")
 
 
 def test_encoder_refuses_further_layers_on_top(tiny, tmp_path):

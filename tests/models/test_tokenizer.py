@@ -39,6 +39,15 @@ def test_gives_the_same_ids_at_any_call(folder):
     assert list(tokenizer([], role="query", max_tokens=16)) == []
 
 
+@pytest.mark.parametrize(
+    "blank", ["", " \n", "\u200b\u200b", "\ufeff", "\u00ad\u2060", "\u3164\u115f", "\ufe0f\U000e0100", "\x00\u2800"]
+)
+def test_text_of_invisible_characters_is_empty(folder, blank):
+    tokenizer = TextTokenizer(folder)
+    empty, blanks, seen = tokenizer(["", blank, blank + "red"], role="document", max_tokens=16)
+    assert blanks == empty != seen
+
+
 def _models():
     words = {name: number for number, name in enumerate(["<s>", "<pad>", "</s>", "<unk>", "red", "r", "##ed", "##e"])}
     letters = {

@@ -147,6 +147,15 @@ def test_gives_the_same_ids_on_texts_of_sixteen_languages(bundled, source, reque
     assert list(unigram.narrow(blocks).split(everything, max_tokens=512)) == ids_of(whole, everything)
 
 
+@pytest.mark.slow
+def test_white_space_around_a_text_changes_no_id_of_the_bundled_encoder(bundled):
+    whole, unigram = bundled
+    some = ["query: text", "query: text ", "query:  text\n", " query: text\u3000\u200b"]
+    assert (
+        list(unigram.narrow([some]).split(some, max_tokens=512)) == ids_of(whole, some) == [ids_of(whole, some)[0]] * 4
+    )
+
+
 def _atlas(language):
     atlas = generate(language, seed=0, documents_per_language=60, queries_per_language=12)
     return [*atlas.corpus["title"], *atlas.corpus["text"], *atlas.queries["text"]]

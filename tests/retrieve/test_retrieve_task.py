@@ -1,6 +1,7 @@
 """The stages on a store: from texts to fused candidates, and embedding that goes on after a failure."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from tasks.engine.build import build
 from tasks.engine.job import Job
 from tasks.engine.step import Promise
 from tasks.models.encoder import Encoder
+from tasks.models.layout import read_pooling, read_prompts
+from tasks.models.locate import model_digest
 from tasks.retrieve import fuse_task, task
 from tasks.retrieve.config import Bm25Config, EncoderConfig, EnsembleEncoder, FuseConfig, SearchConfig
 
@@ -44,7 +47,6 @@ def make_questions(job: Job, *, split: str) -> None:
 def make_encoder(job: Job, *, seed: int = 0) -> None:
     """Write a tiny encoder."""
     facts = {
-        "name": "tiny",
         "num_layers": 2,
         "hidden_size": 32,
         "num_parameters": 1,
@@ -154,9 +156,33 @@ def test_parameters_of_bm25_are_in_the_fingerprint():
 
 def test_member_of_the_ensemble_is_prepared_as_a_base_encoder_would_be():
     member = EnsembleEncoder(name="mini", model="some/model", max_query_tokens=32, dtype="bfloat16")
-    base = EncoderConfig(model="some/model", query_prompt="", document_prompt="")
+    base = EncoderConfig(model="some/model")
     prepared = [steps.prepare_encoder(config=config, digest="d").fingerprint for config in (member, base)]
     assert prepared[0] == prepared[1]
+
+
+def test_encoder_is_the_same_however_its_folder_is_spelled(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_tiny_encoder(tmp_path / "model", texts=TEXTS.values())
+    shutil.copytree("model", "another")
+    contents = set()
+    for number, source in enumerate(("model", "./model", str(tmp_path / "model"), "another")):
+        promise = steps.prepare_encoder(config=EncoderConfig(model=source), digest=model_digest(source))
+        contents.add((promise.fingerprint, build(promise, f"{root}-{number}", SURROUNDINGS).content))
+    assert len(contents) == 1
+
+
+def test_encoder_keeps_the_pooling_and_prompts_of_its_model_and_says_so(root, tmp_path, caplog):
+    write_tiny_encoder(tmp_path / "model", pooling="cls", query_prompt="Q> ", document_prompt="")
+    config = EncoderConfig(model=str(tmp_path / "model"))
+    promise = steps.prepare_encoder(config=config.resolved(), digest=model_digest(config.model))
+    with caplog.at_level("INFO", logger="polyloom"):
+        build(promise, root, SURROUNDINGS)
+    model = Path(promise.ref(root).uri) / "model"
+    assert read_pooling(model) == "cls"
+    assert read_prompts(model) == {"query": "Q> ", "document": ""}
+    assert storage.load(promise.ref(root)).arguments["config"]["query_prompt"] == "Q> "
+    assert 'cls pooling (by its files); "Q> " before queries, nothing before documents (by its files)' in caplog.text
 
 
 def concatenate_fruit(**changed) -> Promise:
