@@ -23,8 +23,9 @@ import polars as pl
 
 from tasks.denoise.calibrate import apply_curve, comparable_pairs, fit_curves
 from tasks.denoise.features import find_features, find_grams
-from tasks.denoise.judge_model import NUM_FOLDS, REFERENCE, fit_fold, score_pairs, with_relative
+from tasks.denoise.judge_model import NUM_FOLDS, REFERENCE, fit_fold, fold_queries, score_pairs, with_relative
 from tasks.denoise.pairs import PAIR, draw_key, label_pairs, pairs_to_score, with_texts
+from tasks.groups import group_queries
 from tasks.models.encoder import Encoder
 from tasks.models.sources import write_encoder
 
@@ -127,11 +128,18 @@ def read_language(quad16: Path, hidden: Path, language: str, num_queries: int, e
 
 def cross_fit(pairs: pl.DataFrame, change: Callable[[pl.DataFrame], pl.DataFrame]) -> pl.DataFrame:
     """Score every pair by the fitted judge of its fold; `change` is applied to the weights."""
-    table = with_relative(pairs, pairs)
+    table = with_relative(pairs, pairs, folds_of(pairs))
     learnt = table.filter(pl.col("label").is_not_null())
     model = pl.concat([fit_fold(learnt, fold) for fold in range(NUM_FOLDS)])
     scores = score_pairs(table, change(model))
     return pairs.drop("judge", "raw", strict=False).join(scores, on=PAIR, maintain_order="left")
+
+
+def folds_of(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Put queries that belong together into one fold."""
+    asked = pairs.select("language", "query_id", text="query_id").unique(maintain_order=True)
+    judged = pairs.filter(pl.col("relevance") > 0).select("language", *PAIR, "relevance")
+    return fold_queries(group_queries(asked, judged))
 
 
 def dropped(scored: pl.DataFrame, languages: Sequence[str]) -> list[str]:

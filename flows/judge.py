@@ -14,6 +14,7 @@ from tasks.steps import (
     calibrate_scores,
     find_features,
     fit_judge,
+    fold_queries,
     judge_pairs,
     prepare_encoder,
     relabel_candidates,
@@ -68,14 +69,16 @@ def _fitted(given: Judged) -> tuple[Promises, Promises]:
         language: find_features(language, encoder=encoder, **given.texts(language, given.fused), **limits)
         for language in given.fused
     }
+    folds = fold_queries(queries=given.queries, qrels=given.qrels)
     judge_model = fit_judge(
+        folds=folds,
         features=features,
         fused=given.fused,
         qrels=given.qrels,
         presumed_ranks=given.config.denoise.presumed_ranks,
     )
     first = {
-        language: score_features(language, features=promise, judge_model=judge_model)
+        language: score_features(language, language=language, features=promise, folds=folds, judge_model=judge_model)
         for language, promise in features.items()
     }
     if given.later is None:
@@ -84,7 +87,9 @@ def _fitted(given: Judged) -> tuple[Promises, Promises]:
     for language, pool in features.items():
         texts = given.texts(language, given.later)
         rows = find_features(language, encoder=encoder, known=pool, **texts, **limits)
-        later[language] = score_features(language, features=rows, judge_model=judge_model, pool=pool)
+        later[language] = score_features(
+            language, language=language, features=rows, folds=folds, judge_model=judge_model, pool=pool
+        )
     return first, later
 
 
@@ -139,7 +144,7 @@ def judge(
     Args:
         config: all settings.
         corpus: by language, as the others.
-        queries: the train queries count.
+        queries: the train queries.
         qrels: what people judged.
         fused: the candidates that retrieval found.
         later: candidates of the same queries that came later, to be scored in their place by the same judge: nothing is

@@ -3,7 +3,6 @@
 from typing import Any
 
 from flows.configs import PipelineConfig
-from flows.ingest import Asked
 from flows.run.pipeline import Promises
 from tasks.engine.step import Promise
 from tasks.steps import fuse_candidates, tokenize_documents, tokenize_queries
@@ -16,7 +15,8 @@ def training_inputs(
     corpus: Promises,
     queries: Promises,
     named: dict[str, list[Promise]],
-    validation: Asked,
+    validation_queries: Promises,
+    validation_qrels: Promises,
     held_out: Promises,
     scores: Promises,
 ) -> dict[str, Any]:
@@ -31,7 +31,8 @@ def training_inputs(
         corpus: the documents.
         queries: to train on.
         named: datasets with a doc_id: all documents that a batch plan may name.
-        validation: the held-out queries and their judgements.
+        validation_queries: the held-out queries.
+        validation_qrels: their judgements.
         held_out: candidates of the held-out queries.
         scores: the judges' scores, for distillation.
     """
@@ -45,11 +46,11 @@ def training_inputs(
     if settings.distillation_weight:
         found["teacher"] = scores
     if settings.validation_steps:
-        found["validation_queries"] = _of_queries(config, encoder, validation.queries)
-        found["validation_qrels"] = validation.qrels
+        found["validation_queries"] = _of_queries(config, encoder, validation_queries)
+        found["validation_qrels"] = validation_qrels
         found["validation_documents"] = {
             language: _of_documents(
-                config, encoder, language, corpus, [_best(config, language, candidates), validation.qrels[language]]
+                config, encoder, language, corpus, [_best(config, language, candidates), validation_qrels[language]]
             )
             for language, candidates in held_out.items()
         }

@@ -190,7 +190,8 @@ def _train(
         corpus=texts.corpus,
         queries=texts.train.queries,
         named=named,
-        validation=texts.validation,
+        validation_queries=texts.validation.queries,
+        validation_qrels=texts.validation.qrels,
         held_out=rank_by_vectors(config, encoder, retrieved.embeddings, texts.validation.queries, "untrained"),
         scores=scores,
     )

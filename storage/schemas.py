@@ -28,6 +28,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "candidates": _schema(query_id=_S, doc_id=_S, system=_S, rank=_I32, score=_F32),
     "fused": _schema(query_id=_S, doc_id=_S, rank=_I32, score=_F32, systems=_SYSTEMS),
     "features": _schema(query_id=_S, doc_id=_S, cosine=_F32, shared_wording=_F32, reference_cosine=_F32),
+    "folds": _schema(language=_S, query_id=_S, fold=_I32),
     "judge_model": _schema(
         fold=_I32,
         term=_S,

@@ -70,7 +70,7 @@ def say_split(groups: pl.DataFrame) -> list[str]:
     ]
 
 
-def fraction(seed: int, group: str) -> float:
+def fraction(seed: int | str, group: str) -> float:
     """Return a number in 0..1 that seems random but is the same everywhere."""
     digest = hashlib.blake2b(f"{seed}:{group}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64

@@ -24,6 +24,7 @@ fuse_candidates = Step("tasks.retrieve.fuse_task:fuse_candidates", produces="fus
 fuse_vectors = Step("tasks.retrieve.fuse_task:fuse_vectors", produces="fused", resource="model")
 
 find_features = Step("tasks.denoise.fitted_task:find_features", produces="features", resource="model")
+fold_queries = Step("tasks.denoise.fitted_task:fold_queries", produces="folds")
 fit_judge = Step("tasks.denoise.fitted_task:fit_judge", produces="judge_model")
 score_features = Step("tasks.denoise.fitted_task:score_features", produces="raw_scores")
 score_pairs = Step("tasks.denoise.cross_encoder_task:score_pairs", produces="raw_scores", resource="model")

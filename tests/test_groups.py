@@ -95,7 +95,8 @@ def test_nothing_has_no_groups():
 
 
 @pytest.mark.parametrize(
-    ("given_id", "expected"), [("atlas-sw-q0012", "atlas--q0012"), ("sw#3", "#3"), ("swahili-1", "swahili-1")]
+    ("given_id", "expected"),
+    [("atlas-sw-q0012", "atlas--q0012"), ("sw#3", "#3"), ("tydi-000507", "tydi-000507"), ("abc#de#1", "abc##1")],
 )
 def test_parallel_id_leaves_the_language_out(given_id, expected):
     assert parallel_id(given_id) == expected

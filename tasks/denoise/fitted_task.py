@@ -6,6 +6,7 @@ from collections.abc import Callable
 import polars as pl
 
 from storage import DatasetRef, fingerprint, folder, load, read, scan
+from tasks import groups
 from tasks.denoise import features as comparisons
 from tasks.denoise import judge_model as fitted
 from tasks.denoise.pairs import label_pairs
@@ -45,9 +46,22 @@ def find_features(
     write_rows(job, given, identity=identity, schema=comparisons.SCHEMA, compute=compute)
 
 
+def fold_queries(job: Job, *, queries: dict[str, DatasetRef], qrels: dict[str, DatasetRef]) -> None:
+    """Put queries that belong together, in whichever language, into one fold."""
+    asked, judged = (
+        pl.concat([read(ref).with_columns(language=pl.lit(language)) for language, ref in sorted(refs.items())])
+        for refs in (queries, qrels)
+    )
+    grouped = groups.group_queries(asked, judged)
+    for line in groups.say_split(grouped):
+        job.log.info("folds: %s", line)
+    job.out.write(fitted.fold_queries(grouped))
+
+
 def fit_judge(
     job: Job,
     *,
+    folds: DatasetRef,
     features: dict[str, DatasetRef],
     fused: dict[str, DatasetRef],
     qrels: dict[str, DatasetRef],
@@ -59,13 +73,26 @@ def fit_judge(
         every = read(features[language])
         labelled = label_pairs(every, read(fused[language]), read(qrels[language]), presumed_ranks=presumed_ranks)
         pool = every.join(labelled, on="query_id", how="semi")
-        tables.append(fitted.with_relative(labelled, pool))
+        tables.append(fitted.with_relative(labelled, pool, _folds(folds, language)))
     pairs = pl.concat(tables)
     job.out.write(pl.concat([fitted.fit_fold(pairs, fold) for fold in range(fitted.NUM_FOLDS)]))
 
 
-def score_features(job: Job, *, features: DatasetRef, judge_model: DatasetRef, pool: DatasetRef | None = None) -> None:
+def score_features(
+    job: Job,
+    *,
+    language: str,
+    features: DatasetRef,
+    folds: DatasetRef,
+    judge_model: DatasetRef,
+    pool: DatasetRef | None = None,
+) -> None:
     """Score each query by the judge that has not seen it; later candidates relative to the `pool` that was there."""
     rows = read(features)
     around = rows if pool is None else scan(pool).join(rows.lazy(), on="query_id", how="semi").collect()
-    job.out.write(fitted.score_pairs(fitted.with_relative(rows, around), read(judge_model)))
+    table = fitted.with_relative(rows, around, _folds(folds, language))
+    job.out.write(fitted.score_pairs(table, read(judge_model)))
+
+
+def _folds(folds: DatasetRef, language: str) -> pl.DataFrame:
+    return scan(folds).filter(pl.col("language") == language).collect()

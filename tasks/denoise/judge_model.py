@@ -8,14 +8,12 @@ about it.
 Shapes: N pairs, F features.
 """
 
-import hashlib
-import re
-
 import numpy as np
 import polars as pl
 
 from tasks.denoise.logistic import fit_logistic
 from tasks.denoise.pairs import PAIR
+from tasks.groups import fraction
 
 NUM_FOLDS = 5
 LEARNT = ("cosine", "shared_wording")
@@ -28,39 +26,36 @@ _RIDGE = 33.0
 _POSITIVE_SHARE = 0.3  # weight of all relevant pairs to that of all others
 _SMALLEST_SPREAD = 1e-6
 _DECIMALS = 3  # finer differences depend on the batch size and the machine
-_LANGUAGE = re.compile(r"(?<![^\W_])[a-z]{2}(?![^\W_])")
 
 
-def parallel_id(query_id: str) -> str:
-    """Return what the ids of one question in several languages share: the id without parts of two small letters.
+def fold_queries(groups: pl.DataFrame) -> pl.DataFrame:
+    """Give each group of queries (see `tasks.groups`) a fold, by its name alone.
 
-    `atlas-sw-q0012` and `atlas-fi-q0012` are one question; who has seen one of them must not judge the other.
+    Args:
+        groups: language, query_id, group.
+
+    Returns:
+        language, query_id, fold (int32), in the given order.
     """
-    return _LANGUAGE.sub("", query_id)
+    folds = [int(fraction("fold", group) * NUM_FOLDS) for group in groups["group"]]
+    return groups.select("language", "query_id", fold=pl.Series(folds, dtype=pl.Int32))
 
 
-def fold_of(query_id: str) -> int:
-    """Return a query's fold, by its id alone, so that other queries never move it; parallel questions share one."""
-    digest = hashlib.sha256(f"0/{parallel_id(query_id)}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") % NUM_FOLDS
-
-
-def with_relative(features: pl.DataFrame, pool: pl.DataFrame) -> pl.DataFrame:
+def with_relative(features: pl.DataFrame, pool: pl.DataFrame, folds: pl.DataFrame) -> pl.DataFrame:
     """Add fold and the features relative to the pool's mean, 0 where there is no reference.
 
     Args:
         features: as `find_features` returns them.
         pool: the same, of the queries' candidates and judged documents.
+        folds: query_id, fold.
 
     Returns:
         The rows in the given order, with fold (int32) and a column `relative_…` for each feature.
     """
     names = (*LEARNT, REFERENCE)
     means = pool.group_by("query_id").agg(pl.col(name).mean().alias(f"mean_{name}") for name in names)
-    query_ids = features["query_id"].unique().sort()
-    folds = pl.Series([fold_of(query_id) for query_id in query_ids], dtype=pl.Int32)
     return (
-        features.join(pl.DataFrame({"query_id": query_ids, "fold": folds}), on="query_id", maintain_order="left")
+        features.join(folds.select("query_id", "fold"), on="query_id", maintain_order="left")
         .join(means, on="query_id", how="left", maintain_order="left")
         .with_columns(
             (pl.col(name) - pl.col(f"mean_{name}")).fill_null(0.0).alias(f"relative_{name}") for name in names

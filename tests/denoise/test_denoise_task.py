@@ -15,7 +15,6 @@ import storage
 from tasks import steps
 from tasks.denoise import features, pairs_task
 from tasks.denoise.config import CrossEncoderConfig, DenoiseConfig
-from tasks.denoise.judge_model import fold_of
 from tasks.engine.build import build, state
 from tasks.engine.job import Job
 from tasks.engine.step import Promise
@@ -112,13 +111,17 @@ def woven(config: DenoiseConfig = CONFIG, **judged: Any) -> dict[str, Promise]:
         for language in languages
     }
     ranks = {"presumed_ranks": config.presumed_ranks}
-    judge_model = steps.fit_judge(features=features, fused=fused, qrels=qrels, **ranks)
+    as_judged = {language: write_qrels(language, language=language) for language in languages}
+    folds = steps.fold_queries(queries=queries, qrels=as_judged)
+    judge_model = steps.fit_judge(folds=folds, features=features, fused=fused, qrels=qrels, **ranks)
     raw = {
-        language: steps.score_features(language, features=features[language], judge_model=judge_model)
+        language: steps.score_features(
+            language, language=language, features=features[language], folds=folds, judge_model=judge_model
+        )
         for language in languages
     }
     curves = steps.calibrate_scores(raw_scores=raw, fused=fused, qrels=qrels, prior=config.prior, **ranks)
-    promises: dict[str, Promise] = {"fit": judge_model, "calibration": curves}
+    promises: dict[str, Promise] = {"folds": folds, "fit": judge_model, "calibration": curves}
     for language in languages:
         scores = steps.apply_calibration(
             language, language=language, raw_scores=raw[language], calibration=curves, grade_cuts=config.grade_cuts
@@ -167,12 +170,23 @@ def read(name: str, root: str) -> pl.DataFrame:
     return storage.read(woven()[name].ref(root))
 
 
+def folds(root: str) -> dict[str, int]:
+    return dict(read("folds", root).select("query_id", "fold").iter_rows())
+
+
+def test_queries_that_share_an_answer_or_are_parallel_share_a_fold(store: str):
+    fold_of = folds(store)
+    for n in range(NUM_QUERIES):  # the relevant documents begin again after nine queries
+        assert len({fold_of[f"{language}-q{m % NUM_QUERIES}"] for language in ("sw", "te") for m in (n, n % 9)}) == 1
+
+
 def test_judgements_of_a_query_reach_every_model_but_its_own(tmp_path: Path):
     root, given, swapped = str(tmp_path), woven()["fit"], woven(swapped="sw-q0")["fit"]
     models = [make(promise, root) for promise in (given, swapped)]
+    fold_of = folds(root)
     for fold in range(5):
         one, two = (model.filter(pl.col("fold") == fold) for model in models)
-        assert one.equals(two) == (fold == fold_of("sw-q0"))
+        assert one.equals(two) == (fold == fold_of["sw-q0"])
 
 
 def test_a_relevance_below_zero_is_judged_not_relevant_from_features_to_ledger(store: str):
@@ -183,9 +197,10 @@ def test_a_relevance_below_zero_is_judged_not_relevant_from_features_to_ledger(s
 
 
 def test_each_query_is_scored_by_the_model_of_its_fold(store: str):
+    fold_of = folds(store)
     for language in ("sw", "te"):
         for query_id, judge in read(f"raw.{language}", store).select("query_id", "judge").unique().rows():
-            assert judge == f"fold-{fold_of(query_id)}"
+            assert judge == f"fold-{fold_of[query_id]}"
 
 
 def test_the_only_relevant_document_is_judged_without_a_reference(store: str):
@@ -196,7 +211,8 @@ def test_the_only_relevant_document_is_judged_without_a_reference(store: str):
 
 def test_each_model_sees_every_train_query_of_the_other_folds(store: str):
     every = [f"{language}-q{n}" for language in ("sw", "te") for n in range(NUM_QUERIES - 1)]
-    outside = [sum(fold_of(query_id) != fold for query_id in every) for fold in range(5)]
+    fold_of = folds(store)
+    outside = [sum(fold_of[query_id] != fold for query_id in every) for fold in range(5)]
     assert read("fit", store).unique(["fold", "num_queries"]).sort("fold")["num_queries"].to_list() == outside
 
 

@@ -1,12 +1,15 @@
 """The fitted judge: it learns what answers, per fold, and repeats itself."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.denoise.judge_model import NUM_FOLDS, fit_fold, fold_of, parallel_id, score_pairs, with_relative
+from tasks.denoise.judge_model import NUM_FOLDS, fit_fold, fold_queries, score_pairs
+from tasks.denoise.judge_model import with_relative as with_folds
 
 PER_QUERY = 6
 
@@ -27,6 +30,21 @@ def made(num_queries: int, *, seed: int) -> pl.DataFrame:
         "doc_id": [f"d{n % PER_QUERY}" for n in range(count)],
     }
     return pl.DataFrame({**ids, **columns, "label": label_N}).with_columns(pl.col(*columns).cast(pl.Float32))
+
+
+def folds(query_ids: Iterable[str]) -> pl.DataFrame:
+    """A group for each query."""
+    names = sorted(set(query_ids))
+    columns = {"language": ["en"] * len(names), "query_id": names, "group": names}
+    return fold_queries(pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String)))
+
+
+def fold_of(query_id: str) -> int:
+    return int(folds([query_id])["fold"][0])
+
+
+def with_relative(features: pl.DataFrame, pool: pl.DataFrame) -> pl.DataFrame:
+    return with_folds(features, pool, folds(features["query_id"]))
 
 
 def fitted(pairs: pl.DataFrame) -> pl.DataFrame:
@@ -106,23 +124,12 @@ def test_rejects_pairs_of_one_label(label: int):
 
 
 @given(st.lists(st.text(min_size=1), min_size=1, unique=True))
-def test_fold_depends_on_the_id_alone(query_ids: list[str]):
-    schema = {name: pl.Float32 for name in ("cosine", "shared_wording", "reference_cosine")}
-    table = pl.DataFrame({"query_id": query_ids}).with_columns(
-        pl.lit(0.0, dtype=kind).alias(n) for n, kind in schema.items()
-    )
-    folds = with_relative(table, table)["fold"].to_list()
-    assert folds == [fold_of(query_id) for query_id in query_ids]
-    assert set(folds) <= set(range(NUM_FOLDS))
+def test_fold_depends_on_the_group_s_name_alone(names: list[str]):
+    table = folds(names)
+    assert table["fold"].to_list() == [fold_of(name) for name in table["query_id"]]
+    assert set(table["fold"]) <= set(range(NUM_FOLDS))
 
 
 def test_folds_are_of_like_size():
-    folds = [fold_of(str(number)) for number in range(5000)]
-    assert all(900 < folds.count(fold) < 1100 for fold in range(NUM_FOLDS))
-
-
-def test_parallel_questions_are_in_one_fold():
-    assert parallel_id("atlas-sw-q0012") == parallel_id("atlas-fi-q0012") == "atlas--q0012"
-    assert parallel_id("tydi-000507") == "tydi-000507"
-    assert parallel_id("abc#de#1") != parallel_id("abc#de#2")
-    assert len({fold_of(f"atlas-{language}-q0012") for language in ("en", "fi", "sw")}) == 1
+    sizes = folds(map(str, range(5000)))["fold"].to_list()
+    assert all(900 < sizes.count(fold) < 1100 for fold in range(NUM_FOLDS))

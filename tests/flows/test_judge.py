@@ -62,7 +62,7 @@ def test_cross_encoder_fits_nothing_and_is_the_first_judge_of_a_cascade_where_it
         steps = woven(cross_encoder=folder, **settings)
         names = {name.rpartition("-")[0] for name in steps}
         assert "score_pairs" in names
-        assert not names & {"find_features", "fit_judge", "score_features"}
+        assert not names & {"find_features", "fold_queries", "fit_judge", "score_features"}
 
 
 def test_every_judge_has_a_place_in_the_table():
@@ -75,7 +75,7 @@ def test_later_candidates_go_through_the_same_steps_and_fit_nothing_anew(name, t
     first, both = woven(**settings), woven(later=True, **settings)
     kinds = [{promise.step.name for promise in steps.values()} for steps in (first, both)]
     assert kinds[0] == kinds[1]
-    fitted = {"fit_judge-all", "calibrate_scores-all", "prepare_encoder-all"}
+    fitted = {"fold_queries-all", "fit_judge-all", "calibrate_scores-all", "prepare_encoder-all"}
     assert not fitted & changed(first, both)
     assert {"apply_calibration-sw"} <= changed(first, both)
 

@@ -61,7 +61,8 @@ def test_queries_with_one_text_share_unsafe_documents():
     queries = queries_frame(["one", "twin", "other"], texts=["Who wrote it?", " who  wrote it? ", "Who sang it?"])
     ledger = ledger_frame({"other": ["d"]}, {"twin": ["e"]})
     found = unsafe(queries, qrels_frame({"twin": ["d"]}), ledger)
-    assert found == [("one", "d"), ("one", "e"), ("twin", "d"), ("twin", "e")]
+    assert set(found) >= {("one", "d"), ("one", "e"), ("twin", "d"), ("twin", "e")}
+    assert not any(query == "other" for query, _ in found)
 
 
 def test_kept_pairs_come_hardest_first_whatever_their_order():
