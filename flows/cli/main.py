@@ -88,7 +88,6 @@ def plan(config: Config, set_: Set = None, until: Until = None) -> None:
         rows.append((staged.stage, promise.step.name, promise.ref(root), reason))
     out.print(show_as.plan_table(rows))
     _say_notes(pipeline, settings)
-
     for line in show_as.encoder_lines(pipeline.promises):
         out.print(escape(line), highlight=False, soft_wrap=True)
     if missing:
