@@ -60,7 +60,7 @@ def search_drawn(root: str, num_documents: int, num_queries: int) -> int:
     settings = {"search": SearchConfig(depth=drawn.TOP_K), "system": "dense"}
     found = search_dense("sw", documents=documents, queries=asked, **settings)
     config = FuseConfig(top_k=drawn.TOP_K)
-    fused = fuse_candidates("sw", candidates=[found], queries=queries, splits=("train",), config=config)
+    fused = fuse_candidates("sw", candidates=[found], config=config)
     for promise in (found, fused):
         build(promise, root, surroundings(1))
     ids = read(queries.ref(root)).select("query_id")
@@ -78,15 +78,11 @@ def _mine(part: Part, root: str, *, judged: bool) -> Pairs:
         text=TEXT,
         shard_size=50_000,
     )
-    queries = embed_queries(
-        language, queries=given.queries, encoder=given.encoder, splits=("train",), max_tokens=part.max_tokens
-    )
+    queries = embed_queries(language, queries=given.queries, encoder=given.encoder, max_tokens=part.max_tokens)
     found = search_dense(
         language, documents=documents, queries=queries, system="dense", search=SearchConfig(depth=part.top_k)
     )
-    fused = fuse_candidates(
-        language, candidates=[found], queries=given.queries, splits=("train",), config=FuseConfig(top_k=part.top_k)
-    )
+    fused = fuse_candidates(language, candidates=[found], config=FuseConfig(top_k=part.top_k))
     steps = [documents, queries, found, fused]
     steps += _judge(part, root, given, fused) if judged else []
     for promise in steps:

@@ -77,6 +77,10 @@ def _by_language(means: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in sorted(means, key=lambda row: (row["language"] == "all", row["language"])):
         line = lines.setdefault(row["language"], {"language": row["language"], "queries": row["num_queries"]})
         line[f"{row['metric']} {row['system']}"] = round(row["value"], 4)
+        if row["num_new"] < row["num_queries"]:
+            new_value = row["new_value"]
+            line["not in train"] = row["num_new"]
+            line[f"{row['metric']} {row['system']}, not in train"] = None if new_value is None else round(new_value, 4)
     return list(lines.values())
 
 

@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from flows.show.console import plan_table
+from flows.show.console import metrics_table, plan_table
 from storage import DatasetRef
 
 
@@ -14,3 +14,28 @@ def test_plan_calls_a_dataset_cached_that_waits_for_another_one():
         console.print(plan_table([("ingest", "make_numbers", ref, reason) for reason in reasons]))
     states = [line.partition(str(ref))[2].strip() for line in captured.get().splitlines() if str(ref) in line]
     assert states == ["build: not built", *reasons[1:]]
+
+
+def shown(*rows):
+    """The lines of the results' table: language, mean of all queries, of new ones, and their numbers."""
+    names = ("language", "value", "num_queries", "new_value", "num_new")
+    table = metrics_table(
+        [{"system": "bm25", "metric": "nDCG@10", **dict(zip(names, row, strict=True))} for row in rows]
+    )
+    console = Console(width=120)
+    with console.capture() as captured:
+        console.print(table)
+    return [line.split() for line in captured.get().splitlines()]
+
+
+def test_results_have_a_second_line_without_dev_queries_that_train_repeats():
+    lines = shown(("sw", 0.5, 10, 0.4, 8), ("fi", 0.7, 5, 0.7, 5), ("te", 0.9, 1, None, 0), ("all", 0.6, 15, 0.55, 13))
+    for line in (
+        ["sw", "10", "0.5000"],
+        ["sw,", "not", "in", "train", "8", "0.4000"],
+        ["fi", "5", "0.7000"],
+        ["te,", "not", "in", "train", "0", "–"],
+        ["mean,", "not", "in", "train", "13", "0.5500"],
+    ):
+        assert line in lines
+    assert not any(line[:1] == ["fi,"] for line in lines)

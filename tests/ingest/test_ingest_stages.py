@@ -227,6 +227,70 @@ def test_beir_query_in_two_splits_is_an_error(tmp_path, root):
         build(made["dev"], root, SURROUNDINGS)
 
 
+def test_broken_row_of_a_file_of_all_splits_is_in_quarantine_once(tmp_path, root):
+    spoil(beir(tmp_path / "raw") / "queries.jsonl", b'{"_id": "q8"\n')
+    found = build_all(IngestConfig(layout="beir", path=str(tmp_path / "raw"), on_bad_row="quarantine"), root)
+    assert [reason.partition(":")[0] for reason in found["quarantine"]["reason"]] == ["broken JSON"]
+
+
+def one_qrels_file(folder, *more):
+    """The collection as tables, with the judgements of both splits in one file."""
+    rows = [row for judged in QRELS.values() for row in judged]
+    write(folder / "corpus.jsonl", jsonl(DOCUMENTS))
+    for split, asked in QUERIES.items():
+        write(folder / f"queries-{split}.tsv", tsv([("query_id", "text"), *asked]))
+    write(folder / "qrels.tsv", tsv([("query_id", "doc_id", "relevance"), *rows, *more]))
+    patterns = {"corpus": "corpus.jsonl", "queries": "queries-{split}.tsv", "qrels": "qrels.tsv"}
+    return IngestConfig(layout="table", path=str(folder), columns={"doc_id": "docid"}, validation_share=0.0, **patterns)
+
+
+def test_one_file_of_all_judgements_becomes_a_dataset_per_split(tmp_path, root):
+    config = one_qrels_file(tmp_path / "raw")
+    write(tmp_path / "raw/qrels.tsv", (tmp_path / "raw/qrels.tsv").read_text().replace("doc_id", "docid"))
+    build_all(config, root)
+    made = promised(config)["qrels"]
+    for split in ("train", "dev"):
+        assert storage.read(made[split].ref(root)).rows() == QRELS[split]
+
+
+@pytest.mark.parametrize(
+    ("row", "part"), [(("q3", "1#0", "x"), "train"), (("q3", "2#0", 0), "dev"), (("q9", "2#0", 1), "dev")]
+)
+def test_bad_row_of_a_file_of_all_judgements_is_told_once(tmp_path, root, row, part):
+    config = one_qrels_file(tmp_path / "raw", row)
+    write(tmp_path / "raw/qrels.tsv", (tmp_path / "raw/qrels.tsv").read_text().replace("doc_id", "docid"))
+    made = promised(config)
+    for promise in (*made["corpus"], *made["queries"].values()):
+        build(promise, root, SURROUNDINGS)
+    for split in ("train", "dev"):
+        if split == part:
+            with pytest.raises(ValueError, match=r"qrels.tsv, line 6"):
+                build(made["qrels"][split], root, SURROUNDINGS)
+        else:
+            build(made["qrels"][split], root, SURROUNDINGS)
+
+
+def test_shuffled_files_give_the_same_queries_and_judgements(tmp_path):
+    ids = [f"q{number:02}" for number in range(40)]
+    queries = {split: [(f"{split}-{one}", f"{split} {one}") for one in ids] for split in ("train", "dev")}
+    judged = {
+        split: [(name, "1#0" if number < 8 else f"{number // 3}#0", 1) for number, (name, _) in enumerate(rows)]
+        for split, rows in queries.items()
+    }
+    documents = [{"docid": f"{number}#0", "title": "", "text": f"text {number}"} for number in range(40)]
+    found = []
+    for name, step in (("one", 1), ("two", -1)):
+        shuffled = [{split: rows[::step] for split, rows in parts.items()} for parts in (queries, judged)]
+        raw = miracl(tmp_path / name, "fi", documents, *shuffled)
+        config = IngestConfig(layout="miracl", path=str(raw), validation_share=0.4)
+        found.append(build_all(config, str(tmp_path / f"{name}-store")))
+    for kind in ("queries", "qrels"):
+        assert found[0][kind].equals(found[1][kind])
+    parts = found[0]["queries"].filter(pl.col("query_id").str.contains("train-q0[0-7]"))["split"]
+    assert parts.n_unique() == 1  # they share a document
+    assert set(found[0]["queries"]["split"]) == {"train", "validation", "dev"}
+
+
 def test_counts_of_each_split_are_logged(tmp_path, root, caplog):
     with caplog.at_level(logging.INFO):
         build_all(settings(miracl(tmp_path / "raw")), root)
