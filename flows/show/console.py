@@ -91,11 +91,11 @@ def _cells(found: Sequence[Sequence[dict[str, Any]]], column: str) -> list[str]:
 
 
 def comparison_table(rows: Sequence[dict[str, Any]], reference: str) -> Table:
-    """Show an ablation's variants beside each other: mean over seeds, difference to the reference, p of the t-test."""
+    """Show an ablation's variants beside each other: mean over seeds, difference to the reference, interval and p."""
     table = plain_table(f"Trained systems on dev queries, differences to '{reference}'")
     for name in ("metric", "variant"):
         table.add_column(name)
-    for name in ("seeds", "mean ± deviation", "difference", "p"):
+    for name in ("seeds", "mean ± deviation", "difference", "95 % interval", "p (Holm)"):
         table.add_column(name, justify="right")
     previous = None
     for row in rows:
@@ -108,7 +108,8 @@ def comparison_table(rows: Sequence[dict[str, Any]], reference: str) -> Table:
             str(row["num_seeds"]),
             f"{row['mean']:.4f}{spread}",
             "" if row["difference"] is None else f"{row['difference']:+.4f}",
-            "" if row["p"] is None else f"{row['p']:.3f}",
+            "" if row["low"] is None else f"{row['low']:+.4f} … {row['high']:+.4f}",
+            "" if row["p_holm"] is None else f"{row['p_holm']:.3f}",
         )
         previous = row["metric"]
     return table
