@@ -79,6 +79,18 @@ class PipelineConfig(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _ranks_as_deep_as_it_measures(self) -> "PipelineConfig":
+        cutoff, metric = self.evaluate.largest_cutoff()
+        depths = {"evaluate.depth": self.evaluate.depth, "retrieve.search.depth": self.retrieve.search.depth}
+        for name, depth in depths.items():
+            if depth < cutoff:
+                raise ValueError(
+                    f"{name}: expected at least {cutoff}, the cut-off of {metric} in evaluate.metrics, got {depth}. "
+                    f"Raise {name}, or measure less deep."
+                )
+        return self
+
 
 class ConfigError(ValueError):
     """A configuration that cannot be used; the text says where and why."""
