@@ -68,6 +68,16 @@ class PipelineConfig(Settings):
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
 
+    @property
+    def ignores_own_document(self) -> bool:
+        """Whether a document with the query's own id is neither a candidate nor a hit."""
+        chosen = self.evaluate.ignore_own_document
+        return self.ingest.layout == "beir" if chosen is None else chosen
+
+    def own_document_arguments(self) -> dict[str, bool]:
+        """Return what a step that ranks documents takes besides; nothing where every document counts."""
+        return {"ignore_own_document": True} if self.ignores_own_document else {}
+
     @model_validator(mode="after")
     def _check_languages(self) -> "PipelineConfig":
         if len(set(self.languages)) != len(self.languages):

@@ -9,11 +9,13 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
-from flows.run.pipeline import BuildResult
+from flows.configs import PipelineConfig
+from flows.run.pipeline import BuildResult, Pipeline
 from flows.show.estimate import Estimate
-from storage import DatasetRef, Manifest
+from storage import DatasetRef, Manifest, inspect
 from tasks.engine.step import Promise
 from tasks.models.prompts import describe
+from tasks.steps import count_copies
 
 SYSTEMS = ("bm25", "untrained", "trained")
 
@@ -78,6 +80,19 @@ def metrics_table(metrics: Sequence[dict[str, Any]]) -> Table:
         if num_new < num_queries:
             table.add_row(f"{called}, not in train", str(num_new), *_cells(found, "new_value"))
     return table
+
+
+def result_notes(pipeline: Pipeline, config: PipelineConfig) -> list[str]:
+    """Say what else bears on the results: hits that do not count, documents that nobody judged for what they are."""
+    notes = []
+    if config.ignores_own_document and pipeline.metrics:
+        notes.append("A document with the query's own id is no hit (evaluate.ignore_own_document).")
+    counts = [promise.ref(config.storage.location) for promise in pipeline.promises if promise.step is count_copies]
+    copies = [row for ref in counts for row in inspect.rows(ref) if row["num_copies"]]
+    if copies:
+        told = ", ".join(f"{row['language']} {row['num_copies']:,} of {row['num_documents']:,}" for row in copies)
+        notes.append(f"Documents that repeat another's text, and are a miss where they are not judged: {told}.")
+    return notes
 
 
 def _cells(found: Sequence[Sequence[dict[str, Any]]], column: str) -> list[str]:

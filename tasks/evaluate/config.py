@@ -18,6 +18,12 @@ class EvaluateConfig(Settings):
         description="Measures in any spelling that ir_measures knows; R@100 is Recall@100.",
     )
 
+    ignore_own_document: bool | None = Field(
+        default=None,
+        description="Whether a document with the query's own id is left out, as a hit and as a candidate to mine from: "
+        "where queries are documents, each finds itself first. Empty: with layout beir alone, which is BEIR's rule.",
+    )
+
     @field_validator("metrics")
     @classmethod
     def _as_ir_measures_spells_them(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:

@@ -169,9 +169,8 @@ def test_judgement_below_zero_is_not_unjudged():
 
 def test_query_whose_relevant_document_is_not_in_the_corpus_counts_as_zero():
     judged = qrels_of(q1={"a": 1}, q2={"gone": 1}, q3={"gone": 1})
-    means = summarise(
-        {"en": measure_language(run_of(q1=["a"], q2=["a", "b"]), judged, metrics=["R@100"])}, system="bm25"
-    )
+    found = measure_language(run_of(q1=["a"], q2=["a", "b"]), judged, metrics=["R@100"])
+    means = summarise({"en": found.with_columns(is_new=True)}, system="bm25")
     assert means.filter(pl.col("query_id") == "all").select("language", "value", "num_queries").rows() == [
         ("all", pytest.approx(1 / 3), 3),
         ("en", pytest.approx(1 / 3), 3),
