@@ -37,11 +37,14 @@ def measure_runs(
     train_queries: dict[str, DatasetRef],
     system: str,
     metrics: tuple[str, ...],
+    relevant_from: int,
 ) -> None:
     """Measure a system per query, per language and over all languages; also without queries that train repeats."""
     per_query = {}
     for language, run in runs.items():
-        values = measure.measure_language(read(run), read(qrels[language]), metrics=metrics)
+        values = measure.measure_language(
+            read(run), read(qrels[language]), metrics=metrics, relevant_from=relevant_from
+        )
         asked = read(queries[language])
         trained = read(train_queries[language]) if language in train_queries else asked.clear()
         repeated = measure.repeated_queries(asked, trained)
