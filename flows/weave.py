@@ -74,7 +74,7 @@ def _until_trained(config: PipelineConfig, encoder: Promise, texts: Texts) -> tu
         find=partial(_retrieve_again, config, texts, retrieved),
         score=partial(judge, config, texts.corpus, train.queries, train.qrels, retrieved.fused),
     )
-    qrels = relabel(config, train.qrels, hard_negatives)
+    qrels = relabel(config, texts.corpus, train.queries, train.qrels, hard_negatives)
     topics, batch_plan = _plan_batches(config, texts, retrieved, hard_negatives, qrels)
     # What a batch plan can name: tokenized once, so that another threshold or seed tokenizes nothing.
     named = {language: [retrieved.fused[language], qrels[language]] for language in texts.corpus}
@@ -219,6 +219,7 @@ def _evaluate(
             train_queries=texts.train.queries,
             system=system,
             metrics=config.evaluate.metrics,
+            relevant_from=config.ingest.relevant_from,
         )
         for system, by_language in candidates.items()
     }
