@@ -68,6 +68,16 @@ class PipelineConfig(Settings):
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
 
+    @property
+    def ignores_own_document(self) -> bool:
+        """Whether a document with the query's own id is neither a candidate nor a hit."""
+        chosen = self.evaluate.ignore_own_document
+        return self.ingest.layout == "beir" if chosen is None else chosen
+
+    def own_document_arguments(self) -> dict[str, bool]:
+        """Return what a step that ranks documents takes besides; nothing where every document counts."""
+        return {"ignore_own_document": True} if self.ignores_own_document else {}
+
     @model_validator(mode="after")
     def _check_languages(self) -> "PipelineConfig":
         if len(set(self.languages)) != len(self.languages):
@@ -77,6 +87,18 @@ class PipelineConfig(Settings):
                 f"languages: expected {', '.join(LANGUAGES)} for the sample atlas, got {', '.join(unknown)}. For files "
                 "of your own set ingest.layout."
             )
+        return self
+
+    @model_validator(mode="after")
+    def _ranks_as_deep_as_it_measures(self) -> "PipelineConfig":
+        cutoff, metric = self.evaluate.largest_cutoff()
+        depths = {"evaluate.depth": self.evaluate.depth, "retrieve.search.depth": self.retrieve.search.depth}
+        for name, depth in depths.items():
+            if depth < cutoff:
+                raise ValueError(
+                    f"{name}: expected at least {cutoff}, the cut-off of {metric} in evaluate.metrics, got {depth}. "
+                    f"Raise {name}, or measure less deep."
+                )
         return self
 
 

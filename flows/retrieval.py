@@ -32,6 +32,7 @@ def rank_by_terms(config: PipelineConfig, corpus: Promises, queries: Promises) -
             text=config.text.document,
             search=settings.search,
             config=settings.bm25,
+            **config.own_document_arguments(),
         )
         for language in corpus
     }
@@ -79,6 +80,7 @@ def rank_by_vectors(
             system=system,
             search=settings.search,
             **settings.search.dense_arguments(),
+            **config.own_document_arguments(),
         )
         for language, documents in embeddings.items()
     }
@@ -112,7 +114,8 @@ def fuse(config: PipelineConfig, queries: Promises, ranked: Mapping[str, Promise
             dense = {system: promise.inputs for system, promise in found.items() if "documents" in promise.inputs}
             documents = {system: inputs["documents"] for system, inputs in dense.items()}
             vectors = {system: inputs["queries"] for system, inputs in dense.items()}
-            fused[language] = fuse_vectors(language, documents=documents, vectors=vectors, queries=asked, **arguments)
+            arguments |= {"documents": documents, "vectors": vectors, **config.own_document_arguments()}
+            fused[language] = fuse_vectors(language, queries=asked, **arguments)
         else:
             fused[language] = fuse_candidates(language, **arguments)
     return fused

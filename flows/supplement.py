@@ -60,6 +60,7 @@ def supplement(
             queries=new_queries[language],
             hard_negatives=given.hard_negatives[language],
             qrels=given.qrels[language],
+            **config.own_document_arguments(),
         )
         for language, fused in find(new_queries).items()
     }

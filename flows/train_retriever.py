@@ -7,6 +7,7 @@ from prefect import flow
 from flows.configs import PipelineConfig
 from flows.run.execute import Execution
 from flows.show import artifacts
+from flows.show.console import result_notes
 from flows.weave import weave
 
 
@@ -25,5 +26,5 @@ def train_retriever(
     pipeline = weave(config, until)
     pipeline.check_names(refresh or [])
     results = Execution(pipeline, config.storage.location, config.resources, frozenset(refresh or [])).run()
-    artifacts.publish(results, pipeline, config.storage.location)
+    artifacts.publish(results, pipeline, config.storage.location, result_notes(pipeline, config))
     return [result.as_json() for result in results]

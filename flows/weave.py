@@ -17,6 +17,7 @@ from tasks.models.locate import hub_id, model_digest
 from tasks.plan_batches.config import FastTextModels
 from tasks.steps import (
     classify_topics,
+    count_copies,
     export_model,
     find_topics,
     make_run,
@@ -55,10 +56,10 @@ def weave(config: PipelineConfig, until: str | None = None) -> Pipeline:
         return pipeline.until(until)
     stages["ingest"] += [*_all_asked(dev), *aside]
     metrics = _evaluate(config, texts, encoder, trained, dev)
-    stages["evaluate"] = list(metrics.values())
+    stages["evaluate"] = [*metrics.values(), count_copies(corpus=texts.corpus, text=config.text.document)]
     if trained:
         stages["export"] = [_export(config, trained, metrics)]
-    return Pipeline.weave(stages, metrics=stages["evaluate"]).until(until)
+    return Pipeline.weave(stages, metrics=list(metrics.values())).until(until)
 
 
 def _until_trained(config: PipelineConfig, encoder: Promise, texts: Texts) -> tuple[dict[str, list[Promise]], Promise]:
@@ -73,7 +74,7 @@ def _until_trained(config: PipelineConfig, encoder: Promise, texts: Texts) -> tu
         find=partial(_retrieve_again, config, texts, retrieved),
         score=partial(judge, config, texts.corpus, train.queries, train.qrels, retrieved.fused),
     )
-    qrels = relabel(config, train.qrels, hard_negatives)
+    qrels = relabel(config, texts.corpus, train.queries, train.qrels, hard_negatives)
     topics, batch_plan = _plan_batches(config, texts, retrieved, hard_negatives, qrels)
     # What a batch plan can name: tokenized once, so that another threshold or seed tokenizes nothing.
     named = {language: [retrieved.fused[language], qrels[language]] for language in texts.corpus}
@@ -218,6 +219,7 @@ def _evaluate(
             train_queries=texts.train.queries,
             system=system,
             metrics=config.evaluate.metrics,
+            relevant_from=config.ingest.relevant_from,
         )
         for system, by_language in candidates.items()
     }

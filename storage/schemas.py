@@ -79,6 +79,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         name=_S, base_model=_S, num_layers=_I32, hidden_size=_I32, num_parameters=pa.int64(), num_steps=pa.int64(),
         languages=pa.list_(_S)
     ),
+    "copies": _schema(language=_S, num_documents=_I32, num_copies=_I32),
     "run": _schema(system=_S, query_id=_S, doc_id=_S, rank=_I32, score=_F32),
     "metrics": _schema(
         system=_S, language=_S, metric=_S, query_id=_S, value=pa.float64(), num_queries=_I32, new_value=pa.float64(),

@@ -52,6 +52,7 @@ tokenize_documents = Step("tasks.train.task:tokenize_documents", produces="token
 train_encoder = Step("tasks.train.task:train_encoder", produces="training_log", resource="model")
 
 make_run = Step("tasks.evaluate.task:make_run", produces="run")
+count_copies = Step("tasks.evaluate.task:count_copies", produces="copies")
 measure_runs = Step("tasks.evaluate.task:measure_runs", produces="metrics")
 
 export_model = Step("tasks.export.task:export_model", produces="model")

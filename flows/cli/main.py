@@ -62,10 +62,13 @@ def run(
         results = [BuildResult(**row) for row in rows]
     metrics = _metrics(pipeline, settings)
     stages = [result.as_json() for result in results]
-    write_json(json_, {"stages": stages, "metrics": metrics, "report": None})
+    notes = show_as.result_notes(pipeline, settings)
+    write_json(json_, {"stages": stages, "metrics": metrics, "notes": notes, "report": None})
     out.print(show_as.stages_table(results))
     if metrics:
         out.print(show_as.metrics_table(metrics))
+        for note in notes:
+            out.print(note, highlight=False)
 
 
 @app.command()

@@ -14,7 +14,7 @@ from tasks.plan_batches.shares import plan_shares, topics_per_batch
 _WIDTH = 36  # characters of a name in a table of the UI
 
 
-def publish(results: Sequence[BuildResult], pipeline: Pipeline, root: str) -> None:
+def publish(results: Sequence[BuildResult], pipeline: Pipeline, root: str, notes: Sequence[str]) -> None:
     """Publish what a flow run made; called in the flow's body, since a cached task's body never runs."""
     create_table_artifact(
         key="datasets",
@@ -43,7 +43,7 @@ def publish(results: Sequence[BuildResult], pipeline: Pipeline, root: str) -> No
     if means:
         create_table_artifact(
             key="metrics",
-            description="Dev queries, per language; `all` is their plain mean.",
+            description=" ".join(["Dev queries, per language; `all` is their plain mean.", *notes]),
             table=_by_language(means),
         )
 

@@ -9,11 +9,13 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
-from flows.run.pipeline import BuildResult
+from flows.configs import PipelineConfig
+from flows.run.pipeline import BuildResult, Pipeline
 from flows.show.estimate import Estimate
-from storage import DatasetRef, Manifest
+from storage import DatasetRef, Manifest, inspect
 from tasks.engine.step import Promise
 from tasks.models.prompts import describe
+from tasks.steps import count_copies
 
 SYSTEMS = ("bm25", "untrained", "trained")
 
@@ -80,6 +82,19 @@ def metrics_table(metrics: Sequence[dict[str, Any]]) -> Table:
     return table
 
 
+def result_notes(pipeline: Pipeline, config: PipelineConfig) -> list[str]:
+    """Say what else bears on the results: hits that do not count, documents that nobody judged for what they are."""
+    notes = []
+    if config.ignores_own_document and pipeline.metrics:
+        notes.append("A document with the query's own id is no hit (evaluate.ignore_own_document).")
+    counts = [promise.ref(config.storage.location) for promise in pipeline.promises if promise.step is count_copies]
+    copies = [row for ref in counts for row in inspect.rows(ref) if row["num_copies"]]
+    if copies:
+        told = ", ".join(f"{row['language']} {row['num_copies']:,} of {row['num_documents']:,}" for row in copies)
+        notes.append(f"Documents that repeat another's text, and are a miss where they are not judged: {told}.")
+    return notes
+
+
 def _cells(found: Sequence[Sequence[dict[str, Any]]], column: str) -> list[str]:
     """Write the values of each measure's systems, the best bold."""
     cells = []
@@ -91,11 +106,11 @@ def _cells(found: Sequence[Sequence[dict[str, Any]]], column: str) -> list[str]:
 
 
 def comparison_table(rows: Sequence[dict[str, Any]], reference: str) -> Table:
-    """Show an ablation's variants beside each other: mean over seeds, difference to the reference, p of the t-test."""
+    """Show an ablation's variants beside each other: mean over seeds, difference to the reference, interval and p."""
     table = plain_table(f"Trained systems on dev queries, differences to '{reference}'")
     for name in ("metric", "variant"):
         table.add_column(name)
-    for name in ("seeds", "mean ± deviation", "difference", "p"):
+    for name in ("seeds", "mean ± deviation", "difference", "95 % interval", "p (Holm)"):
         table.add_column(name, justify="right")
     previous = None
     for row in rows:
@@ -108,7 +123,8 @@ def comparison_table(rows: Sequence[dict[str, Any]], reference: str) -> Table:
             str(row["num_seeds"]),
             f"{row['mean']:.4f}{spread}",
             "" if row["difference"] is None else f"{row['difference']:+.4f}",
-            "" if row["p"] is None else f"{row['p']:.3f}",
+            "" if row["low"] is None else f"{row['low']:+.4f} … {row['high']:+.4f}",
+            "" if row["p_holm"] is None else f"{row['p_holm']:.3f}",
         )
         previous = row["metric"]
     return table

@@ -94,6 +94,11 @@ def extend_hard_negatives(
     job.out.write(extended)
 
 
-def relabel_candidates(job: Job, *, qrels: DatasetRef, hard_negatives: DatasetRef) -> None:
+def relabel_candidates(
+    job: Job, *, qrels: DatasetRef, hard_negatives: DatasetRef, queries: DatasetRef, corpus: DatasetRef
+) -> None:
     """Add what the ledger relabelled to the judgements: to train on, never to measure or calibrate."""
-    job.out.write(ledgers.relabel(read(qrels), read(hard_negatives)))
+    ledger = read(hard_negatives)
+    documents = scan(corpus).join(ledger.lazy().select("doc_id").unique(), on="doc_id", how="semi").collect()
+    echoes = ledgers.echoes(ledger, read(queries), documents)
+    job.out.write(ledgers.relabel(read(qrels), ledger.join(echoes, on=PAIR, how="anti")))

@@ -2,9 +2,10 @@
 
 import polars as pl
 
-from storage import DatasetRef, read, scan
+from storage import DatasetRef, iter_parts, read, scan
 from tasks.engine.job import Job
 from tasks.evaluate import measure, runs
+from tasks.models.texts import document_text, same_text
 
 
 def make_run(job: Job, *, candidates: DatasetRef, system: str, depth: int) -> None:
@@ -17,6 +18,16 @@ def make_run(job: Job, *, candidates: DatasetRef, system: str, depth: int) -> No
     job.out.add_folder(folder, "trec")
 
 
+def count_copies(job: Job, *, corpus: dict[str, DatasetRef], text: str) -> None:
+    """Count the documents whose text an earlier one has: nobody judged them, so they count as misses."""
+    rows = []
+    for language, documents in sorted(corpus.items()):
+        texts = (part.select(text=document_text(text)) for part in iter_parts(documents))
+        same = pl.concat([one.select(same_text("text").hash())["text"] for one in texts])
+        rows.append((language, len(same), len(same) - same.n_unique()))
+    job.out.write(pl.DataFrame(rows, schema=["language", "num_documents", "num_copies"], orient="row"))
+
+
 def measure_runs(
     job: Job,
     *,
@@ -26,11 +37,14 @@ def measure_runs(
     train_queries: dict[str, DatasetRef],
     system: str,
     metrics: tuple[str, ...],
+    relevant_from: int,
 ) -> None:
     """Measure a system per query, per language and over all languages; also without queries that train repeats."""
     per_query = {}
     for language, run in runs.items():
-        values = measure.measure_language(read(run), read(qrels[language]), metrics=metrics)
+        values = measure.measure_language(
+            read(run), read(qrels[language]), metrics=metrics, relevant_from=relevant_from
+        )
         asked = read(queries[language])
         trained = read(train_queries[language]) if language in train_queries else asked.clear()
         repeated = measure.repeated_queries(asked, trained)

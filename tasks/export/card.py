@@ -28,6 +28,8 @@ class CardFacts:
     """Stage -> setting -> value."""
     metrics: Sequence[Mapping[str, Any]]
     """system, language (`all`: the mean), metric, value, num_queries."""
+    ignores_own_document: bool
+    """Whether a document with the query's own id was no hit."""
     lineage: Sequence[tuple[int, str]]
     """Depth and text of each dataset that the model was made from."""
     versions: Mapping[str, str]
@@ -39,7 +41,7 @@ def write_card(facts: CardFacts) -> str:
         _front_matter(facts),
         f"# {facts.name}\n\n{_summary(facts)}",
         f"## Use\n\n{_use(facts)}",
-        f"## Results\n\n{_results(facts.metrics)}",
+        f"## Results\n\n{_results(facts.metrics, facts.ignores_own_document)}",
         f"## Data\n\n{_data(facts.data)}",
         f"## Settings\n\n{_settings(facts)}",
         f"## Lineage\n\nEach dataset by kind, partition and fingerprint, below the one that was made from it:\n\n"
@@ -89,7 +91,7 @@ def _use(facts: CardFacts) -> str:
     return code
 
 
-def _results(metrics: Sequence[Mapping[str, Any]]) -> str:
+def _results(metrics: Sequence[Mapping[str, Any]], ignores_own_document: bool) -> str:
     value = {(row["language"], row["metric"], row["system"]): row["value"] for row in metrics}
     queries = {row["language"]: row["num_queries"] for row in metrics}
     systems = [name for name in _SYSTEMS if any(row["system"] == name for row in metrics)]
@@ -99,10 +101,11 @@ def _results(metrics: Sequence[Mapping[str, Any]]) -> str:
         cells = [value.get((language, *column)) for column in columns]
         shown = ["–" if cell is None else f"{cell:.4f}" for cell in cells]
         rows.append(["mean" if language == "all" else language, str(queries[language]), *shown])
+    own = " A document with the query's own id is no hit." if ignores_own_document else ""
     table = _table(["language", "queries", *(f"{name} {system}" for name, system in columns)], rows)
     return (
         "On dev queries, over the whole corpus of a language. *untrained* is the model that training began with, "
-        f"*bm25* Lucene's.\n\n{table}"
+        f"*bm25* Lucene's.{own}\n\n{table}"
     )
 
 

@@ -48,6 +48,7 @@ def _facts(trained: DatasetRef, metrics: dict[str, DatasetRef], name: str, base_
         num_steps=count(trained),
         settings=_settings(manifests),
         metrics=[row for ref in metrics.values() for row in inspect.metrics_means(ref)],
+        ignores_own_document=any(manifest.arguments.get("ignore_own_document") for manifest in manifests),
         lineage=[(depth, _line(entry, manifest)) for depth, entry, manifest in ancestors],
         versions={name: version for name, version in load(trained).versions.items() if name in _VERSIONS},
     )

@@ -9,6 +9,7 @@ from storage import DatasetRef, count, iter_parts, load, scan
 from tasks.engine.job import Job
 from tasks.retrieve import concatenate, fuse, products
 from tasks.retrieve.config import QUERIES_AT_ONCE, FuseConfig
+from tasks.retrieve.search import without_own_documents
 from tasks.retrieve.vectors import split_shards
 
 
@@ -30,6 +31,7 @@ def fuse_vectors(
     vectors: dict[str, DatasetRef],
     queries: DatasetRef,
     config: FuseConfig,
+    ignore_own_document: bool = False,
 ) -> None:
     """Fuse the systems exactly: search all encoders' vectors put together."""
     asked = scan(queries).select("query_id").sort("query_id").collect()
@@ -52,11 +54,11 @@ def fuse_vectors(
                 standardise=config.standardise,
                 moments=moments,
                 weights=config.weights,
-                top_k=config.top_k,
+                top_k=config.top_k + ignore_own_document,
                 top_products=products.top_products(job.device, job.threads),
                 advance=advance,
             )
-            job.out.write(fused, shard=number)
+            job.out.write(without_own_documents(fused, config.top_k) if ignore_own_document else fused, shard=number)
 
 
 def _side_by_side(documents: dict[str, DatasetRef]) -> Iterator[dict[str, pl.DataFrame]]:

@@ -111,6 +111,21 @@ def as_candidates(best: pl.DataFrame, query_ids: pl.Series, system: str) -> pl.D
     )
 
 
+def without_own_documents(candidates: pl.DataFrame, depth: int) -> pl.DataFrame:
+    """Leave out the documents whose id is the query's, and rank what is left anew, down to a depth.
+
+    Args:
+        candidates: query_id, doc_id, rank and others, by query_id and rank, one deeper than is wanted.
+        depth: documents per query, at most.
+
+    Source: BEIR (Thakur et al. 2021), whose evaluation leaves out identical ids: in ArguAna and Quora the queries are
+    documents, and each finds itself first.
+    """
+    rank = pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("query_id")
+    others = candidates.filter(pl.col("query_id") != pl.col("doc_id")).with_columns(rank=rank)
+    return others.filter(pl.col("rank") <= depth)
+
+
 def keep_best(scored: pl.DataFrame, depth: int) -> pl.DataFrame:
     """Keep each query's best documents: query, doc_id, score, in order; equal scores by doc_id."""
     ordered = scored.sort("query", "score", "doc_id", descending=[False, True, False])

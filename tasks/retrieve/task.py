@@ -39,6 +39,7 @@ def retrieve_bm25(
     text: str,
     search: SearchConfig,
     config: Bm25Config,
+    ignore_own_document: bool = False,
 ) -> None:
     """Rank the corpus for the queries by BM25. The index is kept in the user's cache, for other queries."""
     asked = _queries(queries)
@@ -59,10 +60,10 @@ def retrieve_bm25(
             text=text,
             k1=config.k1,
             b=config.b,
-            depth=search.depth,
+            depth=search.depth + ignore_own_document,
             advance=advance,
         )
-    job.out.write(candidates)
+    job.out.write(dense.without_own_documents(candidates, search.depth) if ignore_own_document else candidates)
 
 
 def embed_documents(
@@ -132,13 +133,23 @@ def search_dense(
     search: SearchConfig,
     index: str = EXACT,
     parameters: str = "",
+    ignore_own_document: bool = False,
 ) -> None:
     """Rank all documents for the queries by their vectors: exactly, or by an index where there are enough to train it.
 
     The queries come in batches, and a killed exact search goes on with the first batch that is missing.
     """
     if index != EXACT and count(queries) and count(documents) >= inverted_file.num_trained_on(index):
-        _search_index(job, documents, queries, system=system, depth=search.depth, index=index, parameters=parameters)
+        _search_index(
+            job,
+            documents,
+            queries,
+            system=system,
+            depth=search.depth,
+            index=index,
+            parameters=parameters,
+            ignore_own_document=ignore_own_document,
+        )
         return
     num_batches = math.ceil(count(queries) / QUERIES_AT_ONCE)
     missing = set(job.out.missing(num_batches))
@@ -149,17 +160,27 @@ def search_dense(
                     iter_parts(documents),
                     batch,
                     system=system,
-                    depth=search.depth,
+                    depth=search.depth + ignore_own_document,
                     top_products=products.top_products(job.device, job.threads),
                     advance=advance,
                 )
+                if ignore_own_document:
+                    candidates = dense.without_own_documents(candidates, search.depth)
                 job.out.write(candidates, shard=number)
             else:
                 advance(count(documents))
 
 
 def _search_index(
-    job: Job, documents: DatasetRef, queries: DatasetRef, *, system: str, depth: int, index: str, parameters: str
+    job: Job,
+    documents: DatasetRef,
+    queries: DatasetRef,
+    *,
+    system: str,
+    depth: int,
+    index: str,
+    parameters: str,
+    ignore_own_document: bool,
 ) -> None:
     """Search by an index, and exactly for a sample of the queries; `search/recall.json` says what that showed."""
     made = inverted_file.build_index(
@@ -170,9 +191,14 @@ def _search_index(
     with job.bar(count(queries), "queries") as advance:
         for batch in split_shards(iter_parts(queries), QUERIES_AT_ONCE):
             candidates = inverted_file.search_index(
-                iter_parts(documents), batch, made, system=system, depth=depth, threads=job.threads
+                iter_parts(documents),
+                batch,
+                made,
+                system=system,
+                depth=depth + ignore_own_document,
+                threads=job.threads,
             )
-            job.out.write(candidates)
+            job.out.write(dense.without_own_documents(candidates, depth) if ignore_own_document else candidates)
             sampled.append(batch[-done % step :: step])
             of_sampled.append(candidates.join(sampled[-1].select(query_id="id"), on="query_id", how="semi"))
             done += batch.height
@@ -181,7 +207,7 @@ def _search_index(
         iter_parts(documents),
         pl.concat(sampled),
         system=system,
-        depth=depth,
+        depth=depth + ignore_own_document,
         top_products=products.top_products(job.device, job.threads),
         advance=lambda done: None,
     )

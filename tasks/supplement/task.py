@@ -82,10 +82,19 @@ def select_generated_queries(job: Job, *, generated: DatasetRef) -> None:
 
 
 def collect_candidates(
-    job: Job, *, fused: DatasetRef, queries: DatasetRef, hard_negatives: DatasetRef, qrels: DatasetRef
+    job: Job,
+    *,
+    fused: DatasetRef,
+    queries: DatasetRef,
+    hard_negatives: DatasetRef,
+    qrels: DatasetRef,
+    ignore_own_document: bool = False,
 ) -> None:
     """Give each query what its generated queries found and its own retrieval did not."""
-    job.out.write(short.collect_candidates(read(fused), read(queries), read(hard_negatives), read(qrels)))
+    found = short.collect_candidates(read(fused), read(queries), read(hard_negatives), read(qrels))
+    if ignore_own_document:  # the generated query's id is not the given one's
+        found = found.filter(pl.col("query_id") != pl.col("doc_id"))
+    job.out.write(found)
 
 
 def count_shortfalls(

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from tasks.denoise.config import SelectConfig
-from tasks.denoise.ledger import relabel
+from tasks.denoise.ledger import echoes, relabel
 from tasks.denoise.select import STRATEGIES, select_hard_negatives
 
 SYSTEMS = pl.List(pl.Struct({"system": pl.String, "rank": pl.Int32, "score": pl.Float32}))
@@ -255,6 +255,19 @@ def test_relabelled_candidates_join_the_judgements():
     judged = relabel(QRELS, ledger("naive", relabel=True))
     assert judged.rows() == [("q", "a", 1), ("q", "b", 1), ("q", "c", 0)]
     assert relabel(QRELS, ledger("naive")).equals(QRELS)
+
+
+def test_document_that_says_what_the_query_says_is_an_echo_whatever_its_id_title_and_case():
+    queries = pl.DataFrame({"query_id": ["q", "p"], "text": ["How do I return  a kettle?", "Kettle: Cannot sign in"]})
+    documents = [
+        ("a", "", "how do I return a KETTLE?\u00a0"),
+        ("b", "Returns", "How do I return a kettle?"),
+        ("c", "Kettle:", "cannot sign in"),
+        ("d", "", "How do I return a desk?"),
+    ]
+    pairs = pl.DataFrame([(q, d) for q in "qp" for d in "abcd"], schema=["query_id", "doc_id"], orient="row")
+    found = echoes(pairs, queries, pl.DataFrame(documents, schema=["doc_id", "title", "text"], orient="row"))
+    assert sorted(found.rows()) == [("p", "c"), ("q", "a"), ("q", "b")]
 
 
 def test_relabelling_overrules_no_person():

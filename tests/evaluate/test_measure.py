@@ -2,6 +2,7 @@
 
 import math
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tasks.evaluate.measure import measure_language, repeated_queries, summarise
+from tasks.evaluate.measure import measure_language, parse_measures, repeated_queries, summarise
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -116,6 +117,83 @@ def test_measure_needs_no_pandas():
         check=False,
     )
     assert done.stdout.strip() == "1.0", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("MRR@10", ["RR@10"]),
+        ("MAP", ["AP"]),
+        ("Recall@100", ["R@100"]),
+        ("nDCG(cutoff=10)", ["nDCG@10"]),
+        (" nDCG@10 ", ["nDCG@10"]),
+        ("ndcg_cut_10", ["nDCG@10"]),
+        ("recall.5,100", ["R@5", "R@100"]),
+        ("recip_rank", ["RR"]),
+        ("IPrec@0.1", ["IPrec@0.1"]),
+        ("nDCG(gains={1: 3})@10", ["nDCG(gains={1:3})@10"]),
+        ("NumRelRet", ["NumRet(rel=1)"]),
+    ],
+)
+def test_measures_are_read_in_every_spelling_and_shown_in_one(name, shown):
+    assert [str(measure) for measure in parse_measures([name])] == shown
+    assert [str(measure) for measure in parse_measures(shown)] == shown
+    found = measure_language(run_of(q1=["a"]), qrels_of(q1={"a": 1}), metrics=[name])
+    assert found["metric"].to_list() == shown
+
+
+def test_measure_that_is_named_twice_is_measured_once():
+    assert [str(measure) for measure in parse_measures(["RR@10", "MRR@10", "AP"])] == ["RR@10", "AP"]
+
+
+@pytest.mark.skipif(not shutil.which("perl"), reason="gdeval is a perl program")
+def test_ids_of_any_kind_reach_programs_that_read_files():
+    run, qrels = run_of(**{"q 1-2": ["New York", "b"]}), qrels_of(**{"q 1-2": {"New York": 1}, "z": {"c": 1}})
+    found = measure_language(run, qrels, metrics=["ERR@10"])
+    assert found.rows() == [("ERR@10", "q 1-2", pytest.approx(1 / 16)), ("ERR@10", "z", 0.0)]
+
+
+def test_grades_count_from_the_threshold_and_the_name_says_so():
+    run, qrels = run_of(q1=["a", "b", "c"]), qrels_of(q1={"a": 1, "b": 2, "c": -1, "d": 3})
+    found = measure_language(run, qrels, metrics=["R@100", "nDCG@10", "P(rel=3)@2"], relevant_from=2)
+    assert found["metric"].to_list() == ["R(rel=2)@100", "nDCG@10", "P(rel=3)@2"]
+    gained, best = 1 + 2 / math.log2(3), 3 + 2 / math.log2(3) + 1 / 2
+    assert found["value"].to_list() == [0.5, pytest.approx(gained / best), 0.0]
+
+
+def test_judgement_below_zero_is_not_unjudged():
+    run, zero, below = run_of(q1=["x", "a"]), qrels_of(q1={"x": 0, "a": 1}), qrels_of(q1={"x": -1, "a": 1})
+    names = ["Bpref", "Judged@2", "nDCG@10", "AP"]
+    assert measure_language(run, below, metrics=names).equals(measure_language(run, zero, metrics=names))
+
+
+def test_query_whose_relevant_document_is_not_in_the_corpus_counts_as_zero():
+    judged = qrels_of(q1={"a": 1}, q2={"gone": 1}, q3={"gone": 1})
+    found = measure_language(run_of(q1=["a"], q2=["a", "b"]), judged, metrics=["R@100"])
+    means = summarise({"en": found.with_columns(is_new=True)}, system="bm25")
+    assert means.filter(pl.col("query_id") == "all").select("language", "value", "num_queries").rows() == [
+        ("all", pytest.approx(1 / 3), 3),
+        ("en", pytest.approx(1 / 3), 3),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("nDCG@0", "the cut-off is 0"),
+        ("nDCG@10.0", "the cut-off is 10.0"),
+        ("ndcg_cut_0", "the cut-off is 0"),
+        ("P", "it needs cutoff"),
+        ("nDGC@10", "Did you mean nDCG?"),
+        ("recal@10", "Did you mean R?"),
+        ("RBP", "Unsupported"),
+        ("P(rel=0)@5", "should be positive"),
+        ("nonsense", "measure nonsense"),
+    ],
+)
+def test_refuses_a_measure_that_cannot_be_computed_and_says_why(name, advice):
+    with pytest.raises(ValueError, match=re.escape(advice)):
+        parse_measures([name])
 
 
 @pytest.mark.parametrize("name", ["goodness@7", "nDCG@x", "nDCG(10)", "1 + 1", ""])

@@ -23,6 +23,7 @@ FACTS = {
         {"system": "trained", "language": "all", "metric": "nDCG@10", "value": 0.5, "num_queries": 632},
         {"system": "trained", "language": "fi", "metric": "nDCG@10", "value": 0.75, "num_queries": 149},
     ],
+    "ignores_own_document": False,
     "lineage": [(0, "training_log: training_log/all/abc, 44 rows"), (1, "batch_plan: batch_plan/all/def, 352 rows")],
     "versions": {"torch": "2.13.0"},
 }
@@ -53,6 +54,11 @@ def test_results_have_a_line_per_language_and_the_mean_last():
     assert "| language | queries | nDCG@10 bm25 | nDCG@10 trained |" in text
     rows = [line for line in text.splitlines() if line.startswith(("| fi | 149", "| sw | 483", "| mean"))]
     assert rows == ["| fi | 149 | – | 0.7500 |", "| sw | 483 | 0.2500 | 0.5000 |", "| mean | 632 | – | 0.5000 |"]
+
+
+def test_says_where_a_querys_own_document_is_no_hit():
+    assert "own id" not in card()
+    assert "*bm25* Lucene's. A document with the query's own id is no hit." in card(ignores_own_document=True)
 
 
 def test_says_data_settings_lineage_and_versions():

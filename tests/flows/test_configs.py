@@ -47,11 +47,29 @@ def test_override_reaches_settings_that_the_file_does_not_name(config):
             r"expected ar, bn, .* for the sample atlas, got de. .*ingest.layout",
         ),
         (("languages=[]",), "languages: Tuple should have at least 1 item"),
+        (("evaluate.metrics=[]",), "evaluate.metrics: Tuple should have at least 1 item"),
+        (("evaluate.metrics=[nonsense@3]",), "ir_measures knows no nonsense"),
+        (("evaluate.metrics=[nDCG@0]",), "the cut-off is 0"),
+        (
+            ("evaluate.depth=5",),
+            "evaluate.depth: expected at least 100, the cut-off of R@100 in evaluate.metrics, got 5",
+        ),
+        (("retrieve.search.depth=99",), "retrieve.search.depth: expected at least 100, .* got 99"),
+        (("evaluate.metrics=[AP,nDCG(cutoff=101)]",), "evaluate.depth: expected at least 101, the cut-off of nDCG@101"),
     ],
 )
 def test_wrong_overrides_are_named(config, overrides, message):
     with pytest.raises(ConfigError, match=message):
         load_config(config, overrides)
+
+
+def test_measures_are_spelled_as_ir_measures_does_so_spelling_rebuilds_nothing(config):
+    changed = load_config(config, ("evaluate.metrics=[NDCG@10, recall_100]",))
+    assert changed == load_config(config)
+
+
+def test_depth_below_the_default_is_enough_for_what_is_measured(config):
+    assert load_config(config, ("evaluate.metrics=[nDCG@5, AP]", "evaluate.depth=5")).evaluate.depth == 5
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from flows.show.console import metrics_table, plan_table
+from flows.show.console import comparison_table, metrics_table, plan_table
 from storage import DatasetRef
 
 
@@ -39,3 +39,15 @@ def test_results_have_a_second_line_without_dev_queries_that_train_repeats():
     ):
         assert line in lines
     assert not any(line[:1] == ["fi,"] for line in lines)
+
+
+def test_comparison_shows_difference_interval_and_holms_p():
+    row = {"metric": "nDCG@10", "variant": "naive", "num_seeds": 3, "mean": 0.5, "deviation": 0.01}
+    tested = {"difference": -0.02, "low": -0.03, "high": 0.0012, "p": 0.02, "p_holm": 0.04, "num_queries": 7}
+    nothing = dict.fromkeys(tested)
+    table = comparison_table([{**row, **tested}, {**row, "variant": "full", **nothing}], "full")
+    assert [list(column.cells) for column in table.columns][-3:] == [
+        ["-0.0200", ""],
+        ["-0.0300 … +0.0012", ""],
+        ["0.040", ""],
+    ]

@@ -118,7 +118,7 @@ def test_rows_grow_with_queries_and_search_time_with_documents_too(root):
 
 
 def test_a_build_with_the_same_settings_tells_more_than_a_longer_one(root):
-    other, same = promised(documents=100, retrieve={"search": {"depth": 50}}), promised(documents=100)
+    other, same = promised(documents=100, retrieve={"search": {"depth": 150}}), promised(documents=100)
     for promises, seconds in ((other, 100), (same, 2)):
         for name, frame in (("generate_corpus", texts(100)), ("generate_queries", asked(53))):
             write(first(promises, name), root, frame)

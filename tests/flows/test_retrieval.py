@@ -6,6 +6,7 @@ from flows.configs import PipelineConfig
 from flows.show.console import encoder_lines
 from flows.weave import weave
 
+RANKING = {"retrieve_bm25", "search_dense", "fuse_vectors"}
 MINILM = {"name": "minilm", "model": "bundled:all-minilm-l6-v2", "max_query_tokens": 32, "dtype": "bfloat16"}
 
 
@@ -97,3 +98,32 @@ def test_index_concerns_dense_search_alone(plain):
     found = steps(search={"index": "IVF64,SQ8"})
     assert fingerprints(found, "retrieve_bm25") == fingerprints(plain, "retrieve_bm25")
     assert fingerprints(found, "search_dense").isdisjoint(fingerprints(plain, "search_dense"))
+
+
+@pytest.mark.parametrize(
+    ("layout", "chosen", "left_out"),
+    [
+        ("beir", None, True),
+        ("beir", False, False),
+        ("table", None, False),
+        ("table", True, True),
+        ("atlas", True, True),
+    ],
+)
+def test_own_documents_are_left_out_with_beirs_layout_or_where_it_is_set(layout, chosen, left_out, tmp_path):
+    (tmp_path / "qrels").mkdir()
+    for name in ("corpus.jsonl", "queries.jsonl", "qrels/train.tsv", "qrels/dev.tsv"):
+        (tmp_path / name).write_text("")
+    files = {"corpus": "corpus.jsonl", "queries": "queries.jsonl", "qrels": "qrels/{split}.tsv"}
+    ingest = {"layout": layout, "path": str(tmp_path), **(files if layout == "table" else {})}
+    config = PipelineConfig.model_validate(
+        {
+            "languages": ["en"],
+            "ingest": ingest,
+            "evaluate": {"ignore_own_document": chosen},
+            "retrieve": {"fuse": {"method": "concat"}},
+        }
+    )
+    ranking = [promise for promise in weave(config).promises if promise.step.name in RANKING]
+    assert {promise.step.name for promise in ranking} == RANKING
+    assert {promise.settings.get("ignore_own_document", False) for promise in ranking} == {left_out}

@@ -27,6 +27,7 @@ def mined(root: str, **fuse) -> pl.DataFrame:
                 "search": {"depth": 20},
                 "fuse": {"top_k": 10, "weights": WEIGHTS} | fuse,
             },
+            "evaluate": {"metrics": ["nDCG@10"]},
         }
     )  # fmt: skip
     promises = weave(config).until("fused").promises

@@ -289,3 +289,99 @@ def test_corpus_too_small_to_train_an_index_is_searched_exactly(root):
     promise = search_many(2000, index="IVF20,PQ4", parameters="nprobe=8")
     assert made(promise, root).equals(made(search_many(2000), root))
     assert storage.load(promise.ref(root)).files == []
+
+
+DEBATE = {  # as in ArguAna: a query is a document, and the counter-argument is to be found
+    "zoo-con": "Zoos should close since wild animals suffer in cages and learn nothing from visitors.",
+    "zoo-pro": "Without zoos many wild animals would be extinct; cages today are large.",
+    "car-con": "Cars should be banned from city centres as their smoke makes children ill.",
+    "car-pro": "A ban on cars moves smoke to the suburbs, where more children live than in city centres.",
+    "x": "Bread rises because yeast makes gas.",
+}
+
+
+@declare(produces="corpus")
+def make_debate(job: Job) -> None:
+    """Write arguments and their counter-arguments."""
+    job.out.write(pl.DataFrame({"doc_id": list(DEBATE), "title": [""] * len(DEBATE), "text": list(DEBATE.values())}))
+
+
+@declare(produces="queries")
+def make_arguments(job: Job) -> None:
+    """Write the arguments as queries, with their documents' ids."""
+    rows = [(name, text, "dev", "given", None) for name, text in DEBATE.items() if name.endswith("con")]
+    names = ["query_id", "text", "split", "origin", "parent"]
+    job.out.write(pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row"))
+
+
+def without_own(found: pl.DataFrame, depth: int) -> list[tuple[str, str, int]]:
+    """Leave out a query's own document by hand."""
+    rows = []
+    for query_id in found["query_id"].unique().sort():
+        others = [doc_id for doc_id in found.filter(query_id=query_id)["doc_id"] if doc_id != query_id]
+        rows += [(query_id, doc_id, rank) for rank, doc_id in enumerate(others[:depth], 1)]
+    return rows
+
+
+@pytest.mark.slow
+def test_bm25_leaves_out_the_querys_own_document_where_it_is_told_to(root):
+    settings = {"analyzer": "lucene:en", "text": "title_and_text", "config": Bm25Config()}
+    asked = {"corpus": make_debate("en"), "queries": make_arguments("en")}
+    plain = made(steps.retrieve_bm25("en", **asked, **settings, search=SearchConfig(depth=3)), root)
+    assert plain.filter(rank=1).select("query_id", "doc_id").rows() == [("car-con", "car-con"), ("zoo-con", "zoo-con")]
+    found = made(
+        steps.retrieve_bm25("en", **asked, **settings, search=SearchConfig(depth=2), ignore_own_document=True), root
+    )
+    assert found.filter(rank=1).select("query_id", "doc_id").rows() == [("car-con", "car-pro"), ("zoo-con", "zoo-pro")]
+    assert found.select("query_id", "doc_id", "rank").rows() == without_own(plain, 2)
+
+
+@pytest.mark.parametrize("index", [{}, {"index": "IVF20,Flat", "parameters": "nprobe=20"}])
+def test_dense_search_leaves_out_the_querys_own_document_and_is_as_deep_all_the_same(root, index):
+    vectors = make_vectors("en", number=1000, seed=2)
+    asked = {"documents": vectors, "queries": vectors, "system": "e"}
+    deeper = made(steps.search_dense("en", **asked, search=SearchConfig(depth=4)), root)
+    assert (deeper.filter(rank=1)["query_id"] == deeper.filter(rank=1)["doc_id"]).all()
+    found = made(steps.search_dense("en", **asked, search=SEARCH, **index, ignore_own_document=True), root)
+    assert found.height == 3000
+    assert found.select("query_id", "doc_id", "rank").rows() == without_own(deeper, 3)
+
+
+def test_exact_fusion_leaves_out_the_querys_own_document(root):
+    def fused(top_k, **own):
+        found = [
+            steps.search_dense(
+                "en",
+                documents=embed_fruit(seed),
+                queries=embed_fruit(seed),
+                system=f"tiny{seed}",
+                search=SEARCH,
+                **own,
+            )
+            for seed in (0, 1)
+        ]
+        vectors = {f"tiny{seed}": embed_fruit(seed) for seed in (0, 1)}
+        config = FuseConfig(method="concat", standardise="none", top_k=top_k)
+        return made(
+            steps.fuse_vectors(
+                "en",
+                candidates=found,
+                documents=vectors,
+                vectors=vectors,
+                queries=make_asked("en"),
+                config=config,
+                **own,
+            ),
+            root,
+        )
+
+    found = fused(2, ignore_own_document=True)
+    assert found.select("query_id", "doc_id", "rank").rows() == without_own(fused(3), 2)
+
+
+@declare(produces="queries")
+def make_asked(job: Job) -> None:
+    """Write the documents as queries."""
+    rows = [(name, text, "train", "given", None) for name, text in TEXTS.items()]
+    names = ["query_id", "text", "split", "origin", "parent"]
+    job.out.write(pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row"))
