@@ -1,9 +1,12 @@
 """Languages without train queries: measured beside others that are trained, or alone."""
 
 import pytest
+import yaml
 from support.raw_files import miracl
+from typer.testing import CliRunner
 
-from flows.configs import PipelineConfig
+from flows.cli.main import app
+from flows.configs import PipelineConfig, StorageConfig
 from flows.weave import weave
 
 
@@ -43,3 +46,13 @@ def test_without_any_train_queries_the_untrained_systems_are_measured(root):
     pipeline = weave(config(root, "sw"))
     assert [promise.arguments["system"] for promise in pipeline.metrics] == ["bm25", "untrained"]
     assert {staged.stage for staged in pipeline.staged} == {"ingest", "evaluate"}
+
+
+def test_plan_says_which_languages_are_only_measured_or_lack_prompts(root, tmp_path):
+    file = tmp_path / "config.yaml"
+    settings = config(root, "fi", "sw").model_copy(update={"storage": StorageConfig(root=str(tmp_path / "data"))})
+    chat = {"base_url": "http://127.0.0.1:9", "model": "none"}
+    content = settings.model_dump(mode="json", exclude_defaults=True) | {"supplement": {"enabled": True, "chat": chat}}
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    lines = CliRunner().invoke(app, ["plan", str(file)]).output
+    assert "sw: no train queries, so only measured" in lines

@@ -364,3 +364,38 @@ def test_bad_rows_of_a_language_without_train_files_are_found(tmp_path, root):
     found = build_all(config.model_copy(update={"on_bad_row": "quarantine"}), root)
     assert found["quarantine"]["source"].str.extract("([^/]*)$").to_list() == ["corpus.jsonl", "queries.jsonl"]
     assert found["queries"]["query_id"].to_list() == ["q3"]
+
+
+def test_parquet_as_mteb_has_it_is_read_under_the_layout_beir(tmp_path, root):
+    raw = tmp_path / "raw"
+    for name, rows in {
+        "corpus": {"_id": [1, 2], "title": ["Bones", ""], "text": ["", "Skin."]},
+        "queries": {"_id": ["q1", "q2"], "text": ["bones", "skin"]},
+        "test-00000-of-00001": {
+            "query-id": ["q1", "q1", "q2"],
+            "corpus-id": [1.0, 2.0, 2.0],
+            "score": [2.0, -1.0, 1.0],
+        },
+    }.items():
+        raw.mkdir(exist_ok=True)
+        pl.DataFrame(rows).write_parquet(raw / f"{name}.parquet")
+    config = IngestConfig(
+        layout="beir",
+        path=str(raw),
+        corpus="corpus.parquet",
+        queries="queries.parquet",
+        qrels="{split}-*.parquet",
+        train_split="",
+        dev_split="test",
+    )
+    found = build_all(config, root)
+    assert found["corpus"].rows() == [("1", "Bones", ""), ("2", "", "Skin.")]
+    assert found["qrels"].rows() == [("q1", "1", 2), ("q1", "2", 0), ("q2", "2", 1)]
+
+
+def test_threshold_of_relevance_is_nothing_to_dev(tmp_path, root):
+    raw = miracl(tmp_path / "raw", qrels={"train": [("q1", "1#0", 1), ("q2", "1#1", 2)], "dev": [("q3", "2#0", 1)]})
+    one, two = (settings(raw, relevant_from=grade) for grade in (1, 2))
+    assert build_all(two, root)["qrels"].rows() == [("q1", "1#0", 0), ("q2", "1#1", 2), ("q3", "2#0", 1)]
+    fingerprints = [promised(config)["corpus"][0].fingerprint for config in (one, two)]
+    assert fingerprints[0] == fingerprints[1]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tasks.languages import LANGUAGES
-from tasks.supplement.languages import in_language, load_languages, prompts_for
+from tasks.supplement.languages import fallback_note, in_language, load_languages, prompts_for
 
 PROMPTS = load_languages()
 
@@ -76,6 +76,13 @@ def test_language_without_a_file_is_asked_for_in_english_by_its_name():
     assert "{query}" in german.back
     assert prompts_for("zh-Hant").system.count("Traditional Chinese") == 1  # another script than zh
     assert prompts_for("pt-BR").system.count("Brazilian Portuguese") == 1
+
+
+def test_what_lacks_a_file_is_said():
+    assert fallback_note("sw") is None
+    assert fallback_note("de") == (
+        "de: the generator is asked in English for German; whether its answers are in German is not checked"
+    )
 
 
 def test_regions_share_their_languages_prompts():
