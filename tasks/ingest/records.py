@@ -187,7 +187,7 @@ def _read_parquet(path: str, names: Sequence[str], optional: str) -> Iterator[Re
                 for fields in batch.to_pylist():
                     number += 1
                     yield Record(number, fields, orjson.dumps(fields, default=str))
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
             got = f"{str(error).splitlines()[0]} after {number} rows"
             raise DamagedFile(path, None, "a sound Parquet file", got) from error
 
@@ -198,6 +198,8 @@ def _check_columns(path: str, columns: Sequence[str], names: Sequence[str]) -> N
             f"{path}: expected columns {list(names)}, got {list(columns)} without {missing}. "
             "Name the file's columns in ingest.columns."
         )
+    if repeated := sorted({name for name in columns if columns.count(name) > 1}):
+        raise ValueError(f"{path}: expected every column once, got {repeated} twice. Rename or remove one of the two.")
 
 
 def _decoded(path: str, number: int, raw: bytes, problem: str) -> BadRow:

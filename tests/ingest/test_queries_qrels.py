@@ -2,7 +2,7 @@
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.ingest.qrels import count_by_split, known_judgements, qrels_frame, unique_judgements, unknown_documents
@@ -94,6 +94,7 @@ def test_hold_out_takes_none_or_all_at_its_ends(share, split):
     assert set(hold_out(train_queries("abc"), share=share)["split"]) == {split}
 
 
+@settings(deadline=None)  # of a loaded machine
 @given(st.lists(st.text("abc", min_size=1), unique=True), st.integers())
 def test_held_out_queries_do_not_depend_on_others_that_have_nothing_in_common(ids, seed):
     together = hold_out(train_queries(ids), seed=seed)

@@ -110,6 +110,11 @@ def test_table_without_a_named_column_is_an_error(tmp_path, file_format):
         list(read_documents([(str(root / f"corpus.{file_format}"), file_format, "")], form="table", columns=COLUMNS))
 
 
+def test_column_that_stands_twice_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match=r"a.tsv: expected every column once, got \['text'\] twice"):
+        read_table(tmp_path / "a.tsv", "docid\ttext\ttext\n1\ta\tb\n")
+
+
 def test_documents_stream(tmp_path):
     path = write(tmp_path / "a.jsonl", jsonl(DOCUMENTS) + "broken")
     rows = read_documents([(str(path), "jsonl", ""), ("/no/such/file", "jsonl", "")], form="table", columns=COLUMNS)
