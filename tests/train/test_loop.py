@@ -21,13 +21,18 @@ def assert_same_bits(ours: Encoder, other: Encoder) -> None:
 
 
 def plain_training(folder, *, steps, recipe):
-    """One forward per text, full vocabulary, plain AdamW and clipping: slow and short."""
+    """One forward per text, full vocabulary, plain AdamW and clipping: slow and short.
+
+    Weights that scale the loss are divided by their mean, and what was clipped is multiplied by it.
+    """
     encoder = tiny_encoder(folder / "encoder").train()
     queries, documents = tokens(encoder, folder / "plain")
     matrices, others = [], []
     for name, value in encoder.named_parameters():
         (matrices if value.ndim == 2 and "embeddings" not in name else others).append(value)
-    optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}])
+    optimizer = torch.optim.AdamW(
+        [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    )
     losses, norms = [], []
 
     def embed(ids):
@@ -35,12 +40,14 @@ def plain_training(folder, *, steps, recipe):
 
     for number, step in enumerate(steps):
         keys = [key for sample in step.samples for key in sample.documents]
+        weight_B = torch.tensor([sample.weight for sample in step.samples])
+        mean = weight_B.mean().item() if recipe.weighting == "query" else 1.0
         loss = info_nce(
             torch.cat([embed(queries[sample.query]) for sample in step.samples]),
             torch.cat([embed(documents[key]) for key in keys]),
             temperature=recipe.temperature,
             num_docs=[len(sample.documents) for sample in step.samples],
-            weight_B=torch.tensor([sample.weight for sample in step.samples]),
+            weight_B=weight_B / mean,
             weighting=recipe.weighting,
             ignore_BN=torch.tensor([
                 [key == sample.documents[0] for key in keys] for sample in step.samples
@@ -48,11 +55,14 @@ def plain_training(folder, *, steps, recipe):
         )  # fmt: skip
         optimizer.zero_grad()
         loss.backward()
-        norms.append(float(torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)))
+        norm = float(torch.nn.utils.clip_grad_norm_(encoder.parameters(), recipe.max_gradient_norm or math.inf))
+        norms.append(mean * norm)
+        for value in encoder.parameters():
+            value.grad *= mean
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate_at(number, len(steps))
         optimizer.step()
-        losses.append(loss.item())
+        losses.append(mean * loss.item())
     return encoder, losses, norms
 
 
@@ -60,6 +70,7 @@ def plain_training(folder, *, steps, recipe):
     "changes",
     [
         {"weighting": "query", "temperature": 0.05},
+        {"weighting": "query", "max_gradient_norm": None, "weight_decay": 0.0, "warmup_share": 0.0},
         {"weighting": "negative", "temperature": 1.0},
         {"weighting": "none", "gradient_checkpointing": True},
     ],
