@@ -161,6 +161,8 @@ def _plan_batches(
         queries=texts.train.queries,
         qrels=qrels,
         topics=topics,
+        corpus=texts.corpus,
+        text=config.text.document,
         config=config.plan_batches,
     )
     return topics, batch_plan
