@@ -135,6 +135,8 @@ def _denoise(config: PipelineConfig, texts: Texts, retrieved: _Retrieved) -> tup
             scores=scores[language],
             qrels=train.qrels[language],
             queries=train.queries[language],
+            corpus=texts.corpus[language],
+            text=config.text.document,
             config=config.denoise.select,
         )
         for language, fused in retrieved.fused.items()
