@@ -113,6 +113,7 @@ def decide(arguments: argparse.Namespace, server: LlmServer, root: str) -> int:
         llm = _llm(arguments, server.url, vote=given.pop("vote", "majority"))
         judged = {"scores": judge_data.write_scores("sw"), "verdicts": judge_data.verdicts(llm, BAND)}
         inputs = {"fused": judge_data.write_fused("sw"), "qrels": judge_data.write_qrels("sw")}
+        inputs |= {"corpus": judge_data.write_corpus("sw"), "text": "text"}
         config = DenoiseConfig(**given).select
         scores = apply_verdicts("sw", vote=llm.vote, **judged)
         ledger = select_hard_negatives(

@@ -123,7 +123,14 @@ def _judge(part: Part, root: str, given: Inputs, fused: Promise) -> list[Promise
         grade_cuts=settings.grade_cuts,
     )
     ledger = select_hard_negatives(
-        language, fused=fused, scores=scores, qrels=given.qrels, queries=given.queries, config=_margin(part)
+        language,
+        fused=fused,
+        scores=scores,
+        qrels=given.qrels,
+        queries=given.queries,
+        corpus=given.corpus,
+        text=TEXT,
+        config=_margin(part),
     )
     return [raw_scores, calibration, scores, ledger]
 

@@ -128,9 +128,11 @@ def measure(folder: Path, sizes: dict[str, int], measured: Measured) -> None:
                 for name in ("queries", "qrels", "ledger")
             }
             topics = frames["queries"].select("query_id").collect()
+            # Documents have no texts here: the copies that tasks/plan_batches looks for are not measured.
+            documents = pl.LazyFrame(schema={"doc_id": pl.String, "text": pl.String})
             topic = np.random.default_rng(number).zipf(1.5, size=topics.height) % NUM_TOPICS
             topics = topics.with_columns(topic=pl.Series(topic, dtype=pl.Int32))
-            built.append(tables.build_table(language, **frames, topics=topics))
+            built.append(tables.build_table(language, **frames, topics=topics, documents=documents))
         print(language, f"{sizes[language]:,} queries, at most {_peak_gb():.2f} GB", flush=True)  # noqa: T201
     settings = {"batch_size": BATCH_SIZE, "num_negatives": NUM_NEGATIVES, "language_temperature": 0.5}
     weight = weights.sample_weights(tables.count_queries(built), alpha=0.45, beta=0.4, language_temperature=0.5)

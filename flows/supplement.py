@@ -71,6 +71,8 @@ def supplement(
             new_candidates=new_candidates[language],
             scores=[given.scores[language], scores],
             qrels=given.qrels[language],
+            corpus=given.corpus[language],
+            text=config.text.document,
             config=config.denoise.select,
         )
         for language, scores in score(new_candidates).items()

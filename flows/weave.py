@@ -135,6 +135,8 @@ def _denoise(config: PipelineConfig, texts: Texts, retrieved: _Retrieved) -> tup
             scores=scores[language],
             qrels=train.qrels[language],
             queries=train.queries[language],
+            corpus=texts.corpus[language],
+            text=config.text.document,
             config=config.denoise.select,
         )
         for language, fused in retrieved.fused.items()
@@ -161,6 +163,8 @@ def _plan_batches(
         queries=texts.train.queries,
         qrels=qrels,
         topics=topics,
+        corpus=texts.corpus,
+        text=config.text.document,
         config=config.plan_batches,
     )
     return topics, batch_plan

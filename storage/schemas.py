@@ -68,7 +68,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "topics": _schema(language=_S, query_id=_S, topic=_I32, label=_S, confidence=_F32),
     "batch_plan": _schema(
         epoch=_I32, step=_I32, slot=_I32, query_id=_S, positive=_S, negatives=pa.list_(_S), language=_S, topic=_I32,
-        weight=_F32
+        weight=_F32, not_negatives=pa.list_(_S)
     ),
     "tokens": _schema(role=_S, language=_S, id=_S, num_tokens=_I32),
     "training_log": _schema(

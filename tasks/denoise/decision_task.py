@@ -10,6 +10,7 @@ from tasks.denoise import ledger as ledgers
 from tasks.denoise.config import SelectConfig
 from tasks.denoise.pairs import PAIR, train_queries
 from tasks.engine.job import Job
+from tasks.models.texts import document_text, same_text
 
 _MIN_JUDGED = 20  # relevant, and not relevant, pairs; a language with fewer takes those of all languages
 _RELIABILITY_BINS = 5  # of a language
@@ -65,11 +66,21 @@ def apply_calibration(
 
 
 def select_hard_negatives(
-    job: Job, *, fused: DatasetRef, scores: DatasetRef, qrels: DatasetRef, queries: DatasetRef, config: SelectConfig
+    job: Job,
+    *,
+    fused: DatasetRef,
+    scores: DatasetRef,
+    qrels: DatasetRef,
+    queries: DatasetRef,
+    corpus: DatasetRef,
+    text: str,
+    config: SelectConfig,
 ) -> None:
     """Decide on every candidate of the train queries: the ledger."""
     candidates = scan(fused).join(train_queries(scan(queries)).lazy(), on="query_id", how="semi").collect()
-    ledger = select.select_hard_negatives(candidates, read(scores), read(qrels), config)
+    judged = read(qrels)
+    texts = _texts(corpus, text, candidates, judged)
+    ledger = select.select_hard_negatives(candidates, read(scores), judged, config, texts)
     job.out.write(ledgers.as_given(ledger))
 
 
@@ -80,18 +91,28 @@ def extend_hard_negatives(
     new_candidates: DatasetRef,
     scores: list[DatasetRef],
     qrels: DatasetRef,
+    corpus: DatasetRef,
+    text: str,
     config: SelectConfig,
 ) -> None:
     """Decide on later candidates as on the given ones, and fill the ledger up with the safe ones."""
-    candidates = read(new_candidates)
+    candidates, judged = read(new_candidates), read(qrels)
     decided = select.select_hard_negatives(
         candidates.drop("generated_id", "generated_text"),
         pl.concat([read(ref) for ref in scores]).unique(PAIR, keep="first", maintain_order=True),
-        read(qrels),
+        judged,
         config,
+        _texts(corpus, text, candidates, judged),
     )
     extended = ledgers.extend_ledger(read(hard_negatives), decided, candidates, num_negatives=config.num_negatives)
     job.out.write(extended)
+
+
+def _texts(corpus: DatasetRef, text: str, *named: pl.DataFrame) -> pl.DataFrame:
+    """Return doc_id and `same`, equal where the texts are, of the documents that some tables name."""
+    wanted = pl.concat([table.select("doc_id") for table in named]).unique().lazy()
+    rows = scan(corpus).join(wanted, on="doc_id", how="semi").select("doc_id", text=document_text(text))
+    return rows.select("doc_id", same=same_text("text").hash()).collect()
 
 
 def relabel_candidates(

@@ -7,6 +7,7 @@ Reasons, stable, one per row of the ledger:
 | `safe` | kept | the strategy found nothing against it |
 | `judged_not_relevant` | kept | a person judged it not relevant; no strategy overrules that |
 | `judged_relevant` | dropped | a person judged it relevant |
+| `copy_of_relevant` | dropped | its text is that of a document judged relevant, or of one that is `relabelled` |
 | `relabelled` | dropped | not judged by people, of grade 2, and grade 2 becomes positive: `relabel_candidates` |
 | `rank_within_shift` | dropped | `shifted`: among the first `shift` ranks |
 | `score_above_max` | dropped | `threshold`: scores above `max_score` |
@@ -24,7 +25,7 @@ import polars as pl
 
 from tasks.denoise.config import SelectConfig
 
-RELABELLED, HIGHLY_RELEVANT = "relabelled", 2
+RELABELLED, COPY, HIGHLY_RELEVANT = "relabelled", "copy_of_relevant", 2
 
 Strategy = Callable[[SelectConfig], pl.Expr]
 """Settings -> why a candidate is unsafe, null where it is safe, over the columns rank, score, positive_score
@@ -95,12 +96,13 @@ def select_hard_negatives(
     scores: pl.DataFrame,
     qrels: pl.DataFrame,
     settings: SelectConfig,
+    texts: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Decide on every candidate: kept as a hard negative, or dropped, each with its reason.
 
-    Judgements come first: judged relevant is always dropped, judged not relevant always safe. Then the strategy
-    drops what is unsafe, and of the rest the `num_negatives` best ranked are kept: hardest is what the
-    retrievers rank highest, not what the judge finds most probably relevant.
+    Judgements come first: judged relevant is always dropped, and so are its copies under other ids; judged not
+    relevant is always safe. Then the strategy drops what is unsafe, and of the rest the `num_negatives` best ranked are
+    kept: hardest is what the retrievers rank highest, not what the judge finds most probably relevant.
 
     Args:
         candidates: one row per candidate: query_id, doc_id, rank (from 1), score (fused), systems.
@@ -108,6 +110,8 @@ def select_hard_negatives(
         qrels: one row per judgement: query_id, doc_id, relevance (0 or less = judged not relevant).
         settings: strategy, limits and the number to keep. With `score: fused`, a positive has a score only where it
             was retrieved.
+        texts: doc_id, same (equal where the texts are) of the documents that candidates and judgements name; none: no
+            document is taken for another's copy.
 
     Returns:
         The ledger, one row per candidate: query_id, doc_id, rank, fused_score, systems, judge, raw, probability,
@@ -125,7 +129,8 @@ def select_hard_negatives(
     compared = "fused_score" if is_fused else settings.score
     positives = _best_positive(table if is_fused else scores, qrels, compared)
     table = (
-        table.join(positives, on="query_id", how="left")
+        _with_text(table, qrels, texts)
+        .join(positives, on="query_id", how="left")
         .with_columns(score=pl.col(compared))
         .with_columns(unsafe=pl.coalesce(_relabelled(settings), STRATEGIES[settings.strategy](settings)))
     )
@@ -147,7 +152,17 @@ def select_hard_negatives(
 
 
 def _relabelled(settings: SelectConfig) -> pl.Expr:
-    return pl.when(pl.lit(settings.relabel) & (pl.col("grade") == HIGHLY_RELEVANT)).then(pl.lit(RELABELLED))
+    is_highly = (pl.col("grade") == HIGHLY_RELEVANT) & pl.col("text_relevance").is_null()  # people know better
+    return pl.when(pl.lit(settings.relabel) & is_highly).then(pl.lit(RELABELLED))
+
+
+def _with_text(table: pl.DataFrame, qrels: pl.DataFrame, texts: pl.DataFrame | None) -> pl.DataFrame:
+    """Add `same`, a number of the text, and `text_relevance`, the highest judgement of a document with that text."""
+    if texts is None:
+        texts = table.select("doc_id").unique().with_columns(same=pl.lit(None, dtype=pl.UInt64))
+    judged = qrels.join(texts, on="doc_id").group_by("query_id", "same").agg(text_relevance=pl.col("relevance").max())
+    with_same = table.join(texts, on="doc_id", how="left")
+    return with_same.join(judged, on=["query_id", "same"], how="left")
 
 
 def _against_positive(allowed: pl.Expr) -> pl.Expr:
@@ -187,9 +202,15 @@ def _best_positive(scored: pl.DataFrame, qrels: pl.DataFrame, compared: str) -> 
 
 def _decide(table: pl.DataFrame, num_negatives: int) -> pl.DataFrame:
     """Judgements, then the strategy, then the `num_negatives` hardest of what is left."""
+    # Of several candidates that say the same, the first is relabelled.
+    is_relabelled = ((pl.col("unsafe") == RELABELLED) & pl.col("relevance").is_null()).fill_null(False)
+    num_relabelled = is_relabelled.cast(pl.Int32).cum_sum().over("query_id", "same")
+    is_again = is_relabelled.any().over("query_id", "same") & ~(is_relabelled & (num_relabelled == 1))
     reason = (
         pl.when(pl.col("relevance") > 0)
         .then(pl.lit("judged_relevant"))
+        .when((pl.col("text_relevance") > 0) | (is_again & pl.col("same").is_not_null()))
+        .then(pl.lit(COPY))
         .when(pl.col("relevance") <= 0)
         .then(pl.lit("judged_not_relevant"))
         .otherwise(pl.coalesce("unsafe", pl.lit("safe")))

@@ -28,6 +28,9 @@ def document_text(text: str) -> pl.Expr:
 
 
 def same_text(column: str) -> pl.Expr:
-    """Return the expression that makes texts equal which differ in Unicode's form, case or white space alone."""
-    folded = pl.col(column).str.normalize("NFKC").str.to_lowercase()
-    return folded.str.replace_all(r"\s+", " ").str.strip_chars()
+    """Return the expression that makes texts equal which differ in Unicode's form, case or white space alone.
+
+    Such texts are copies of each other: what answers a question under one id answers it under another.
+    """
+    folded = pl.col(column).str.normalize("NFKC").str.to_uppercase().str.to_lowercase()  # by upper case: ß is ss
+    return folded.str.normalize("NFKC").str.replace_all(r"\s+", " ").str.strip_chars()

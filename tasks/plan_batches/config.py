@@ -54,10 +54,16 @@ class PlanBatchesConfig(Settings):
         default=True, description="Queries are dealt by topic; false: they come in random order. For ablations."
     )
     alpha: float = Field(
-        default=0.45, ge=0.0, le=1.0, description="Weight of a language ~ share^alpha; smaller favours small languages."
+        default=0.45,
+        ge=0.0,
+        le=1.0,
+        description="Weight of a language ~ share^(alpha - 1): 1 = all alike, smaller favours small ones.",
     )
     beta: float = Field(
-        default=0.40, ge=0.0, le=1.0, description="Weight of a topic ~ share^beta; smaller favours rare topics."
+        default=0.40,
+        ge=0.0,
+        le=1.0,
+        description="Weight of a topic ~ share^(beta - 1): 1 = all alike, smaller favours rare ones.",
     )
     topics: Annotated[int, Field(ge=1, le=1000)] | str = Field(
         default=12,

@@ -1,13 +1,14 @@
-"""Deal one language's queries into batches: every query once per pass, topics spread evenly, no clash.
+"""Deal one language's queries into batches: every query once per pass, topics spread evenly, few clashes or none.
 
-A clash is a positive that is unsafe for another query of its batch.
+A clash is a positive that is unsafe for another query of its batch. Where many queries share a positive, not all can be
+kept apart: as many as possible are.
 """
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from tasks.plan_batches.clashes import find_clashes, mend_clashes
+from tasks.plan_batches.clashes import ease_clashes, mend_clashes
 from tasks.plan_batches.tables import LanguageTable
 
 NUM_DEALS = 5
@@ -33,7 +34,9 @@ class Dealer:
         """
         self._table, self._sizes, self._topic_balance = table, sizes, topic_balance
         self._rng, self._slot_rng = rng.spawn(2)  # apart, so that it doesn't matter how many are dealt at once
-        self._first_positive = np.unique(table.positives.document[table.positives.start[:-1]], return_inverse=True)[1]
+        first = table.identity[table.positives.document[table.positives.start[:-1]]]
+        self._first_positive = np.unique(first, return_inverse=True)[1]
+        self._separable_size = separable_size(table)
         # Sizes of the batches that are not yet handed out; and the slots dealt so far, the last batch maybe unfinished.
         self._size = np.empty(0, dtype=np.int64)
         self._query = np.empty(0, dtype=np.int64)
@@ -46,7 +49,7 @@ class Dealer:
             Query numbers and the document numbers of their positives, batch after batch, in random order within.
 
         Raises:
-            ValueError: more slots in a batch than queries, or the queries cannot be arranged without a clash.
+            ValueError: more slots in a batch than queries.
         """
         while self._size.size < num_batches:
             self._look_ahead()
@@ -77,21 +80,18 @@ class Dealer:
         unfinished = self._query.size - done
         batch = np.searchsorted(end, np.arange(done, num_slots), side="right")
         batch -= batch[0]
-        for _ in range(NUM_DEALS):
+        num_deals = NUM_DEALS if self._size.min() <= self._separable_size else 0
+        for deal in range(num_deals + 1):
             query = np.concatenate([self._query[done:], self._order(batch[unfinished:])])
             positive = self._draw_positives(query)
             positive[:unfinished] = self._positive[done:]
-            if mend_clashes(self._table, query, positive, batch, num_fixed=unfinished, rng=self._rng):
-                self._query = np.concatenate([self._query[:done], query])
-                self._positive = np.concatenate([self._positive[:done], positive])
-                return
-        stuck = query[find_clashes(self._table, query, positive, batch)]
-        raise ValueError(
-            f"plan_batches: expected batches of {int(self._size.max())} without a known positive among the negatives, "
-            f"got {stuck.size} of {self._table.num_queries} queries of '{self._table.language}' that fit nowhere, the "
-            f"first '{self._table.query_ids[int(stuck[0])]}'. Lower plan_batches.batch_size: too many queries of this "
-            "language share their relevant documents."
-        )
+            if deal == num_deals:
+                ease_clashes(self._table, query, positive, batch, num_fixed=unfinished, rng=self._rng)
+                self._separable_size = 0  # the next pass will be no better: it need not try
+            elif mend_clashes(self._table, query, positive, batch, num_fixed=unfinished, rng=self._rng):
+                break
+        self._query = np.concatenate([self._query[:done], query])
+        self._positive = np.concatenate([self._positive[:done], positive])
 
     def _order(self, batch: np.ndarray) -> np.ndarray:
         """Order the queries for a pass whose slots lie in these batches.
@@ -130,24 +130,25 @@ def check_room(table: LanguageTable, batch_size: int) -> None:
     """See that a language can fill batches of its own at all.
 
     Raises:
-        ValueError: fewer queries than slots, or a document that is the only positive of too many queries.
+        ValueError: fewer queries than slots.
     """
     if table.num_queries < batch_size:
         raise ValueError(_too_few(table, batch_size))
-    # A batch takes one query whose only positive is d, and then no other query that d is unsafe for.
-    alone = table.positives.document[table.positives.start[:-1][table.positives.length == 1]]
-    num_alone = np.bincount(alone, minlength=table.num_documents)
+
+
+def separable_size(table: LanguageTable) -> int:
+    """Return the largest size of batches in which all positives may be kept apart, going by the counts alone.
+
+    A batch takes one query whose only positive is d, and then no other query that d is unsafe for; copies count as one.
+    """
+    answers = table.identity[table.positives.document]
+    start = table.positives.start[:-1]
+    least, most = (function.reduceat(answers, start) for function in (np.minimum, np.maximum))
+    num_alone = np.bincount(least[least == most], minlength=table.num_documents)
     num_barred = np.bincount(table.unsafe.document, minlength=table.num_documents)
-    needed = np.where(num_alone > 0, num_alone * (batch_size - 1) + num_barred, 0)
-    if table.num_documents and needed.max() > table.num_queries:
-        worst = int(needed.argmax())
-        fits = (table.num_queries - int(num_barred[worst])) // int(num_alone[worst]) + 1
-        raise ValueError(
-            f"plan_batches: expected batches of {batch_size} without a known positive among the negatives, got "
-            f"document '{table.document_ids[worst]}' of '{table.language}', the only positive of "
-            f"{num_alone[worst]} and relevant to {num_barred[worst]} of {table.num_queries} queries. Lower "
-            f"plan_batches.batch_size to {max(fits, 1)}."
-        )
+    answered = num_alone > 0
+    sizes = (table.num_queries - num_barred[answered]) // num_alone[answered] + 1
+    return int(min(sizes.min(initial=table.num_queries), table.num_queries))
 
 
 def _too_few(table: LanguageTable, batch_size: int) -> str:

@@ -1,4 +1,4 @@
-"""Draw the hard negatives of dealt batches, none of them unsafe for any query of its batch.
+"""Draw the hard negatives of dealt batches, and find which documents of a batch are no negatives for a query of it.
 
 Shapes: R slots, M negatives of a slot, K hard negatives at most.
 """
@@ -16,7 +16,9 @@ def sample_negatives(
     """Draw each slot's negatives from its query's hard ones, without repetition.
 
     A hard negative that is unsafe for another query of the batch is passed over. Where fewer than `num_negatives`
-    are left, random documents of the language that are safe for the whole batch fill the row up.
+    are left, random documents of the language that are safe for the whole batch fill the row up; where there are not
+    even enough of those, such as are safe for the slot's own query, its hard ones first: `find_not_negatives` finds
+    whom they are unsafe for.
 
     Args:
         table: the language.
@@ -29,7 +31,7 @@ def sample_negatives(
         Document numbers, [R, M]: the hard ones first, the hardest leading, then those that fill up.
 
     Raises:
-        ValueError: the language has too few documents that are safe for a batch.
+        ValueError: the language has too few documents that are safe for a query.
     """
     sampler = _Sampler(table, query, batch, num_negatives, rng)
     drawn_RM = sampler.draw_blindly()
@@ -37,8 +39,35 @@ def sample_negatives(
     again = np.flatnonzero(unsafe_RM.any(axis=1))
     drawn_RM[again] = sampler.draw_safe(again)
     short = np.flatnonzero((drawn_RM < 0).any(axis=1))
-    drawn_RM[short] = sampler.fill(drawn_RM[short], batch[short])
+    drawn_RM[short] = sampler.fill(drawn_RM[short], short)
     return drawn_RM
+
+
+def find_not_negatives(
+    table: LanguageTable, query: np.ndarray, batch: np.ndarray, document_RC: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the documents of a slot's batch that are unsafe for its query, its own positive in its own place aside.
+
+    Args:
+        table: the language.
+        query: query number per slot, [R].
+        batch: number of the slot's batch, [R].
+        document_RC: the slots' documents, the positive first, [R, 1 + M].
+
+    Returns:
+        Slots, ascending, and a document number for each, ascending within the slot; a pair occurs once.
+    """
+    brought = (batch[:, None] * table.num_documents + table.identity[document_RC]).reshape(-1)
+    order = np.argsort(brought, kind="stable")
+    slot, identity = table.unsafe.of(query)
+    unsafe = batch[slot] * table.num_documents + identity
+    first = np.searchsorted(brought, unsafe, sorter=order)
+    length = np.searchsorted(brought, unsafe, side="right", sorter=order) - first
+    owner = np.repeat(slot, length)
+    place = order[np.arange(owner.size) + np.repeat(first - (np.cumsum(length) - length), length)]
+    others = place != owner * document_RC.shape[1]
+    pairs = np.unique(owner[others] * table.num_documents + document_RC.reshape(-1)[place[others]])
+    return np.divmod(pairs, table.num_documents)
 
 
 class _Sampler:
@@ -56,8 +85,9 @@ class _Sampler:
 
     def bars(self, batch: np.ndarray, document: np.ndarray) -> np.ndarray:
         """See for pairs of batch and document, of any shape, whether the document is barred there."""
-        barred: np.ndarray = self._anywhere[document]
-        pairs = batch[barred] * self._table.num_documents + document[barred]
+        identity = self._table.identity[document]
+        barred: np.ndarray = self._anywhere[identity]
+        pairs = batch[barred] * self._table.num_documents + identity[barred]
         place = np.minimum(np.searchsorted(self._barred, pairs), self._barred.size - 1)
         barred[barred] = self._barred[place] == pairs
         return barred
@@ -94,8 +124,9 @@ class _Sampler:
         place_RM = np.sort(np.argsort(lot_RK, axis=1, kind="stable")[:, : self._num_negatives], axis=1)
         return np.take_along_axis(document_RK, place_RM, axis=1)
 
-    def fill(self, drawn_RM: np.ndarray, batch: np.ndarray) -> np.ndarray:
+    def fill(self, drawn_RM: np.ndarray, slots: np.ndarray) -> np.ndarray:
         """Put random safe documents in the places of -1."""
+        batch = self._batch[slots]
         for _ in range(NUM_DRAWS + drawn_RM.shape[1]):
             row, place = np.nonzero(drawn_RM < 0)
             if not row.size:
@@ -106,17 +137,23 @@ class _Sampler:
             taken = np.flatnonzero(usable)[first]
             drawn_RM[row[taken], place[taken]] = lot[taken]
         for short in np.flatnonzero((drawn_RM < 0).any(axis=1)):  # nearly nothing is safe here: look at all documents
-            drawn_RM[short] = self._fill_from_all(drawn_RM[short], int(batch[short]))
+            drawn_RM[short] = self._fill_from_all(drawn_RM[short], int(slots[short]))
         return drawn_RM
 
-    def _fill_from_all(self, drawn_M: np.ndarray, batch: int) -> np.ndarray:
-        table, missing = self._table, int((drawn_M < 0).sum())
+    def _fill_from_all(self, drawn_M: np.ndarray, slot: int) -> np.ndarray:
+        table, query = self._table, int(self._query[slot])
         everything = np.arange(table.num_documents)
-        safe = np.setdiff1d(everything[~self.bars(np.full(everything.size, batch), everything)], drawn_M)
-        if safe.size < missing:
+        safe = np.setdiff1d(everything[~self.bars(np.full(everything.size, self._batch[slot]), everything)], drawn_M)
+        lots = [drawn_M[drawn_M >= 0], self._rng.permutation(safe)]
+        if sum(lot.size for lot in lots) < drawn_M.size:  # others of the batch may find the rest relevant
+            own = np.setdiff1d(everything[~np.isin(table.identity, table.unsafe[query])], np.concatenate(lots))
+            hard = np.isin(own, table.hard_negatives[query])
+            lots += [self._rng.permutation(own[hard]), self._rng.permutation(own[~hard])]
+        found = np.concatenate(lots)
+        if found.size < drawn_M.size:
             raise ValueError(
                 f"plan_batches: expected {drawn_M.size} documents of '{table.language}' that are safe negatives for "
-                f"a whole batch, got {drawn_M.size - missing + safe.size} of {table.num_documents}. Lower "
-                "plan_batches.num_negatives or plan_batches.batch_size, or retrieve more candidates."
+                f"query '{table.query_ids[query]}', got {found.size} of {table.num_documents}. Lower "
+                "plan_batches.num_negatives, or retrieve more candidates."
             )
-        return np.concatenate([drawn_M[drawn_M >= 0], self._rng.permutation(safe)[:missing]])
+        return found[: drawn_M.size]

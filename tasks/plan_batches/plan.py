@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from tasks.plan_batches.deal import Dealer, check_room
-from tasks.plan_batches.negatives import sample_negatives
+from tasks.plan_batches.negatives import find_not_negatives, sample_negatives
 from tasks.plan_batches.tables import LanguageTable
 
 PART_SLOTS = 1 << 17  # rows per part; another number is another plan, as good as this one
@@ -33,7 +34,9 @@ def plan_parts(
     same_language: bool = True,
     topic_balance: bool = True,
 ) -> Iterator[pl.DataFrame]:
-    """Plan the training: no unsafe document among the in-batch negatives of a query.
+    """Plan the training: an unsafe document among the in-batch negatives of a query only where it cannot be helped.
+
+    Such a document stands in the slot's `not_negatives`, and the loss leaves it out.
 
     An epoch is a number of steps, not a pass over each language: a small one passes several times while a large one
     passes once or less. The order of a language's queries depends on the seed and that language alone.
@@ -52,10 +55,10 @@ def plan_parts(
 
     Yields:
         Rows of the batch_plan in order: epoch, step (counted through all epochs), slot, query_id, positive,
-        negatives, language, topic, weight; whole steps, at most `PART_SLOTS` rows or one step.
+        negatives, language, topic, weight, not_negatives; whole steps, at most `PART_SLOTS` rows or one step.
 
     Raises:
-        ValueError: no language; one that cannot fill a batch; one that has no clash-free arrangement.
+        ValueError: no language; one that cannot fill a batch, or has too few documents.
     """
     if not tables:
         raise ValueError("plan_batches: expected at least one language, got none. Name some in the settings.")
@@ -135,7 +138,7 @@ def _fill(languages: "Sequence[_Language]", part: np.ndarray, epoch: int, first_
         pl.lit(epoch, pl.Int32).alias("epoch"),
         pl.Series("step", np.repeat(np.arange(first_step, first_step + num_steps, dtype=np.int32), batch_size)),
         pl.Series("slot", np.tile(np.arange(batch_size, dtype=np.int32), num_steps)),
-        *("query_id", "positive", "negatives", "language", "topic", "weight"),
+        *("query_id", "positive", "negatives", "language", "topic", "weight", "not_negatives"),
     )
 
 
@@ -165,17 +168,23 @@ class _Language:
         table, num_negatives = self._table, self._num_negatives
         query, positive = self._dealer.deal(np.unique(batch).size)
         negative_RM = sample_negatives(table, query, batch, num_negatives=num_negatives, rng=self._rng)
-        if num_negatives:
-            lists = table.document_ids.gather(negative_RM.reshape(-1)).reshape((-1, num_negatives)).arr.to_list()
-        else:
-            lists = pl.Series([[]] * query.size, dtype=pl.List(pl.String))
+        unsafe_slot, unsafe = find_not_negatives(table, query, batch, np.column_stack([positive, negative_RM]))
         topic = table.topic[query]
         return pl.DataFrame(
             {
                 "query_id": table.query_ids.gather(query),
                 "positive": table.document_ids.gather(positive),
-                "negatives": lists,
+                "negatives": self._lists(
+                    np.repeat(np.arange(query.size), num_negatives), negative_RM.reshape(-1), query.size
+                ),
                 "topic": topic.astype(np.int32),
                 "weight": self._weight_by_topic[topic],
+                "not_negatives": self._lists(unsafe_slot, unsafe, query.size),
             }
         ).with_columns(language=pl.lit(table.language))
+
+    def _lists(self, slot: np.ndarray, document: np.ndarray, num_slots: int) -> pl.Series:
+        """Make lists of ids of pairs of slot and document number that come slot by slot; a slot may have none."""
+        start = np.searchsorted(slot, np.arange(num_slots + 1))
+        ids = self._table.document_ids.gather(document).to_arrow()
+        return pl.Series(pa.LargeListArray.from_arrays(pa.array(start, pa.int64()), ids), dtype=pl.List(pl.String))

@@ -1,5 +1,7 @@
 """How much each language and topic counts: in the train queries, in the plan, and after weighing."""
 
+from collections.abc import Iterable
+
 import polars as pl
 
 
@@ -55,6 +57,22 @@ def topics_per_batch(plan: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
         .sort("language")
         .collect()
     )
+
+
+def count_masked(plan: pl.DataFrame) -> pl.DataFrame:
+    """Count a part's slots: language, slots, masked (those with documents in their batch that are no negatives)."""
+    masked = (pl.col("not_negatives").list.len() > 0).sum()
+    return plan.group_by("language").agg(slots=pl.len(), masked=masked)
+
+
+def masked_lines(counts: Iterable[pl.DataFrame]) -> list[str]:
+    """Say of each language that has masked slots how many, going by the counts of a plan's parts."""
+    total = pl.concat(counts).group_by("language").sum().filter(pl.col("masked") > 0).sort("language")
+    return [
+        f"{language}: {masked} of {slots} slots ({masked / slots:.1%}) have documents in their batch that may be "
+        "relevant to them; the loss leaves these out (column not_negatives)"
+        for language, slots, masked in total.select("language", "slots", "masked").rows()
+    ]
 
 
 def _summarise(pairs: pl.DataFrame, *, by: str, name: pl.Expr, order: str) -> pl.DataFrame:

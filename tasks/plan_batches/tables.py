@@ -62,6 +62,8 @@ class LanguageTable:
     """Ids of the train queries that have a positive, sorted."""
     document_ids: pl.Series
     """Ids of all candidates and positives, sorted: the pool that short lists of negatives are filled from."""
+    identity: np.ndarray
+    """Per document the number of the first one with the same text, int32: copies count as one document."""
     topic: np.ndarray
     """Topic of each query."""
     positives: Lists
@@ -69,9 +71,9 @@ class LanguageTable:
     hard_negatives: Lists
     """Hard negatives that the ledger kept, the hardest first."""
     unsafe: Lists
-    """Documents that must not be among the query's in-batch negatives, its positives included."""
+    """Identities of documents that must not be among the query's in-batch negatives, its positives included."""
     unsafe_positives: Lists
-    """Those of `unsafe` that are some query's positive."""
+    """Those of `unsafe` that are some query's positive, or a copy of one."""
     num_left_out: int
     """Train queries without a positive: there is nothing to train them on."""
 
@@ -87,12 +89,19 @@ class LanguageTable:
 
 
 def build_table(
-    language: str, *, queries: pl.LazyFrame, qrels: pl.LazyFrame, ledger: pl.LazyFrame, topics: pl.DataFrame
+    language: str,
+    *,
+    queries: pl.LazyFrame,
+    qrels: pl.LazyFrame,
+    ledger: pl.LazyFrame,
+    topics: pl.DataFrame,
+    documents: pl.LazyFrame,
 ) -> LanguageTable:
     """Number one language's train queries and documents.
 
     A document is unsafe for a query if it is judged relevant, or if the ledger did not keep it and gives it a grade of
-    1 or 2 or dropped it for what it is. Queries with the same text share what is known.
+    1 or 2 or dropped it for what it is, or if it is a copy of such a document. Queries with the same text share what is
+    known.
 
     Args:
         language: its code.
@@ -100,6 +109,7 @@ def build_table(
         qrels: their judgements: query_id, doc_id, relevance; those of other queries count for nothing.
         ledger: its hard_negatives: query_id, doc_id, decision, reason, grade, hardness.
         topics: topics of at least those that have a positive: query_id, topic.
+        documents: doc_id, text of at least those that judgements and ledger name; one that is not there has no copy.
 
     Raises:
         ValueError: a train query with a positive has no topic.
@@ -114,26 +124,29 @@ def build_table(
     query_ids = positives["query_id"].unique().sort()
     document_ids = pl.concat([positives["doc_id"], candidates["doc_id"]]).unique().sort()
     query = query_ids.to_frame().with_row_index("query")
-    relevant, candidates = (_number_documents(pairs, document_ids) for pairs in (relevant, candidates))
+    numbered = _number_documents(document_ids, documents)
+    relevant, candidates = (pairs.join(numbered, on="doc_id").drop("doc_id") for pairs in (relevant, candidates))
 
-    suspect = pl.concat([relevant, candidates.filter("unsafe").select("query_id", "document")])
-    by_text = suspect.join(texts, on="query_id").select("text", "document").unique()
-    unsafe = query.join(texts, on="query_id").join(by_text, on="text").select("query", "document")
+    suspect = pl.concat([pairs.select("query_id", "identity") for pairs in (relevant, candidates.filter("unsafe"))])
+    by_text = suspect.join(texts, on="query_id").select("text", "identity").unique()
+    unsafe = query.join(texts, on="query_id").join(by_text, on="text").select("query", "identity")
     hard_negatives = (
         candidates.filter("kept")
         .join(query, on="query_id")
-        .join(unsafe, on=["query", "document"], how="anti")  # another query of the same text may know more of it
+        .join(unsafe, on=["query", "identity"], how="anti")  # another query of the same text may know more of it
         .sort("query", pl.col("hardness").fill_null(0), "document")
         .filter(pl.col("document").is_first_distinct().over("query"))
     )
-    positives = relevant.join(query, on="query_id").select("query", "document").unique()
+    positives = relevant.join(query, on="query_id").select("query", "document", "identity").unique()
     is_positive = np.zeros(len(document_ids), dtype=bool)
-    is_positive[positives["document"].to_numpy()] = True
+    is_positive[positives["identity"].to_numpy()] = True
+    unsafe = unsafe.rename({"identity": "document"})
     unsafe_lists = Lists.of_pairs(unsafe.sort("query", "document"), len(query_ids))
     return LanguageTable(
         language=language,
         query_ids=query_ids,
         document_ids=document_ids,
+        identity=numbered["identity"].to_numpy().astype(np.int32),
         topic=_topics(language, query_ids, topics),
         positives=Lists.of_pairs(positives.sort("query", "document"), len(query_ids)),
         hard_negatives=Lists.of_pairs(hard_negatives, len(query_ids)),
@@ -171,10 +184,14 @@ def _is_unsafe() -> pl.Expr:
     return ((pl.col("decision") != "kept") & suspect).fill_null(False)
 
 
-def _number_documents(pairs: pl.DataFrame, document_ids: pl.Series) -> pl.DataFrame:
-    """Replace doc_id by document, its place among the ids; a pair whose document is none of them goes."""
+def _number_documents(document_ids: pl.Series, documents: pl.LazyFrame) -> pl.DataFrame:
+    """Return doc_id, document (its place among the ids), identity (the place of the first one with its text)."""
     numbered = document_ids.to_frame().with_row_index("document")
-    return pairs.join(numbered, on="doc_id").drop("doc_id")
+    text = same_text("text").hash()  # a number is enough to tell a million texts apart
+    texts = documents.join(numbered.lazy(), on="doc_id", how="semi").select("doc_id", text).unique("doc_id").collect()
+    first = pl.col("document").min().over("text")
+    identity = pl.when(pl.col("text").is_null()).then("document").otherwise(first).alias("identity")
+    return numbered.join(texts, on="doc_id", how="left", maintain_order="left").select("doc_id", "document", identity)
 
 
 def _topics(language: str, query_ids: pl.Series, topics: pl.DataFrame) -> np.ndarray:

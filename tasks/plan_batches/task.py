@@ -4,8 +4,10 @@ import polars as pl
 
 from storage import DatasetRef, iter_parts, read, scan
 from tasks.engine.job import Job
-from tasks.plan_batches import plan, tables, weights
+from tasks.models.texts import document_text
+from tasks.plan_batches import plan, shares, tables, weights
 from tasks.plan_batches.config import PlanBatchesConfig
+from tasks.plan_batches.deal import separable_size
 from tasks.plan_batches.topics import cluster_topics, first_positives, gather_vectors, label_topics
 
 CLUSTERS_SEED = 13  # not the plan's: another plan has the same topics
@@ -38,9 +40,11 @@ def plan_batches(
     queries: dict[str, DatasetRef],
     qrels: dict[str, DatasetRef],
     topics: DatasetRef,
+    corpus: dict[str, DatasetRef],
+    text: str,
     config: PlanBatchesConfig,
 ) -> None:
-    """Put the train queries into batches, with no known positive as a negative of another."""
+    """Put the train queries into batches, with no known positive, nor a copy of one, as a negative of another."""
     languages = []
     with job.bar(len(queries), "languages") as advance:
         for name in sorted(queries):
@@ -52,11 +56,15 @@ def plan_batches(
                     qrels=scan(qrels[name]),
                     ledger=scan(hard_negatives[name]),
                     topics=in_language.select("query_id", "topic").collect(),
+                    documents=scan(corpus[name]).select("doc_id", text=document_text(text)),
                 )
             )
             advance(1)
     for line in tables.shortfalls(languages, num_negatives=config.num_negatives):
         job.log.info("%s", line)
+    for table in languages:
+        if config.same_language and (most := separable_size(table)) < config.batch_size:
+            job.log.info("%s: too many queries share a positive for batches of more than %d", table.language, most)
     weight = weights.sample_weights(
         tables.count_queries(languages),
         alpha=config.alpha,
@@ -76,7 +84,11 @@ def plan_batches(
         topic_balance=config.topic_balance,
     )
     steps = plan.steps_per_epoch(languages, batch_size=config.batch_size, num_steps=config.num_steps)
+    counts = []
     with job.bar(steps * config.num_epochs * config.batch_size, "slots") as advance:
         for part in parts:
             job.out.write(part)
+            counts.append(shares.count_masked(part))
             advance(part.height)
+    for line in shares.masked_lines(counts):
+        job.log.info("%s", line)

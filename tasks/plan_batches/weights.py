@@ -11,11 +11,10 @@ def sample_weights(
 ) -> pl.DataFrame:
     """Weigh each (language, topic): ω = α(language) + β(topic), with mean 1 over the plan.
 
-    Each part is half of *due share / drawn share*. Due is share^alpha over languages and share^beta over
-    topics, each scaled to sum to one, where a share is of the train queries: exponent 1 lets languages (topics) count
-    by size, 0 equally, so a smaller exponent favours small languages (rare topics). Drawn is how often the plan
-    draws them: languages by share^language_temperature, topics as they come in the languages. A part counts at most
-    `MAX_PART` times its mean.
+    The parts are share^(alpha - 1) of the language and share^(beta - 1) of the topic, where a share is of the train
+    queries, each scaled to mean 1/2 over the plan's slots. So a sample counts alike wherever it comes from at exponent
+    1, and the smaller the language (the rarer the topic) and the exponent, the more it counts: on top of being drawn
+    as often as others. A part counts at most `MAX_PART` times its mean.
 
     Args:
         num_queries: language, topic, num_queries: train queries per pair.
@@ -31,7 +30,7 @@ def sample_weights(
         ValueError: a pair has no query.
 
     Source: docs/method.md (stage 3) and table 9 of the paper, which gives α = 0.45, β = 0.40 and "smaller α favours
-        low-resource languages" but no formula: dividing by the drawn share is ours.
+        low-resource languages" but no formula: this one is ours, docs/decisions/0020-weights.md says why.
     """
     if num_queries.filter(pl.col("num_queries") < 1).height:
         raise ValueError(
@@ -60,11 +59,9 @@ def sample_weights(
 
 
 def _part(pairs: pl.DataFrame, by: str, exponent: float) -> pl.DataFrame:
-    """Weigh the values of one column: due share / drawn share, cut at MAX_PART, mean 1 over the slots."""
+    """Weigh the values of one column: share^(exponent - 1), cut at MAX_PART, mean 1 over the slots."""
     shares = pairs.group_by(by, maintain_order=True).agg(pl.col("share").sum(), pl.col("drawn").sum()).sort(by)
-    due = shares["share"].to_numpy() ** exponent
-    drawn = shares["drawn"].to_numpy()
-    part = _cut(due / due.sum() / drawn, drawn)
+    part = _cut(shares["share"].to_numpy() ** (exponent - 1.0), shares["drawn"].to_numpy())
     return shares.select(by, pl.Series(f"{by}_part", part))
 
 

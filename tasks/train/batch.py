@@ -31,7 +31,7 @@ class Batch:
     weight_B: Tensor
     """The queries' weights."""
     ignore_BN: Tensor
-    """Documents that are no negatives for a query: its positive again."""
+    """Documents that are no negatives for a query: its positive again, and what the plan lists."""
     teacher_N: Tensor | None = None
     """A cross-encoder's score of each document for its own query, NaN where there is none."""
 
@@ -78,9 +78,15 @@ def compose_batch(
         doc_N=doc_N,
         num_docs=num_docs,
         weight_B=torch.tensor([sample.weight for sample in step.samples], dtype=torch.float32),
-        ignore_BN=same_document(doc_N, num_docs),
+        ignore_BN=same_document(doc_N, num_docs) | _listed(step.samples, keys),
         teacher_N=None if teacher is None else _scores(step.samples, teacher),
     )
+
+
+def _listed(samples: Sequence[Sample], keys: Sequence[Key]) -> Tensor:
+    """Mark the documents that the plan lists as no negatives for a query, wherever they stand; [B, N]."""
+    listed = [[language == one.language and name in one.not_negatives for language, name in keys] for one in samples]
+    return torch.tensor(listed)
 
 
 def _scores(samples: Sequence[Sample], teacher: TeacherScores) -> Tensor:

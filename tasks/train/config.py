@@ -27,6 +27,10 @@ class Recipe:
 
     learning_rate: float = _setting(2e-5, "Peak learning rate; falls linearly. The paper: 2e-6 to 3e-6.", gt=0)
     warmup_share: float = _setting(0.1, "Share of the steps in which the rate rises.", ge=0, lt=1)
+    weight_decay: float = _setting(0.01, "AdamW's, of matrices alone; 0: Adam.", ge=0)
+    max_gradient_norm: float | None = _setting(
+        1.0, "Longer gradients are shortened to it, times the step's mean weight; none: they stay.", gt=0
+    )
     temperature: float = _setting(0.02, "Divides the cosines in the loss.", gt=0)
     temperature_learning_rate: float | None = _setting(
         None, "Peak rate at which the temperature's logarithm is learned, 1e-3 say; none: it stays.", gt=0

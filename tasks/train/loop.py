@@ -137,6 +137,8 @@ def _start(network: Network) -> TrainingState:
         network.encoder,
         temperature=network.config.temperature,
         learn_temperature=network.config.temperature_learning_rate is not None,
+        weight_decay=network.config.weight_decay,
+        max_gradient_norm=network.config.max_gradient_norm,
         loss_scale=LossScale.for_type(network.dtype),
         workers=network.workers,
     )

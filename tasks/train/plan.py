@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 Key = tuple[str, str]  # (language, id): ids repeat over languages
 
-COLUMNS = ("epoch", "step", "slot", "query_id", "positive", "negatives", "language", "weight")
+COLUMNS = ("epoch", "step", "slot", "query_id", "positive", "negatives", "language", "weight", "not_negatives")
 CONTENT_COLUMNS = ("epoch", "step", "query_id", "positive", "negatives", "language")
 
 
@@ -23,6 +23,8 @@ class Sample:
     positive: str
     negatives: tuple[str, ...]
     weight: float
+    not_negatives: frozenset[str] = frozenset()
+    """Documents that other queries of the step bring and that must not count as negatives for this one."""
 
     @property
     def query(self) -> Key:
@@ -108,16 +110,21 @@ def _keys(language: str, ids: pa.ChunkedArray) -> set[Key]:
 
 
 def _sample(row: dict[str, object]) -> Sample:
-    negatives = row["negatives"]
-    if not isinstance(negatives, list):
-        raise ValueError(
-            f"batch plan: expected a list of negatives for query '{row['query_id']}', got {negatives!r}. Write an "
-            "empty list where there are none."
-        )
     return Sample(
         language=str(row["language"]),
         query_id=str(row["query_id"]),
         positive=str(row["positive"]),
-        negatives=tuple(map(str, negatives)),
+        negatives=tuple(_list(row, "negatives")),
         weight=float(str(row["weight"])),
+        not_negatives=frozenset(_list(row, "not_negatives")),
     )
+
+
+def _list(row: dict[str, object], column: str) -> list[str]:
+    names = row[column]
+    if not isinstance(names, list):
+        raise ValueError(
+            f"batch plan: expected a list of {column} for query '{row['query_id']}', got {names!r}. Write an "
+            "empty list where there are none."
+        )
+    return list(map(str, names))

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from tasks.train.checkpoint import Checkpoint
 from tasks.train.workers import ALONE, Workers
 
-_BETAS, _EPSILON, _WEIGHT_DECAY = (0.9, 0.999), 1e-8, 0.01  # AdamW's own; no weight decay where `_undecayed` says so
+_BETAS, _EPSILON = (0.9, 0.999), 1e-8  # AdamW's own
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
-_MAX_GRADIENT_NORM = 1.0  # longer gradients of the network are shortened to this
 _LEAST_TEMPERATURE = 1e-3  # below this, float32 cosines make noise of the loss
 _START_SCALE, _GROWTH_STEPS = 65_536.0, 2000  # as torch's own GradScaler
 
@@ -59,6 +58,8 @@ class TrainingState:
         *,
         temperature: float = 1.0,
         learn_temperature: bool = False,
+        weight_decay: float = 0.01,
+        max_gradient_norm: float | None = 1.0,
         loss_scale: LossScale | None = None,
         workers: Workers = ALONE,
     ) -> None:
@@ -68,9 +69,10 @@ class TrainingState:
         self.fixed_temperature = None if learn_temperature else temperature
         self.loss_scale = loss_scale or LossScale(1.0)
         self.workers = workers
+        self.max_gradient_norm = max_gradient_norm
         undecayed = _undecayed(module)
         groups = [
-            {"params": [p for p in self.parameters.values() if id(p) not in undecayed], "weight_decay": _WEIGHT_DECAY},
+            {"params": [p for p in self.parameters.values() if id(p) not in undecayed], "weight_decay": weight_decay},
             {"params": [p for p in self.parameters.values() if id(p) in undecayed], "weight_decay": 0.0},
             {"params": [self.log_temperature], "weight_decay": 0.0},
         ]
@@ -91,13 +93,20 @@ class TrainingState:
         """What the cosines are divided by: a number, or a tensor that gets a gradient."""
         return self.log_temperature.exp() if self.fixed_temperature is None else self.fixed_temperature
 
-    def take_step(self, loss: float, *, learning_rate: float, temperature_rate: float = 0.0) -> float:
+    def take_step(
+        self, loss: float, *, learning_rate: float, temperature_rate: float = 0.0, mean_weight: float = 1.0
+    ) -> float:
         """Take one optimizer step along the gradients that are there, clear them, and log the step.
+
+        The gradient is shortened to `max_gradient_norm` as if the step's weights had mean 1, and counts by their mean:
+        else shortening would take out of a batch of one language what all its weights have in common. Dividing the
+        loss by the mean, shortening to c and multiplying by the mean is the same as shortening to c times the mean.
 
         Args:
             loss: that the gradients are of. Where it or their norm is not finite, the weights are left as they are.
             learning_rate: of this step.
             temperature_rate: learning rate of the temperature's logarithm.
+            mean_weight: of the step's samples, over all processes; 1 where weights do not scale the loss.
 
         Returns:
             The norm of the network's gradients before they were shortened; infinite where it is not a number.
@@ -106,7 +115,9 @@ class TrainingState:
         fixed = self.fixed_temperature
         self.temperatures.append(self.log_temperature.detach().exp().item() if fixed is None else fixed)
         if math.isfinite(loss) and bool(norm.isfinite()):
-            torch.nn.utils.clip_grads_with_norm_(self.parameters.values(), _MAX_GRADIENT_NORM, norm)
+            if self.max_gradient_norm is not None:
+                longest = self.max_gradient_norm * mean_weight
+                torch.nn.utils.clip_grads_with_norm_(self.parameters.values(), longest, norm)
             rates = (learning_rate, learning_rate, temperature_rate)
             for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate

@@ -55,6 +55,7 @@ def take_step(
         network.workers.agree(loss),
         learning_rate=config.learning_rate_at(state.num_done, num_steps),
         temperature_rate=config.temperature_rate_at(state.num_done, num_steps),
+        mean_weight=batch.weight_B.mean().item() if config.weighting == "query" else 1.0,
     )
     _check_finite(loss, norm, state, step, where, is_scaled=network.dtype == torch.float16)
 

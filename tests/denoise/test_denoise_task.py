@@ -132,6 +132,8 @@ def woven(config: DenoiseConfig = CONFIG, **judged: Any) -> dict[str, Promise]:
             scores=scores,
             qrels=qrels[language],
             queries=queries[language],
+            corpus=data["corpus"][language],
+            text="text",
             config=config.select,
         )
         promises |= {f"features.{language}": features[language], f"raw.{language}": raw[language]}

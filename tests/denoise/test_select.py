@@ -48,10 +48,20 @@ def ledger(
     candidates: pl.DataFrame = CANDIDATES,
     scores: pl.DataFrame = SCORES,
     qrels: pl.DataFrame = QRELS,
+    texts: dict[str, str] | None = None,
     **limits: float,
 ) -> pl.DataFrame:
     settings = {"strategy": strategy, "score": score, "num_negatives": num_negatives, **limits}
-    return select_hard_negatives(candidates, scores, qrels, SelectConfig.model_validate(settings))
+    return select_hard_negatives(candidates, scores, qrels, SelectConfig.model_validate(settings), numbered(texts))
+
+
+def numbered(texts: dict[str, str] | None) -> pl.DataFrame | None:
+    """Give each document a number, the same where the texts are."""
+    if texts is None:
+        return None
+    numbers = {text: number for number, text in enumerate(dict.fromkeys(texts.values()))}
+    same = pl.Series("same", [numbers[text] for text in texts.values()], dtype=pl.UInt64)
+    return pl.DataFrame({"doc_id": list(texts)}).with_columns(same)
 
 
 def kept(*args: str, **kwargs: object) -> str:
@@ -273,3 +283,51 @@ def test_document_that_says_what_the_query_says_is_an_echo_whatever_its_id_title
 def test_relabelling_overrules_no_person():
     table = ledger("naive", relabel=True).with_columns(reason=pl.lit("relabelled"))
     assert relabel(QRELS, table).filter(pl.col("doc_id") == "c")["relevance"].to_list() == [0]
+
+
+ALL = {doc: doc for doc in "abcdef"}
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_copies_of_a_relevant_document_are_dropped_whatever_the_strategy(strategy: str):
+    # e and f, the least suspicious, say what a says; and c does, that a person found not relevant.
+    texts = ALL | {"e": "a", "f": "a", "c": "a"}
+    found = reasons(strategy, texts=texts)
+    assert {found[doc] for doc in "cef"} == {"copy_of_relevant"}
+    assert found["a"] == "judged_relevant"
+    assert not {*kept(strategy, texts=texts)} & {*"acef"}
+
+
+def test_copies_of_a_relevant_document_that_was_not_retrieved_are_dropped():
+    rest = CANDIDATES.filter(pl.col("doc_id") != "a")
+    assert reasons("naive", candidates=rest, texts=ALL | {"e": "a"})["e"] == "copy_of_relevant"
+
+
+def test_copies_of_what_is_relevant_to_another_query_or_judged_not_relevant_are_none():
+    other = pl.concat([QRELS, pl.DataFrame([("p", "x", 1)], schema=QRELS.schema, orient="row")])
+    found = reasons("naive", qrels=other, texts=ALL | {"x": "e", "f": "c"})
+    assert (found["e"], found["f"]) == ("safe", "safe")
+
+
+def test_documents_without_a_text_are_no_copies_of_each_other():
+    assert reasons("naive", texts={"a": "a"}) == reasons("naive")
+
+
+def test_one_of_several_copies_is_relabelled_and_the_others_are_copies():
+    # b and e say the same; b comes first. Only b has grade 2: that is enough.
+    found = reasons("grade", relabel=True, texts=ALL | {"e": "b", "d": "b"})
+    assert {doc: found[doc] for doc in "bde"} == {
+        "b": "relabelled",
+        "d": "copy_of_relevant",
+        "e": "copy_of_relevant",
+    }
+    twice = SCORES.with_columns(grade=pl.when(pl.col("doc_id") == "e").then(2).otherwise("grade"))
+    found = reasons("grade", relabel=True, scores=twice, texts=ALL | {"e": "b"})
+    assert (found["b"], found["e"]) == ("relabelled", "copy_of_relevant")
+    found = reasons("grade", relabel=True, scores=twice, texts=ALL)
+    assert (found["b"], found["e"]) == ("relabelled", "relabelled")
+
+
+def test_copies_of_a_judged_document_are_not_relabelled():
+    assert reasons("grade", relabel=True, texts=ALL | {"b": "a"})["b"] == "copy_of_relevant"
+    assert reasons("grade", relabel=True, texts=ALL | {"b": "c"})["b"] == "grade_above_max"

@@ -138,7 +138,7 @@ def score(*doc_ids: str, **changed: Any) -> Promise:
 
 
 def ledger(*doc_ids: str, config: DenoiseConfig = CONFIG) -> Promise:
-    shared: dict[str, Promise] = {"qrels": write_qrels("en")}
+    shared: dict[str, Any] = {"qrels": write_qrels("en"), "corpus": write_corpus("en"), "text": "text"}
     given = steps.select_hard_negatives(
         "en",
         fused=write_fused("en"),

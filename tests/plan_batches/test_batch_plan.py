@@ -254,3 +254,52 @@ def assert_promises(english: Language, swahili: Language, **setting: Any) -> Non
     )
     for language, query, topic in frame.select("language", "query_id", "topic").rows():
         assert topic == both[language].topic[query]
+
+
+def test_plan_that_can_be_separated_lists_nothing():
+    assert plan(EN, SW, TE, num_epochs=2)["not_negatives"].to_list() == [[]] * 2 * 60
+    five = squad(60, questions=5)  # 12 passages, batches of 4
+    frame = plan(five)
+    assert frame["not_negatives"].list.len().sum() == 0
+    check_plan(frame, {"en": five.known}, batch_size=4, num_negatives=2)
+
+
+@pytest.mark.parametrize(("questions", "same_language"), [(5, True), (20, True), (20, False)])
+def test_many_questions_per_passage_are_planned_and_what_cannot_be_parted_is_listed(questions, same_language):
+    one = squad(60, questions=questions)
+    frame = plan(one, batch_size=8, num_epochs=2, same_language=same_language)
+    promised = {"batch_size": 8, "num_negatives": 2, "same_language": same_language}
+    check_plan(frame, {"en": one.known}, **promised)
+    shared = 60 // questions < 8  # fewer passages than slots
+    assert bool(frame["not_negatives"].list.len().sum()) == shared
+
+
+def test_copies_of_a_positive_are_listed_as_the_positive_is():
+    # 24 questions, answered by texts of their own ids; only three different texts.
+    queries = [f"q{number:02}" for number in range(24)]
+    texts = {f"d{number:02}": f"{'ABC'[number % 3]} text" for number in range(24)}
+    others = {f"n{number}": f"unlike {number}" for number in range(9)}
+    one = Language(
+        "en",
+        {query: [f"d{number:02}"] for number, query in enumerate(queries)},
+        {query: list(others) for query in queries},
+        {},
+        dict.fromkeys(queries, 0),
+        documents=texts | others,
+    )
+    frame = plan(one, batch_size=6)
+    check_plan(frame, {"en": one.known}, batch_size=6, num_negatives=2)
+    listed = frame["not_negatives"].list.len()
+    assert listed.to_list() == [1] * 24  # two of each text in every batch, and each other's positive is listed
+
+
+def squad(num_questions: int, *, questions: int) -> Language:
+    """Passages with many questions each; hard negatives are other documents."""
+    queries = [f"q{number:03}" for number in range(num_questions)]
+    return Language(
+        "en",
+        {query: [f"p{number // questions:02}"] for number, query in enumerate(queries)},
+        {query: [f"n{number % 17}", f"n{number % 7}", f"n{number % 19}"] for number, query in enumerate(queries)},
+        {},
+        {query: number // questions % 4 for number, query in enumerate(queries)},
+    )

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.plan_data import Language, languages
 
-from tasks.plan_batches.clashes import find_clashes, mend_clashes
+from tasks.plan_batches.clashes import ease_clashes, find_clashes, mend_clashes
 
 # a answers q1; the ledger finds it likely relevant to q2 as well.
 FOUR = Language(
@@ -91,3 +93,47 @@ def test_says_so_when_nothing_helps(batch_size):
     shared = Language("en", dict.fromkeys("abcd", ["x"]), {}, {}, dict.fromkeys("abcd", 0))
     query, positive = np.arange(4), np.zeros(4, dtype=np.int64)
     assert not mend_clashes(shared.table, query, positive, np.arange(query.size) // batch_size, num_fixed=0, rng=rng())
+
+
+def test_copies_clash():
+    copies = Language("en", {"q1": ["a"], "q2": ["b"], "q3": ["c"]}, {}, {}, dict.fromkeys(("q1", "q2", "q3"), 0))
+    given = np.arange(3), np.arange(3), np.zeros(3, dtype=np.int64)
+    assert find_clashes(copies.table, *given).tolist() == []
+    texts = {"a": "Ａ  copy", "b": "a COPY ", "c": "no copy"}
+    assert find_clashes(replace(copies, documents=texts).table, *given).tolist() == [0, 1]
+
+
+@settings(max_examples=20, deadline=None)
+@given(languages("en"), st.integers(0, 100), st.integers(2, 6))
+def test_easing_never_adds_a_clash_nor_loses_a_query(language, seed, batch_size):
+    table, draw = language.table, np.random.default_rng(seed)
+    query = draw.permutation(table.num_queries)
+    positive = np.array([draw.choice(table.positives[one]) for one in query])
+    batch = np.arange(query.size) // batch_size
+
+    def pairs() -> int:
+        num_pairs = 0
+        for one in range(query.size):
+            beside = [other for other in np.flatnonzero(batch == batch[one]) if other != one]
+            seen = table.identity[positive[beside]]
+            num_pairs += int(np.isin(seen, table.unsafe[int(query[one])]).sum())
+        return num_pairs
+
+    before = pairs()
+    ease_clashes(table, query, positive, batch, num_fixed=0, rng=draw)
+    assert pairs() <= before
+    assert sorted(query.tolist()) == list(range(table.num_queries))
+    assert all(position in table.positives[int(one)] for one, position in zip(query, positive, strict=True))
+
+
+def test_easing_mends_what_can_be_mended_beside_what_cannot():
+    # All four of the first pair of batches answer with x; q1 and q2 of FOUR can be parted.
+    positives = {**FOUR.positives, "x1": ["x"], "x2": ["x"], "x3": ["x"], "x4": ["x"]}
+    mixed = replace(FOUR, positives=positives, topic=dict.fromkeys(positives, 0))
+    query = np.array([0, 1, 4, 5, 2, 3, 6, 7])
+    positive = np.array([int(mixed.table.positives[int(one)][0]) for one in query])
+    batch = np.arange(8) // 4
+    assert find_clashes(mixed.table, query, positive, batch).tolist() == [1, 2, 3, 6, 7]
+    ease_clashes(mixed.table, query, positive, batch, num_fixed=0, rng=rng())
+    clashing = query[find_clashes(mixed.table, query, positive, batch)]
+    assert sorted(clashing.tolist()) == [4, 5, 6, 7]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from support.plan_data import Language, plain_language
 
-from tasks.plan_batches.deal import Dealer, check_room
+from tasks.plan_batches.deal import Dealer, check_room, separable_size
 from tasks.plan_batches.tables import LanguageTable
 
 
@@ -110,19 +110,54 @@ def test_rejects_language_smaller_than_a_batch():
         dealer(plain_language("en", 3).table, 4)
 
 
-def test_rejects_document_that_answers_too_many_queries():
-    # d0 is the only positive of 4 of 12 queries: 4 batches of 4 are needed, and there are 3.
-    with pytest.raises(ValueError, match=r"document 'd0' of 'en', the only positive of 4 .*batch_size to 3"):
-        shared_positive(12, num_documents=3, batch_size=4)
-    shared_positive(12, num_documents=3, batch_size=3).deal(4)
+def test_queries_that_share_too_few_positives_are_spread_as_evenly_as_can_be():
+    # 12 queries, 3 documents: a batch of 4 cannot have 4 different ones, and each has 3.
+    query, positive = shared_positive(12, num_documents=3, batch_size=4).deal(30)
+    assert all(len(set(batch)) == 3 for batch in positive)
+    assert Counter(itertools.chain(*query)) == dict.fromkeys(range(12), 10)
+    apart = shared_positive(12, num_documents=3, batch_size=3).deal(4)[1]
+    assert all(len(set(batch)) == 3 for batch in apart)
 
 
-def test_rejects_queries_that_cannot_be_arranged():
+def test_queries_that_can_be_arranged_in_no_way_are_dealt_all_the_same():
     # Every query finds a and b relevant, and has to bring one of them.
     positives = {"q1": ["a", "b"], "q2": ["a", "b"], "q3": ["a", "b"]}
     table = Language("en", positives, {}, {}, dict.fromkeys(positives, 0)).table
-    with pytest.raises(ValueError, match=r"got \d of 3 queries of 'en' that fit nowhere, the first 'q\d'"):
-        dealer(table, 3).deal(1)
+    deals = dealer(table, 3)
+    for batch in deals.deal(4)[0]:
+        assert sorted(batch) == [0, 1, 2]
+
+
+def test_one_document_that_answers_half_of_the_queries_costs_the_others_nothing():
+    # h answers 20 of 40 queries, in batches of 8; the others come in pairs that share a positive.
+    positives = {f"q{n:02}": ["h"] if n % 2 else [f"d{n // 4}"] for n in range(40)}
+    table = Language("en", positives, {}, {}, dict.fromkeys(positives, 0)).table
+    hot = table.document_ids.to_list().index("h")
+    for batch in dealer(table, 8).deal(20)[1]:
+        assert Counter(batch)[hot] == 4
+        assert max(count for document, count in Counter(batch).items() if document != hot) == 1
+
+
+@pytest.mark.parametrize(
+    ("answers", "size"),
+    [
+        (["a", "b", "c", "d"], 4),
+        (["a", "a", "a", "d"], 1),  # a batch with one of a's three takes d alone: 4 queries have 3 batches of 1
+        (["a", "a", "c", "d"], 2),
+        (["a", "A", "c", "d"], 2),  # a copy
+    ],
+)
+def test_separable_size_goes_by_the_document_that_most_queries_share(answers, size):
+    positives = {f"q{n}": [answer] for n, answer in enumerate(answers)}
+    texts = {"a": "the  text", "A": "The text"}
+    table = Language("en", positives, {}, {}, dict.fromkeys(positives, 0), documents=texts).table
+    assert separable_size(table) == size
+
+
+def test_separable_size_does_not_count_queries_that_have_another_positive():
+    positives = {"q1": ["a"], "q2": ["a", "b"], "q3": ["a", "c"], "q4": ["d"]}
+    table = Language("en", positives, {}, {}, dict.fromkeys(positives, 0)).table
+    assert separable_size(table) == 2  # q1 brings a, and only q4 may stand beside it
 
 
 def test_deals_batches_of_changing_sizes_without_repetition():

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.plan_data import Language, languages, plain_language
 
-from tasks.plan_batches.negatives import sample_negatives
+from tasks.plan_batches.negatives import find_not_negatives, sample_negatives
 
 
 def sample(language: Language, batches: list[list[str]], num_negatives: int, seed: int = 0) -> list[list[list[str]]]:
@@ -87,8 +87,54 @@ def test_fills_up_exactly_when_just_enough_documents_are_safe():
 
 def test_rejects_a_language_with_too_few_safe_documents():
     language = Language("en", {"q1": ["a"], "q2": ["b"]}, {"q1": ["k"]}, {}, {"q1": 0, "q2": 0})
-    with pytest.raises(ValueError, match="expected 3 documents of 'en' that are safe negatives .*, got 1 of 3"):
+    with pytest.raises(ValueError, match="3 documents of 'en' that are safe negatives for query 'q1', got 2 of 3"):
         sample(language, [["q1", "q2"]], 3)
+
+
+def test_takes_what_is_safe_for_its_own_query_where_the_batch_leaves_too_little_the_hard_ones_first():
+    # Safe for both is k alone. q1 may also have b, which it found itself, and c; never a.
+    language = Language(
+        "en", {"q1": ["a"], "q2": ["b"]}, {"q1": ["k", "b"]}, {"q2": ["c"], "q1": ["d"]}, {"q1": 0, "q2": 0}
+    )
+    for seed in range(10):
+        assert sample(language, [["q1", "q2"]], 2, seed)[0][0] == ["k", "b"]
+        first, second = sample(language, [["q1", "q2"]], 3, seed)[0]
+        assert first == ["k", "b", "c"]
+        assert (second[0], {*second[1:]}) == ("k", {"a", "d"})
+
+
+def test_a_copy_of_what_is_unsafe_is_unsafe():
+    texts = {"a": "The answer.", "k1": "the  ANSWER. ", "k2": "The answer", "x": "Drop ﬁle", "k3": "drop file"}
+    language = Language(
+        "en",
+        {"q1": ["a"], "q2": ["b"]},
+        {"q1": ["k1", "k2", "k4"], "q2": ["k3", "k2", "k1", "k5"]},
+        {"q1": ["x"]},
+        {"q1": 0, "q2": 0},
+        documents=texts,
+    )
+    assert sample(language, [["q1", "q2"]], 2) == [[["k2", "k4"], ["k2", "k5"]]]
+
+
+def test_finds_what_is_no_negative_in_a_batch_by_hand():
+    texts = {"a": "same", "A": "Same"}
+    language = Language(
+        "en",
+        {"q1": ["a"], "q2": ["A"], "q3": ["c"], "q4": ["a"]},
+        {},
+        {"q3": ["n"], "q4": ["z"]},
+        dict.fromkeys(["q1", "q2", "q3", "q4"], 0),
+        documents=texts,
+    )
+    table = language.table
+    number = {name: place for place, name in enumerate(table.document_ids)}  # A a c n z
+    rows = [["a", "n"], ["A", "z"], ["c", "n"], ["a", "n"]]
+    document = np.array([[number[name] for name in row] for row in rows])
+    slot, found = find_not_negatives(table, np.arange(4), np.array([0, 0, 0, 1]), document)
+    pairs = [(table.query_ids[int(q)], table.document_ids[int(d)]) for q, d in zip(slot, found, strict=True)]
+    assert pairs == [("q1", "A"), ("q2", "a"), ("q3", "n")]  # q4 is alone in its batch, and has no z in it
+    both = find_not_negatives(table, np.array([0, 3]), np.array([7, 7]), document[[0, 3]])
+    assert [one.tolist() for one in both] == [[0, 1], [number["a"], number["a"]]]  # brought by the other one
 
 
 def test_draws_nothing_when_no_negatives_are_asked_for():
@@ -97,18 +143,22 @@ def test_draws_nothing_when_no_negatives_are_asked_for():
 
 @settings(max_examples=20, deadline=None)
 @given(languages("en"), st.integers(1, 4), st.integers(0, 5), st.integers(0, 100))
-def test_never_draws_what_is_unsafe_for_a_query_of_the_batch(language, batch_size, num_negatives, seed):
+def test_draws_what_is_unsafe_for_a_query_of_the_batch_only_where_nothing_else_is_left(
+    language, batch_size, num_negatives, seed
+):
     queries = list(language.positives)
     batches = [queries[first : first + batch_size] for first in range(0, len(queries) - batch_size + 1, batch_size)]
     barred = [set().union(*(language.unsafe[query] for query in batch)) for batch in batches]
-    if any(len(set(language.table.document_ids) - one) < num_negatives for one in barred):
+    pool = set(language.table.document_ids)
+    if any(len(pool - language.unsafe[query]) < num_negatives for batch in batches for query in batch):
         with pytest.raises(ValueError, match="that are safe negatives"):
             sample(language, batches, num_negatives, seed)
         return
     drawn = sample(language, batches, num_negatives, seed)
     for batch, slots, unsafe in zip(batches, drawn, barred, strict=True):
         for query, negatives in zip(batch, slots, strict=True):
-            assert not unsafe & set(negatives)
+            assert len(unsafe & set(negatives)) == max(0, num_negatives - len(pool - unsafe))
+            assert not language.unsafe[query] & set(negatives)
             assert len(set(negatives)) == num_negatives
             free = [one for one in language.kept[query] if one not in unsafe]
             assert len(set(negatives) & set(free)) == min(num_negatives, len(free))

@@ -97,7 +97,8 @@ def steps(config: PlanBatchesConfig = CONFIG, num_topics: int = 2) -> tuple[Prom
     topics = find_topics(
         embeddings=of(give_embeddings), corpus=of(give_corpus), queries=queries, qrels=qrels, num_topics=num_topics
     )
-    plan = plan_batches(hard_negatives=of(give_ledger), queries=queries, qrels=qrels, topics=topics, config=config)
+    given = {"hard_negatives": of(give_ledger), "queries": queries, "qrels": qrels, "topics": topics}
+    plan = plan_batches(**given, corpus=of(give_corpus), text="title_and_text", config=config)
     return topics, plan
 
 

@@ -28,6 +28,7 @@ def slot(step: int, number: int, query: str, positive: str, *negatives: str, lan
         "language": language,
         "topic": 0,
         "weight": 1.0,
+        "not_negatives": [],
     }
 
 
@@ -70,6 +71,10 @@ BROKEN = {
     "own positive as negative": (change(0, negatives=["q1-1", "a"]), "'a' for query 'q1' in step 0, slot 0"),
     "other positive of the query": (change(5, negatives=["q2-1", "b"]), "'b' for query 'q2' in step 2, slot 1"),
     "likely relevant to another": (change(0, negatives=["q1-1", "x"]), "'x' for query 'q2' in step 0, slot 1"),
+    "listed though safe": (
+        change(0, not_negatives=["q2-1"]),
+        r"only \[\] listed as no negatives, got '\['q2-1'\]' for query 'q1'",
+    ),
     "another's positive": (change(0, negatives=["q1-1", "bb"]), "'bb' for query 'q2' in step 0, slot 1"),
     "seen again too early": (
         change(2, query_id="q1", positive="a"),
@@ -93,6 +98,24 @@ def test_finds_two_queries_that_share_a_positive():
     twins = promises() | {"known": {"en": Known(queries, DATA.qrels, DATA.ledger)}}
     with pytest.raises(AssertionError, match="'b' for query 'q1' in step 0, slot 0"):
         check_plan(frame(good()), **twins)
+
+
+def test_passes_what_is_listed_and_finds_what_is_not():
+    queries = queries_frame(["q1", "q2", "q3", "q4"], texts=["t", "t", "u", "v"])
+    twins = promises() | {"known": {"en": Known(queries, DATA.qrels, DATA.ledger)}}
+    rows = good()
+    rows[0]["not_negatives"], rows[1]["not_negatives"] = ["b"], ["a"]
+    check_plan(frame(rows), **twins)
+    rows[1]["not_negatives"] = []
+    with pytest.raises(AssertionError, match="'a' for query 'q2' in step 0, slot 1"):
+        check_plan(frame(rows), **twins)
+
+
+def test_finds_a_copy_of_a_positive():
+    texts = {"a": "One  answer.", "q2-1": " one ANSWER.", "b": "another"}
+    copies = promises() | {"known": {"en": Known(DATA.queries, DATA.qrels, DATA.ledger, texts)}}
+    with pytest.raises(AssertionError, match="'q2-1' for query 'q1' in step 0, slot 0"):
+        check_plan(frame(good()), **copies)
 
 
 def test_finds_a_language_that_it_knows_nothing_of():

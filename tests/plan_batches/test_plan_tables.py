@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
 from support.plan_data import Language, ledger_frame, plain_language, qrels_frame, queries_frame, table_of, topics_frame
 
+from tasks.models.texts import same_text
 from tasks.plan_batches.tables import Lists, count_queries, shortfalls
 
 LISTS = Lists(start=np.array([0, 2, 2, 5]), document=np.array([7, 8, 1, 2, 3]))
@@ -85,3 +88,31 @@ def test_shortfalls_names_queries_left_out_and_short_of_negatives():
         "en: 1 train queries have fewer than 2 hard negatives; random documents fill them up",
     ]
     assert shortfalls([plain_language("en", 3).table], num_negatives=7) == []
+
+
+def test_copies_are_one_document_in_the_table():
+    texts = {"b": "Red  is a colour", "d": "red is a COLOUR\n", "e": "blue"}  # a and c are not there
+    language = replace(TWO, documents=texts)
+    table = language.table
+    assert table.identity.tolist() == [0, 1, 2, 1, 4]  # a b c d e
+    assert table.hard_negatives.document.tolist() == [4]  # d is a copy of q1's positive b
+    assert table.unsafe.document.tolist() == [0, 1, 1, 2]
+    assert table.identity.dtype == np.int32
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("caf\u00e9", "cafe\u0301", True),
+        ("ｆｕｌｌ", "FULL", True),
+        (" two\u00a0 words\n", "two words", True),
+        ("Straße", "STRASSE", True),
+        ("ΛΟΓΟΣ", "λογος", True),
+        ("two words", "twowords", False),
+        ("cafe", "café", False),
+        ("1.0", "10", False),
+    ],
+)
+def test_same_text_folds_unicode_case_and_white_space_alone(one, other, same):
+    first, second = pl.DataFrame({"text": [one, other]}).select(same_text("text")).to_series()
+    assert (first == second) == same

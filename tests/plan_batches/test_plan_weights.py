@@ -19,27 +19,43 @@ def test_equal_languages_and_topics_weigh_one():
 
 
 def test_weight_by_hand_with_alpha_and_beta_a_half():
-    # Languages: shares .8 and .2, wanted sqrt -> .8944 : .4472 = 2/3 : 1/3, drawn 1/2 each: parts 4/3 and 2/3.
+    # Shares .8 and .2, to the power -1/2: 1.118 and 2.236, 1 to 2; drawn 1/2 each, so the mean is 1 at 2/3 and 4/3.
     # Topics: en holds topic 0 only, sw topic 1 only, so the topic parts are the same.
-    assert weights(counts(en=[80], sw=[0, 20]), alpha=0.5, beta=0.5) == pytest.approx([4 / 3, 2 / 3])
+    assert weights(counts(en=[80], sw=[0, 20]), alpha=0.5, beta=0.5) == pytest.approx([2 / 3, 4 / 3])
 
 
-def test_exponents_one_give_back_the_natural_shares():
-    frame = sample_weights(counts(en=[60, 20], sw=[15, 5]), alpha=1, beta=1, language_temperature=0)
-    by_language = frame.group_by("language", maintain_order=True).agg((pl.col("drawn") * pl.col("weight")).sum())
-    # Half of the weight follows the languages (.8, .2), half the topics, which are equal in both (so .5, .5 as drawn).
-    assert by_language["drawn"].to_list() == pytest.approx([0.65, 0.35])
+def test_weight_by_hand_of_languages_drawn_by_size():
+    # The same, drawn .8 and .2: x * .8 + 2x * .2 = 1. Counted together en has .8 * x = 2/3, sw 1/3: share^alpha.
+    assert weights(counts(en=[80], sw=[0, 20]), alpha=0.5, beta=0.5, temperature=1) == pytest.approx([5 / 6, 5 / 3])
 
 
-def test_proportional_drawing_with_exponent_one_needs_no_weights():
-    assert weights(counts(en=[60, 20], sw=[10, 10]), alpha=1, beta=1, temperature=1) == pytest.approx([1] * 4)
+def test_language_and_topic_each_give_half():
+    # One topic everywhere: its part is 1. Languages as above at 2/3 and 4/3.
+    assert weights(counts(en=[80], sw=[20]), alpha=0.5) == pytest.approx([(1 + 2 / 3) / 2, (1 + 4 / 3) / 2])
+
+
+def test_miracls_small_languages_weigh_more_than_its_large_ones():
+    # ko has 868 train queries of 40,203, ru 4,683: (4683 / 868) ** .55 = 2.528 times the language's part.
+    sizes = [3495, 1631, 2863, 2162, 2107, 2897, 1143, 1169, 4071, 3477, 868, 4683, 1901, 3452, 2972, 1312]
+    names = ["ar", "bn", "en", "es", "fa", "fi", "fr", "hi", "id", "ja", "ko", "ru", "sw", "te", "th", "zh"]
+    found = dict(zip(names, weights(counts(**{name: [n] for name, n in zip(names, sizes, strict=True)})), strict=True))
+    part = {name: 2 * weight - 1 for name, weight in found.items()}  # the topic's part is 1: there is but one
+    assert part["ko"] / part["ru"] == pytest.approx((4683 / 868) ** 0.55)
+    assert part["ko"] > 1.5 > 1 > part["ru"] > 0.6
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.5, 1.0])
+def test_exponents_one_weigh_all_alike_however_drawn(temperature):
+    pairs = counts(en=[60, 20], sw=[10, 10])
+    assert weights(pairs, alpha=1, beta=1, temperature=temperature) == pytest.approx([1] * 4)
 
 
 def test_smaller_alpha_favours_the_small_language():
     pairs = counts(en=[90], sw=[10])
     small = [weights(pairs, alpha=alpha)[1] for alpha in (1.0, 0.7, 0.45, 0.2, 0.0)]
     assert small == sorted(small)
-    assert small[0] < small[-1] == pytest.approx(1)
+    assert small[0] == pytest.approx(1)
+    assert small[-1] > 1.3
 
 
 def test_smaller_beta_favours_the_rare_topic():

@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from tasks.plan_batches.shares import plan_shares, topics_per_batch
+from tasks.plan_batches.shares import count_masked, masked_lines, plan_shares, topics_per_batch
 
 TOPICS = pl.DataFrame(
     {
@@ -55,3 +55,12 @@ def test_topics_per_batch_beside_the_most_possible_by_hand():
     )
     assert topics_per_batch(plan).rows() == [("en", 2, 1.5, 2.0), ("sw", 2, 1.5, 1.5)]
     assert topics_per_batch(plan.lazy().reverse()).rows() == topics_per_batch(plan).rows()
+
+
+def test_says_how_many_slots_are_masked_over_all_parts():
+    def part(*rows: tuple[str, list[str]]) -> pl.DataFrame:
+        return pl.DataFrame(rows, schema={"language": pl.String, "not_negatives": pl.List(pl.String)}, orient="row")
+
+    parts = [part(("sw", []), ("en", ["d"]), ("en", [])), part(("en", ["d", "e"]), ("en", []))]
+    (line,) = masked_lines(count_masked(one) for one in parts)
+    assert line.startswith("en: 2 of 4 slots (50.0%) have documents in their batch that may be relevant")

@@ -47,10 +47,20 @@ def topics_frame(topic: Mapping[str, int]) -> pl.DataFrame:
 
 
 def table_of(
-    name: str, queries: pl.DataFrame, qrels: pl.DataFrame, ledger: pl.DataFrame, topics: pl.DataFrame
+    name: str,
+    queries: pl.DataFrame,
+    qrels: pl.DataFrame,
+    ledger: pl.DataFrame,
+    topics: pl.DataFrame,
+    documents: Mapping[str, str] | None = None,
 ) -> LanguageTable:
-    """Build a table from whole frames."""
-    return build_table(name, queries=queries.lazy(), qrels=qrels.lazy(), ledger=ledger.lazy(), topics=topics)
+    """Build a table from whole frames, and of the texts of such documents as may have copies."""
+    texts = pl.DataFrame(
+        {"doc_id": list(documents or {}), "text": list((documents or {}).values())},
+        schema={"doc_id": pl.String, "text": pl.String},
+    )
+    frames = {"queries": queries.lazy(), "qrels": qrels.lazy(), "ledger": ledger.lazy(), "documents": texts.lazy()}
+    return build_table(name, topics=topics, **frames)
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,8 @@ class Language:
     topic: Mapping[str, int]
     text: Mapping[str, str] = field(default_factory=dict)
     """Of the queries whose text is not their id."""
+    documents: Mapping[str, str] = field(default_factory=dict)
+    """Texts of such documents as may have copies."""
 
     @property
     def queries(self) -> pl.DataFrame:
@@ -79,24 +91,22 @@ class Language:
 
     @property
     def table(self) -> LanguageTable:
-        return table_of(self.name, self.queries, self.qrels, self.ledger, topics_frame(self.topic))
+        return table_of(self.name, self.queries, self.qrels, self.ledger, topics_frame(self.topic), self.documents)
 
     @property
     def known(self) -> Known:
-        return Known(self.queries, self.qrels, self.ledger)
+        return Known(self.queries, self.qrels, self.ledger, self.documents)
 
     def shuffled(self, seed: int) -> LanguageTable:
         """The same table from rows in another order."""
         frames = (self.queries, self.qrels, self.ledger, topics_frame(self.topic))
-        return table_of(self.name, *(frame.sample(fraction=1.0, shuffle=True, seed=seed) for frame in frames))
+        shuffled = (frame.sample(fraction=1.0, shuffle=True, seed=seed) for frame in frames)
+        return table_of(self.name, *shuffled, documents=dict(reversed(self.documents.items())))
 
     @property
     def unsafe(self) -> dict[str, set[str]]:
         """What each query, or one with the same text, must not see as a negative."""
-        by_text: dict[str, set[str]] = {}
-        for query, docs in self.positives.items():
-            by_text.setdefault(self.text.get(query, query), set()).update(docs, self.dropped.get(query, ()))
-        return {query: by_text[self.text.get(query, query)] for query in self.positives}
+        return self.known.unsafe
 
 
 def plain_language(name: str, num_queries: int, *, num_kept: int = 10, num_topics: int = 3) -> Language:
@@ -113,7 +123,10 @@ def plain_language(name: str, num_queries: int, *, num_kept: int = 10, num_topic
 
 @st.composite
 def languages(draw: st.DrawFn, name: str) -> Language:
-    """A small language whose queries share positives, candidates, likely relevant documents and, some, their text."""
+    """A small language whose queries share positives, candidates, likely relevant documents and, some, their text.
+
+    Some documents are copies of others.
+    """
     num_queries, num_documents = draw(st.integers(4, 30)), draw(st.integers(20, 80))
     most_positives, most_dropped = draw(st.integers(1, 3)), draw(st.integers(0, 3))
     rng = np.random.default_rng(draw(st.integers(0, 10_000)))
@@ -126,4 +139,6 @@ def languages(draw: st.DrawFn, name: str) -> Language:
         kept[query] = lot[second : last - int(rng.integers(6))]
         topic[query] = int(rng.integers(4))
         text[query] = f"text {rng.integers(4 * num_queries)}"
-    return Language(name, positives, kept, dropped, topic, text)
+    copies = draw(st.integers(1, 3)) * num_documents  # the more texts there may be, the fewer are the same
+    texts = {document: f"{['A', 'a ', ' ａ'][rng.integers(3)]} {rng.integers(copies)}" for document in documents}
+    return Language(name, positives, kept, dropped, topic, text, texts)

@@ -3,6 +3,7 @@
 Nothing here is shared with the planner, the definition of an unsafe document included.
 """
 
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from itertools import groupby
@@ -14,8 +15,17 @@ import polars as pl
 class Known:
     """What the datasets say of one language's train queries."""
 
-    def __init__(self, queries: pl.DataFrame, qrels: pl.DataFrame, ledger: pl.DataFrame) -> None:
-        text = {query: " ".join(text.lower().split()) for query, text in queries.select("query_id", "text").rows()}
+    def __init__(
+        self,
+        queries: pl.DataFrame,
+        qrels: pl.DataFrame,
+        ledger: pl.DataFrame,
+        documents: Mapping[str, str] | None = None,
+    ) -> None:
+        text = {query: _fold(text) for query, text in queries.select("query_id", "text").rows()}
+        copies: dict[str, set[str]] = defaultdict(set)
+        for doc, doc_text in (documents or {}).items():
+            copies[_fold(doc_text)].add(doc)
         train = set(queries.filter(pl.col("split") == "train")["query_id"])
         judged = qrels.select("query_id", "doc_id", "relevance").rows()
         relevant = [(query, doc) for query, doc, grade in judged if grade > 0 and query in text]
@@ -32,7 +42,7 @@ class Known:
             if query in train:
                 self.positives[query].add(doc)
         for query, doc in [*relevant, *suspect]:
-            by_text[text[query]].add(doc)
+            by_text[text[query]] |= copies[_fold(documents[doc])] if documents and doc in documents else {doc}
         self.unsafe = {query: by_text[text[query]] for query in self.positives}
 
 
@@ -50,7 +60,8 @@ def check_plan(
     Raises:
         AssertionError: a batch of another size or with two languages; a query twice in a batch, or seen again before
             all others of its language; a positive that isn't one; too few negatives, or one twice; an in-batch negative
-            that is unsafe for a query; a language drawn more or less often than its share.
+            that is unsafe for a query and not listed as no negative, or listed and not unsafe; a language drawn more or
+            less often than its share.
     """
     seen = {name: Counter(dict.fromkeys(one.positives, 0)) for name, one in known.items()}
     drawn: dict[int, Counter[str]] = defaultdict(Counter)
@@ -103,8 +114,11 @@ def _check_documents(batch: list[dict[str, Any]], known: Known) -> None:
     negatives = {document for row in batch for document in row["negatives"]}
     for row in batch:
         others = {other["positive"] for other in batch if other is not row}
-        for document in sorted((others | negatives) & known.unsafe[row["query_id"]]):
+        unsafe, listed = (others | negatives) & known.unsafe[row["query_id"]], row["not_negatives"]
+        for document in sorted(unsafe.difference(listed)):
             _broken("in-batch negatives that are safe for every query", _place(row, document))
+        if listed != sorted(unsafe):
+            _broken(f"only {sorted(unsafe)} listed as no negatives", _place(row, listed))
 
 
 def _check_shares(epoch: int, counts: Counter[str], sizes: Mapping[str, float], slots: int) -> None:
@@ -117,6 +131,10 @@ def _check_shares(epoch: int, counts: Counter[str], sizes: Mapping[str, float], 
             _broken(
                 f"'{name}' in {due:.1f} of {num_units:.0f} {what} of epoch {epoch}", f"it in {counts[name] / slots:.1f}"
             )
+
+
+def _fold(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def _place(row: dict[str, Any], document: object) -> str:

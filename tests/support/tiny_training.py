@@ -31,14 +31,20 @@ DOCUMENTS = {("en", f"d{n}"): f"{colour} is a colour " * (1 + n % 3) for n, colo
 
 
 def plan() -> list[PlanStep]:
-    """Two queries a step; the second has d(n+2) as its positive and shares a document with the first."""
+    """Two queries a step; the second has d(n+2) as its positive and shares a document with the first.
+
+    What the second brings besides, d(n+3), is no negative for the first in every other step.
+    """
 
     def sample(number: int, negatives: int) -> Sample:
         n = number % 6
         others = tuple(f"d{(n + 1 + k) % 6}" for k in range(negatives))
         return Sample("en", f"q{n}", f"d{n}", others, 0.5 + n / 4)
 
-    return [PlanStep(step // 4, step, (sample(step, 2), sample(step + 2, 1))) for step in range(NUM_STEPS)]
+    def first(number: int) -> Sample:
+        return replace(sample(number, 2), not_negatives=frozenset({f"d{(number + 3) % 6}"} if number % 2 else ()))
+
+    return [PlanStep(step // 4, step, (first(step), sample(step + 2, 1))) for step in range(NUM_STEPS)]
 
 
 def tiny_encoder(folder: Path) -> Encoder:

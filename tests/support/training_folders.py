@@ -23,6 +23,7 @@ def training_arguments(folder: Path, *, out: str = "out", **settings: object) ->
             "negatives": list(sample.negatives),
             "language": sample.language,
             "weight": sample.weight,
+            "not_negatives": sorted(sample.not_negatives),
         }
         for step in plan()
         for slot, sample in enumerate(step.samples)

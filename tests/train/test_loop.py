@@ -8,7 +8,9 @@ from support.tiny_training import CONFIG, NUM_STEPS, plan, run_training, tiny_en
 from tasks.models.encoder import Encoder
 from tasks.train.batch import compose_batch
 from tasks.train.losses import info_nce
+from tasks.train.objective import batch_loss
 from tasks.train.plan import PlanStep, Sample
+from tasks.train.tokens import TokenTable
 
 
 def weights(encoder: Encoder) -> dict[str, torch.Tensor]:
@@ -21,13 +23,18 @@ def assert_same_bits(ours: Encoder, other: Encoder) -> None:
 
 
 def plain_training(folder, *, steps, recipe):
-    """One forward per text, full vocabulary, plain AdamW and clipping: slow and short."""
+    """One forward per text, full vocabulary, plain AdamW and clipping: slow and short.
+
+    Weights that scale the loss are divided by their mean, and what was clipped is multiplied by it.
+    """
     encoder = tiny_encoder(folder / "encoder").train()
     queries, documents = tokens(encoder, folder / "plain")
     matrices, others = [], []
     for name, value in encoder.named_parameters():
         (matrices if value.ndim == 2 and "embeddings" not in name else others).append(value)
-    optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}])
+    optimizer = torch.optim.AdamW(
+        [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    )
     losses, norms = [], []
 
     def embed(ids):
@@ -35,24 +42,30 @@ def plain_training(folder, *, steps, recipe):
 
     for number, step in enumerate(steps):
         keys = [key for sample in step.samples for key in sample.documents]
+        weight_B = torch.tensor([sample.weight for sample in step.samples])
+        mean = weight_B.mean().item() if recipe.weighting == "query" else 1.0
         loss = info_nce(
             torch.cat([embed(queries[sample.query]) for sample in step.samples]),
             torch.cat([embed(documents[key]) for key in keys]),
             temperature=recipe.temperature,
             num_docs=[len(sample.documents) for sample in step.samples],
-            weight_B=torch.tensor([sample.weight for sample in step.samples]),
+            weight_B=weight_B / mean,
             weighting=recipe.weighting,
             ignore_BN=torch.tensor([
-                [key == sample.documents[0] for key in keys] for sample in step.samples
+                [key == sample.documents[0] or key[1] in sample.not_negatives for key in keys]
+                for sample in step.samples
             ]),
         )  # fmt: skip
         optimizer.zero_grad()
         loss.backward()
-        norms.append(float(torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)))
+        norm = float(torch.nn.utils.clip_grad_norm_(encoder.parameters(), recipe.max_gradient_norm or math.inf))
+        norms.append(mean * norm)
+        for value in encoder.parameters():
+            value.grad *= mean
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate_at(number, len(steps))
         optimizer.step()
-        losses.append(loss.item())
+        losses.append(mean * loss.item())
     return encoder, losses, norms
 
 
@@ -60,6 +73,7 @@ def plain_training(folder, *, steps, recipe):
     "changes",
     [
         {"weighting": "query", "temperature": 0.05},
+        {"weighting": "query", "max_gradient_norm": None, "weight_decay": 0.0, "warmup_share": 0.0},
         {"weighting": "negative", "temperature": 1.0},
         {"weighting": "none", "gradient_checkpointing": True},
     ],
@@ -153,6 +167,35 @@ def test_batch_embeds_a_shared_document_once(tmp_path):
     assert batch.doc_N.tolist() == [2, 3, 4, 3, 4]
     assert batch.num_docs == [3, 2]
     assert batch.ignore_BN.tolist() == [[False] * 5, [False, True, False, False, False]]
+
+
+def test_batch_leaves_out_what_the_plan_lists_wherever_it_stands_in_the_querys_language():
+    names = [(language, name) for language in ("en", "fi") for name in ("q0", "q1", "d0", "d1", "d2")]
+    table = TokenTable.of({name: [1] for name in names})
+    samples = (
+        Sample("en", "q0", "d0", ("d2",), 1.0, frozenset({"d0", "d1"})),
+        Sample("en", "q1", "d1", ("d0", "d2"), 1.0, frozenset({"d2"})),
+        Sample("fi", "q0", "d1", ("d2",), 1.0),
+    )
+    batch = compose_batch(PlanStep(0, 0, samples), table, table)
+    no, yes = False, True
+    assert batch.ignore_BN.tolist() == [
+        [yes, no, yes, yes, no, no, no],  # its own positive in its place is left in by the loss
+        [no, yes, no, no, yes, no, no],
+        [no, no, no, no, no, no, no],  # the same ids in another language are other documents
+    ]
+
+
+def test_what_the_plan_lists_neither_repels_nor_is_repelled(tmp_path):
+    encoder = tiny_encoder(tmp_path / "encoder")
+    step = plan()[1]  # q1 (d1, d2, d3) and q3 (d3, d4); d4 is listed for q1
+    batch = compose_batch(step, *tokens(encoder, tmp_path))
+    text_UD = torch.nn.functional.normalize(torch.randn(len(batch.token_ids), 6), dim=-1).requires_grad_()
+    score_BN = (text_UD[:2] @ text_UD[batch.doc_N].T / 0.1).detach()
+    kept = score_BN[0, :4].exp()  # d1 d2 d3 d3, without d4
+    expected = -math.log(kept[0] / kept.sum()), -math.log(score_BN[1, 3].exp() / score_BN[1, [0, 1, 3, 4]].exp().sum())
+    loss = batch_loss(text_UD, batch, replace(CONFIG, weighting="none"), temperature=0.1)
+    assert loss.item() == pytest.approx(sum(expected) / 2, rel=1e-5)
 
 
 def test_rejects_plan_without_steps(tmp_path):

@@ -15,6 +15,7 @@ def row(epoch: int, step: int, slot: int, query_id: str = "q", language: str = "
         "language": language,
         "topic": 0,
         "weight": 0.5,
+        "not_negatives": ["n3"],
     }
 
 
@@ -31,7 +32,7 @@ def test_groups_rows_by_step_over_parts():
 
 def test_keys_carry_the_language_since_ids_repeat():
     sample = next(iter_steps([pa.Table.from_pylist([row(0, 0, 0)])])).samples[0]
-    assert sample == Sample("fi", "q", "p", ("n1", "n2"), 0.5)
+    assert sample == Sample("fi", "q", "p", ("n1", "n2"), 0.5, frozenset({"n3"}))
     assert sample.query == ("fi", "q")
     assert sample.documents == [("fi", "p"), ("fi", "n1"), ("fi", "n2")]
 
@@ -53,9 +54,10 @@ def test_rejects_rows_out_of_order(later):
         list(iter_steps([pa.Table.from_pylist(rows)]))
 
 
-def test_rejects_negatives_that_are_missing():
-    table = pa.Table.from_pylist([row(0, 0, 0) | {"negatives": None}])
-    with pytest.raises(ValueError, match="list of negatives for query 'q', got None"):
+@pytest.mark.parametrize("column", ["negatives", "not_negatives"])
+def test_rejects_lists_that_are_missing(column):
+    table = pa.Table.from_pylist([row(0, 0, 0) | {column: None}])
+    with pytest.raises(ValueError, match=f"list of {column} for query 'q', got None"):
         list(iter_steps([table]))
 
 

@@ -72,6 +72,7 @@ def make_plan(job: Job) -> None:
             "language": sample.language,
             "topic": 0,
             "weight": sample.weight,
+            "not_negatives": sorted(sample.not_negatives),
         }
         for step in plan()
         for slot, sample in enumerate(step.samples)
