@@ -19,7 +19,7 @@ def export_model(
 ) -> None:
     """Put the trained model, its sentence-transformers files and a model card into one folder."""
     facts = _facts(trained, metrics, name, base_model)
-    columns = ("name", "num_layers", "hidden_size", "num_parameters", "num_steps")
+    columns = ("name", "base_model", "num_layers", "hidden_size", "num_parameters", "num_steps")
     row = {column: getattr(facts, column) for column in columns} | {"base_model": base_model or ""}
     job.out.write(pl.DataFrame([row | {"languages": [entry["language"] for entry in facts.data]}]))
     job.out.adopt(trained, "model")
