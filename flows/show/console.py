@@ -109,8 +109,8 @@ def comparison_table(rows: Sequence[dict[str, Any]], reference: str) -> Table:
     """Show an ablation's variants beside each other: mean over seeds, difference to the reference, interval and p."""
     table = plain_table(f"Trained systems on dev queries, differences to '{reference}'")
     for name in ("metric", "variant"):
-        table.add_column(name)
-    for name in ("seeds", "mean ± deviation", "difference", "95 % interval", "p (Holm)"):
+        table.add_column(name, no_wrap=True)
+    for name in ("seeds", "mean\n± deviation", "difference", "95 % interval", "p\n(Holm)"):
         table.add_column(name, justify="right")
     previous = None
     for row in rows:
