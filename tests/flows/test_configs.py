@@ -1,9 +1,11 @@
 """Reading configurations, and the error for each way in which one can be wrong."""
 
+import functools
 from pathlib import Path
 
 import pytest
 import yaml
+from support import raw_files
 
 from flows.cli.main import app
 from flows.configs import PipelineConfig, StorageConfig, load_config
@@ -23,6 +25,43 @@ def config(tmp_path):
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "configs").glob("*.yaml")), ids=lambda path: path.name)
 def test_every_configuration_of_the_project_is_valid(path):
     assert load_config(path).name == path.stem
+
+
+PAPER = {  # shared/METHOD.md: the paper's section 4.1 and appendix B.4
+    "text.max_query_tokens": 64, "text.max_document_tokens": 256, "retrieve.fuse.top_k": 40,
+    "denoise.num_negatives": 30, "plan_batches.batch_size": 24, "plan_batches.num_negatives": 7,
+    "plan_batches.num_epochs": 20, "train.learning_rate": 2e-6, "train.warmup_share": 0, "ingest.validation_share": 0.1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["miracl", "miracl-llm"])
+def test_paper_s_configuration_has_its_numbers_and_two_retrievers_and_can_be_woven(name, tmp_path, monkeypatch):
+    path = REPOSITORY / "configs" / f"{name}.yaml"
+    settings = load_config(path)
+    assert {key: functools.reduce(getattr, key.split("."), settings) for key in PAPER} == PAPER
+    assert [settings.encoder.model, *(one.model for one in settings.retrieve.ensemble)] == [
+        "intfloat/multilingual-e5-large",
+        "BAAI/bge-m3",
+    ]
+    assert settings.train.validation_steps
+    assert settings.denoise.judge == ("llm" if name == "miracl-llm" else "cross_encoder")
+
+    for model in ("intfloat/multilingual-e5-large", "BAAI/bge-m3", "BAAI/bge-reranker-v2-m3"):
+        (tmp_path / model).mkdir(parents=True)
+        for file in ("config.json", "model.safetensors"):
+            (tmp_path / model / file).write_text("{}")
+    monkeypatch.chdir(tmp_path)  # a folder goes before the hub
+    raw_files.miracl(tmp_path / "miracl")
+    steps = {str(promise) for promise in weave(load_config(path, ("languages=[fi]", "ingest.path=miracl"))).promises}
+    judged = {"judge_pairs-fi", "generate_from_positives-fi"} if name == "miracl-llm" else {"score_pairs-fi"}
+    assert steps >= {"fuse_vectors-fi", "train_encoder-all", "export_model-all", *judged}
+
+
+def test_miracl_with_an_llm_is_miracl_but_for_it():
+    plain, llm = (
+        load_config(REPOSITORY / "configs" / f"{name}.yaml").model_dump() for name in ("miracl", "miracl-llm")
+    )
+    assert {name for name in plain if plain[name] != llm[name]} == {"name", "denoise", "supplement"}
 
 
 def test_overrides_change_one_setting_each(config):
