@@ -184,13 +184,12 @@ def _describe(error: ErrorDetails, model: type) -> str:
 
 
 def _nearest_setting(loc: tuple[int | str, ...], model: type) -> str:
-    """Name the setting beside a wrong one that is spelled most alike; else one of the same name elsewhere."""
+    """Name a setting of the same name elsewhere; else the one beside it that is spelled most alike."""
     *parents, wrong = (str(part) for part in loc if isinstance(part, str))
     paths = list(_paths(model, ()))
     beside = [path[-1] for path in paths if list(path[:-1]) == parents]
-    near = difflib.get_close_matches(wrong, beside, n=1)
-    if not near:
-        near = [".".join(path) for path in sorted(paths, key=len) if path[-1] == wrong][:1]
+    near = [".".join(path) for path in sorted(paths, key=len) if path[-1] == wrong][:1]
+    near = near or difflib.get_close_matches(wrong, beside, n=1, cutoff=0.7)
     return _did_you_mean(near) or f" There are: {', '.join(beside)}."
 
 

@@ -81,6 +81,7 @@ def test_override_reaches_settings_that_the_file_does_not_name(config):
         (("denoise.llm.chat.modle=x",), r"denoise.llm.chat.modle: .* Did you mean model\?"),
         (("train.learnig_rate=1",), r"train.learnig_rate: .* Did you mean learning_rate\?"),
         (("learning_rate=1",), r"learning_rate: .* Did you mean train.learning_rate\?"),
+        (("train.max_document_tokens=9",), r"train.max_document_tokens: .* Did you mean text.max_document_tokens\?"),
         (("storage.xyz=1",), r"storage.xyz: .* There are: root\."),
         (("retrieve.ensemble=[{name: a, model: b, poling: cls}]",), r"retrieve.ensemble.0.poling: .* mean pooling\?"),
         (("denoise.judge=fited",), r"denoise.judge: Input should be .* \(got 'fited'\). Did you mean fitted\?"),
