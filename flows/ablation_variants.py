@@ -6,7 +6,8 @@ from typing import Any
 import polars as pl
 from pydantic import Field, model_validator
 
-from flows.configs import ConfigError, PipelineConfig, load_config, read_settings
+from flows.configs import PipelineConfig, load_config
+from flows.settings_file import ConfigError, read_settings
 from flows.weave import weave
 from storage import scan
 from tasks.engine.build import state

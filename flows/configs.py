@@ -1,12 +1,13 @@
 """PipelineConfig: all settings of a pipeline. The schema of the YAML files, and the form in the Prefect UI."""
 
 import os
+import shutil
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
+from flows.settings_file import ConfigError, read_content, validate
 from tasks.denoise.config import DenoiseConfig
 from tasks.engine.step import Settings
 from tasks.evaluate.config import EvaluateConfig
@@ -18,7 +19,9 @@ from tasks.retrieve.config import EncoderConfig, RetrieveConfig
 from tasks.supplement.config import SupplementConfig
 from tasks.train.config import TrainConfig
 
-S = TypeVar("S", bound=Settings)
+# NVIDIA's driver on Linux, under WSL and on a Jetson; AMD's, which torch calls cuda too.
+_DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvmap", "/dev/kfd")
+_EXAMPLE = "configs/quickstart.yaml"
 
 
 class StorageConfig(Settings):
@@ -41,6 +44,21 @@ class ResourcesConfig(Settings):
 
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: CUDA where there is one.")
     batch_tokens: int = Field(default=2048, ge=256, description="Tokens per inference batch, padding included.")
+
+    def check_device(self) -> None:
+        """See that there is a GPU where one is asked for; looks for its driver, since torch takes seconds to load.
+
+        Raises:
+            ValueError: there is none, or the environment hides it.
+        """
+        hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1")
+        there = any(map(os.path.exists, _DRIVERS)) or shutil.which("nvidia-smi") is not None
+        if self.device == "cuda" and (hidden or not there):
+            got = "an empty CUDA_VISIBLE_DEVICES" if hidden else "none on this machine"
+            raise ValueError(
+                f"resources.device: expected a GPU for cuda, got {got}. Choose a machine with one, or set "
+                "resources.device to auto."
+            )
 
 
 class TextConfig(Settings):
@@ -102,64 +120,19 @@ class PipelineConfig(Settings):
         return self
 
 
-class ConfigError(ValueError):
-    """A configuration that cannot be used; the text says where and why."""
-
-
 def load_config(path: Path, overrides: tuple[str, ...] = ()) -> PipelineConfig:
-    """Read a configuration; `Raises` as `read_settings`.
+    """Read a configuration.
 
     Args:
         path: a YAML file.
         overrides: `stage.key=value` each; the value is YAML.
-    """
-    return read_settings(path, PipelineConfig, example="configs/quickstart.yaml", overrides=overrides)
-
-
-def read_settings(path: Path, model: type[S], *, example: str, overrides: tuple[str, ...] = ()) -> S:
-    """Read settings of some class from a YAML file.
-
-    Args:
-        path: the file.
-        model: the class.
-        example: a file with such settings, for the error texts.
-        overrides: `stage.key=value` each; the value is YAML.
 
     Raises:
-        ConfigError: no such file, not YAML, an unknown key or a value out of range; names each.
+        ConfigError: as `read_settings`; the file is an ablation's.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: expected a YAML file, got none. Try {example}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: expected YAML in UTF-8, got: {error}. Mend the file.") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: expected settings by name, got {type(content).__name__}. See {example}.")
-    for override in overrides:
-        _apply(content, override)
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, one['loc']))}: {one['msg']} (got {one['input']!r})" for one in error.errors()]
-        raise ConfigError("\n".join([f"{path}: expected valid settings, got {len(lines)} wrong:", *lines])) from error
-
-
-def _apply(content: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    names = key.strip().split(".")
-    if not equals or not all(names):
-        raise ConfigError(f"--set: expected stage.key=value, got '{override}'. Write e.g. --set plan_batches.seed=7.")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {key}: expected a YAML value, got '{text}' ({error}). Quote it.") from error
-    place = content
-    for name in names[:-1]:
-        inner = place.get(name)
-        if inner is None:
-            inner = place[name] = {}
-        if not isinstance(inner, dict):
-            raise ConfigError(f"--set {key}: expected '{name}' to hold settings, got {inner!r}. Check the key.")
-        place = inner
-    place[names[-1]] = value
+    content = read_content(path, example=_EXAMPLE, overrides=overrides)
+    if {"config", "variants"} <= content.keys():
+        raise ConfigError(
+            f"{path}: expected the settings of one pipeline, got an ablation. Run `polyloom ablation {path}`."
+        )
+    return validate(path, content, PipelineConfig)

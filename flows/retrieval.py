@@ -6,7 +6,7 @@ from typing import Any
 from flows.configs import PipelineConfig
 from flows.run.pipeline import Promises
 from tasks.engine.step import Promise
-from tasks.models.locate import model_digest
+from tasks.models.locate import model_digest, network_size
 from tasks.retrieve.analyzers import OF_LANGUAGE, STANDARD
 from tasks.retrieve.config import EnsembleEncoder
 from tasks.steps import (
@@ -18,6 +18,29 @@ from tasks.steps import (
     retrieve_bm25,
     search_dense,
 )
+
+
+def check_encoders(config: PipelineConfig) -> None:
+    """See that the encoders have the layers and sizes that the settings ask of them.
+
+    Raises:
+        ValueError: one has fewer.
+        FileNotFoundError: there is no such model.
+    """
+    members = {f"retrieve.ensemble.{place}": one for place, one in enumerate(config.retrieve.ensemble)}
+    for name, encoder in {"encoder": config.encoder, **members}.items():
+        num_layers, size = network_size(encoder.model)
+        if encoder.num_layers and num_layers and encoder.num_layers > num_layers:
+            raise ValueError(
+                f"{name}.num_layers: expected at most {num_layers}, the layers of {encoder.model}, got "
+                f"{encoder.num_layers}. Lower it, or leave it out for all of them."
+            )
+        largest = max(config.train.matryoshka_dimensions, default=0)
+        if name == "encoder" and size and largest > size:
+            raise ValueError(
+                f"train.matryoshka_dimensions: expected at most {size}, the size of {encoder.model}, got {largest}. "
+                "Name smaller sizes."
+            )
 
 
 def rank_by_terms(config: PipelineConfig, corpus: Promises, queries: Promises) -> Promises:

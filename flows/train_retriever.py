@@ -23,6 +23,7 @@ def train_retriever(
             or step.
         refresh: stages or steps to build again, whatever is in the store.
     """
+    config.resources.check_device()
     pipeline = weave(config, until)
     pipeline.check_names(refresh or [])
     results = Execution(pipeline, config.storage.location, config.resources, frozenset(refresh or [])).run()

@@ -5,6 +5,7 @@ from typing import Any
 from flows.configs import PipelineConfig
 from flows.run.pipeline import Promises
 from tasks.engine.step import Promise
+from tasks.retrieve.config import FuseConfig
 from tasks.steps import fuse_candidates, tokenize_documents, tokenize_queries
 
 
@@ -58,7 +59,8 @@ def training_inputs(
 
 
 def _best(config: PipelineConfig, language: str, candidates: Promise) -> Promise:
-    return fuse_candidates(language, candidates=[candidates], config=config.retrieve.fuse)
+    best = FuseConfig(method="rrf", top_k=config.retrieve.fuse.top_k)  # of one system alone, so any method's ranks
+    return fuse_candidates(language, candidates=[candidates], config=best)
 
 
 def _of_queries(config: PipelineConfig, encoder: Promise, queries: Promises) -> Promises:

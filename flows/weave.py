@@ -7,8 +7,9 @@ from typing import Any
 from flows.configs import PipelineConfig
 from flows.ingest import Asked, Texts, ingest_dev, ingest_languages
 from flows.judge import judge, relabel
-from flows.retrieval import embed_corpora, fuse, rank_by_ensemble, rank_by_terms, rank_by_vectors
+from flows.retrieval import check_encoders, embed_corpora, fuse, rank_by_ensemble, rank_by_terms, rank_by_vectors
 from flows.run.pipeline import Pipeline, Promises
+from flows.settings_file import check_variables
 from flows.supplement import Given, supplement
 from flows.training_inputs import training_inputs
 from storage import file_digest
@@ -37,9 +38,12 @@ def weave(config: PipelineConfig, until: str | None = None) -> Pipeline:
         until: keep what this stage (or step, or kind) needs; one before evaluation needs no dev files.
 
     Raises:
-        ValueError: the settings contradict each other, or nothing is called `until`.
+        ValueError: the settings contradict each other, an environment variable is not set, or nothing is called
+            `until`.
         FileNotFoundError: they name files that are not there.
     """
+    check_variables(config)
+    check_encoders(config)
     texts = ingest_languages(config.ingest, config.languages)
     encoder = prepare_encoder(config=config.encoder.resolved(), digest=model_digest(config.encoder.model))
     stages = {"ingest": [*_all(texts.corpus), *_all_asked(texts.train), *_all_asked(texts.validation), *texts.aside]}

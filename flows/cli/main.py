@@ -10,12 +10,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from flows.cli import carry
+from flows.cli.check import check
 from flows.cli.compare import ablation, bake_off
 from flows.cli.look import explain, ls, show
 from flows.cli.options import Config, Json, Set, out, write_json
 from flows.cli.run_flow import prefect_api, run_flow
-from flows.configs import ConfigError, PipelineConfig, load_config
+from flows.configs import PipelineConfig, load_config
 from flows.run.pipeline import BuildResult, Pipeline
+from flows.settings_file import ConfigError
 from flows.show import console as show_as
 from flows.show.estimate import estimate
 from flows.weave import weave
@@ -58,6 +60,7 @@ def run(
     _say_notes(pipeline, settings)
     results = None if refresh or prefect_api() else BuildResult.of_stored(pipeline, settings.storage.location)
     if results is None:
+        settings.resources.check_device()
         rows = run_flow("train_retriever", out, settings, until, refresh)
         results = [BuildResult(**row) for row in rows]
     metrics = _metrics(pipeline, settings)
@@ -98,6 +101,8 @@ def plan(config: Config, set_: Set = None, until: Until = None) -> None:
         out.print(show_as.estimate_table(estimates))
         out.print("\n".join(show_as.estimate_lines(estimates)), highlight=False)
     out.print(f"{len(missing)} of {len(rows)} datasets would be built.")
+    if missing:
+        settings.resources.check_device()
 
 
 @app.command()
@@ -135,7 +140,7 @@ def _metrics(pipeline: Pipeline, settings: PipelineConfig) -> list[dict[str, Any
     return [row for promise in pipeline.metrics for row in inspect.metrics_means(promise.ref(root))]
 
 
-for command in (ablation, ls, show, explain):
+for command in (check, ablation, ls, show, explain):
     app.command()(command)
 app.command("bake-off")(bake_off)
 

@@ -7,9 +7,31 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from flows.settings_file import ConfigError
+
 Config = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Settings of a pipeline.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="STAGE.KEY=VALUE", help="Change one setting.")]
-Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the answer as JSON, too.")]
+
+
+def _writable(path: Path | None) -> Path | None:
+    """See beforehand that the answer can be written when it is there."""
+    if path is not None:
+        is_new = not path.exists()
+        try:
+            path.open("a").close()
+        except OSError as error:
+            raise ConfigError(
+                f"--json: expected a file that can be written, got {path}: {error.strerror}. Name another one."
+            ) from error
+        if is_new:
+            path.unlink()
+    return path
+
+
+Json = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", help="Write the answer as JSON, too.", callback=_writable),
+]
 Root = Annotated[str, typer.Option(envvar="POLYLOOM_ROOT", help="The store: a folder or an fsspec URL.")]
 
 out = Console()

@@ -22,9 +22,9 @@ Resource = Literal["cpu", "model", "jvm"]
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, unknown names refused. Fields with `exclude=True` stay out of fingerprints."""
+    """Base of all settings: frozen, unknown names, inf and nan refused. `exclude=True` is out of fingerprints."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
 @dataclass(frozen=True)

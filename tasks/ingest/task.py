@@ -1,6 +1,6 @@
 """Stage 1: raw files, or the generated sample atlas -> corpus, queries, qrels; truth; quarantine."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import chain
 
@@ -21,7 +21,7 @@ def ingest_corpus(job: Job, *, source: Source) -> None:
     """Read the documents, each id once, and write them part by part."""
     answer = _answer(source)
     with job.bar(len(source.files), "files") as advance:
-        for part in documents.corpus_parts(rows.good_rows(_documents(source, advance), answer)):
+        for part in documents.corpus_parts(rows.good_rows(documents_of(source, advance), answer)):
             job.out.write(part)
     _report(job, answer)
 
@@ -49,7 +49,7 @@ def ingest_queries(
     """
     part = _part(split)
     answer = _answer(queries[part])
-    good = list(rows.good_rows(_queries(queries, qrels, part), answer))
+    good = list(rows.good_rows(queries_of(queries, qrels, part), answer))
     if split != "validation":  # train says it all
         _report(job, answer)
     frame = questions.queries_frame(good)
@@ -69,7 +69,7 @@ def ingest_qrels(
     `queries` are those of train and validation; with `split` dev, those of dev as well.
     """
     answer = _answer(source)
-    good = list(rows.good_rows(_judgements(source, corpus, queries, relevant_from), answer))
+    good = list(rows.good_rows(judgements_of(source, scan(corpus), _scanned(queries), relevant_from), answer))
     if split != "validation":
         _report(job, answer)
     asked = scan(queries[split]).collect()
@@ -95,9 +95,9 @@ def quarantine_rows(
     `queries`, `naming` and `known` are what `ingest_queries` and `ingest_qrels` take.
     """
     everything = chain(
-        _documents(texts, lambda _: None) if texts else (),
-        _queries(queries, naming, part),
-        _judgements(qrels, corpus, known),
+        documents_of(texts, lambda _: None) if texts else (),
+        queries_of(queries, naming, part),
+        judgements_of(qrels, scan(corpus), _scanned(known)),
     )
     for rows_of_part in rows.quarantine_parts(everything):
         job.out.write(rows_of_part)
@@ -146,7 +146,9 @@ def _atlas(language: str, config: AtlasConfig) -> atlas.Atlas:
     return atlas.generate(language, **config.model_dump())
 
 
-def _documents(source: Source, advance: Callable[[int], None]) -> Iterator[Document | BadRow]:
+def documents_of(source: Source, advance: Callable[[int], None]) -> Iterator[Document | BadRow]:
+    """Yield the documents of a corpus, each id once; `advance` is told of each file."""
+
     def announced() -> Iterator[read.File]:
         for file in _files(source):
             yield file
@@ -184,7 +186,7 @@ def _part(split: str) -> str:
     return "dev" if split == "dev" else "train"
 
 
-def _queries(queries: dict[str, Source], qrels: dict[str, Source], part: str) -> Iterator[Query | BadRow]:
+def queries_of(queries: dict[str, Source], qrels: dict[str, Source], part: str) -> Iterator[Query | BadRow]:
     """Yield the queries of train or dev. Train comes first: what dev repeats of it is a bad row of dev alone."""
     source, train = queries[part], queries.get("train")
     shared = part == "dev" and train is not None and source.files == train.files
@@ -200,14 +202,21 @@ def _queries(queries: dict[str, Source], qrels: dict[str, Source], part: str) ->
     return questions.unique_queries(mine, (row for row in earlier if isinstance(row, Query)))
 
 
-def _judgements(
-    source: Source, corpus: DatasetRef, queries: dict[str, DatasetRef], relevant_from: int = 1
+def judgements_of(
+    source: Source, corpus: pl.LazyFrame, queries: Mapping[str, pl.LazyFrame], relevant_from: int = 1
 ) -> Iterator[Judgement | BadRow]:
-    """Yield the judgements of train or, with its queries, of dev; a file of both says nothing of the other part."""
+    """Yield the judgements of train or, with its queries, of dev; a file of both says nothing of the other part.
+
+    Args:
+        source: the files.
+        corpus: doc_id.
+        queries: query_id, by split: train and validation; dev as well.
+        relevant_from: a lower relevance of a train query becomes 0.
+    """
     split_of = {
         query_id: split
-        for split, ref in queries.items()
-        for query_id in scan(ref).select("query_id").collect()["query_id"]
+        for split, frame in queries.items()
+        for query_id in frame.select("query_id").collect()["query_id"]
     }
     part = "dev" if "dev" in queries else "train"
     shared = not all(file.split for file in source.files)
@@ -221,9 +230,13 @@ def _judgements(
     return judgements.known_judgements(
         unique,
         splits=split_of,
-        unknown_doc_ids=judgements.unknown_documents(unique, scan(corpus)),
+        unknown_doc_ids=judgements.unknown_documents(unique, corpus),
         relevant_from=relevant_from,
     )
+
+
+def _scanned(queries: Mapping[str, DatasetRef]) -> dict[str, pl.LazyFrame]:
+    return {split: scan(ref) for split, ref in queries.items()}
 
 
 def _read_queries(source: Source) -> Iterator[Query | BadRow]:

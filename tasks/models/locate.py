@@ -6,7 +6,9 @@ Light on purpose, no torch: planning a run asks for the digest of every model.
 
 import hashlib
 import importlib.util
+import json
 import re
+import struct
 from pathlib import Path
 
 import huggingface_hub
@@ -47,6 +49,8 @@ MODEL_FILES = (
 )
 _HUB_ID = re.compile(r"(?P<id>[\w.-]+(/[\w.-]+)?)(@(?P<revision>[\w./-]+))?")
 _OWNED_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+_LAYERS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers")  # what architectures call it in config.json
+_SIZES = ("hidden_size", "dim", "n_embd", "d_model")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -111,6 +115,22 @@ def hub_id(source: str) -> str | None:
     """Return the hub's name of a model, without a revision; None where it is a folder, however that is spelled."""
     name = _HUB_NAMES.get(source, source).partition("@")[0]
     return name if _OWNED_ID.fullmatch(name) and not Path(source).expanduser().is_dir() else None
+
+
+def network_size(source: str) -> tuple[int | None, int | None]:
+    """Return how many layers a network has and how long its vectors are; None where its files do not say.
+
+    Args:
+        source: as for `locate_model`, whose errors this has.
+    """
+    place = locate_model(source)
+    if place.is_file():
+        with place.open("rb") as file:  # magic and version come first, see `tasks.models.bundled`
+            hidden_size, num_layers = struct.unpack("<8x2i", file.read(16))
+        return num_layers, hidden_size
+    config = json.loads((place / "config.json").read_text(encoding="utf-8"))
+    layers, sizes = ([config.get(name) for name in names] for names in (_LAYERS, _SIZES))
+    return next(filter(None, layers), None), next(filter(None, sizes), None)
 
 
 def content_digest(path: Path) -> str:

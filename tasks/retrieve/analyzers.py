@@ -9,3 +9,8 @@ _LUCENE = ("ar", "bn", "en", "es", "fa", "fi", "fr", "hi", "id", "ja", "ko", "ru
 # Lucene has nothing for Swahili (Anserini's `sw` keeps case and commas).
 OF_LANGUAGE = {language: f"lucene:{language}" for language in _LUCENE} | {"th": THAI_WORDS, "sw": STANDARD}
 """By ISO 639-1. It decides the ranking, so it belongs in the fingerprint."""
+
+
+def analyzer_of(language: str) -> str:
+    """Return the analyzer of a language: Lucene's own, else `standard`."""
+    return OF_LANGUAGE.get(language, STANDARD)

@@ -64,6 +64,18 @@ class Recipe:
     )
     seed: int = _setting(0, "Of the adapters' start, the only thing that is drawn.", ge=0)
 
+    def __post_init__(self) -> None:
+        """See that embeddings can be cut to the sizes.
+
+        Raises:
+            ValueError: one is below 1.
+        """
+        if any(size < 1 for size in self.matryoshka_dimensions):
+            raise ValueError(
+                f"train.matryoshka_dimensions: expected sizes of 1 or more, got {list(self.matryoshka_dimensions)}. "
+                "Name sizes below the encoder's own, such as 64 and 128."
+            )
+
     def facts(self) -> dict[str, Any]:
         """Return what decides the result, as plain values: names a training, and is written into its checkpoints."""
         return {one.name: getattr(self, one.name) for one in fields(Recipe)}

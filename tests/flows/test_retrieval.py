@@ -127,3 +127,10 @@ def test_own_documents_are_left_out_with_beirs_layout_or_where_it_is_set(layout,
     ranking = [promise for promise in weave(config).promises if promise.step.name in RANKING]
     assert {promise.step.name for promise in ranking} == RANKING
     assert {promise.settings.get("ignore_own_document", False) for promise in ranking} == {left_out}
+
+
+def test_validation_pool_needs_no_vectors_and_no_weight_whatever_fusion_is_asked_to_mine_with():
+    fuse = {"method": "concat", "standardise": "none", "weights": {"untrained": 0}, "top_k": 7}
+    config = PipelineConfig(languages=("fi",), retrieve={"fuse": fuse}, train={"validation_steps": 5})
+    pools = [one.arguments["config"] for one in weave(config).promises if one.step.name == "fuse_candidates"]
+    assert [(pool.method, pool.weights, pool.top_k) for pool in pools] == [("rrf", {}, 7)]

@@ -1,0 +1,226 @@
+"""A file of settings -> checked settings; what is wrong with it is said in a line each, with the nearest right name."""
+
+import dataclasses
+import difflib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from tasks.engine.step import Settings
+
+S = TypeVar("S", bound=Settings)
+
+MAX_BYTES = 1 << 20
+MAX_VALUES = 100_000
+"""Of a file, with each alias counted as what it stands for: a few lines of YAML can stand for billions."""
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the text says where and why."""
+
+
+def read_content(path: Path, *, example: str, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Read settings as they stand in a file, with the overrides applied.
+
+    Args:
+        path: a YAML file.
+        example: a file with such settings, for the error texts.
+        overrides: `stage.key=value` each; the value is YAML.
+
+    Raises:
+        ConfigError: no such file, not one YAML document with every key once, or an override of another form.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1)
+        if len(text) > MAX_BYTES:
+            raise ConfigError(f"{path}: expected settings, got more than {MAX_BYTES:,} bytes. See {example}.")
+        content = parse_yaml(text.decode()) or {}
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: expected a YAML file, got none. Try {example}.") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: expected a YAML file, got: {error.strerror}. Try {example}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        got = " ".join(str(error).split())
+        raise ConfigError(f"{path}: expected YAML in UTF-8, got: {got}. Mend the file.") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected settings by name, got {type(content).__name__}. See {example}.")
+    for override in overrides:
+        _apply(content, override)
+    return content
+
+
+def read_settings(path: Path, model: type[S], *, example: str, overrides: tuple[str, ...] = ()) -> S:
+    """Read settings of some class from a YAML file.
+
+    Raises:
+        ConfigError: as `read_content`; an unknown key or a value out of range, named each.
+    """
+    return validate(path, read_content(path, example=example, overrides=overrides), model)
+
+
+def validate(path: Path, content: Mapping[str, Any], model: type[S]) -> S:
+    """Check what was read of a file.
+
+    Raises:
+        ConfigError: an unknown key or a value out of range; names each, one alone in one line.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        found = error.errors()
+        wrong = [one["loc"] for one in found]
+        inner = {loc[:depth] for loc in wrong for depth in range(1, len(loc))}  # a wrong entry makes its list too short
+        lines = [_describe(one, model) for one in found if one["loc"] not in inner]
+        if len(lines) == 1:
+            raise ConfigError(f"{path}: {lines[0]}") from error
+        text = "\n  ".join([f"{path}: expected valid settings, got {len(lines)} wrong:", *lines])
+        raise ConfigError(text) from error
+
+
+def check_variables(settings: Settings) -> None:
+    """See that every `${VARIABLE}` that settings name is set in the environment.
+
+    Raises:
+        ValueError: one is not; names the setting and the variable.
+    """
+    for name, text in _texts(settings, ""):
+        for variable in _VARIABLE.findall(text):
+            if not os.environ.get(variable):
+                raise ValueError(
+                    f"{name}: expected the environment variable {variable} to be set, got nothing in '{text}'. "
+                    f"Run `export {variable}=…`, or write the value itself."
+                )
+
+
+def parse_yaml(text: str) -> Any:
+    """Read one YAML document; `yes`, `no`, `on` and `off` are texts (YAML 1.2), so that `no` is a language.
+
+    Raises:
+        yaml.YAMLError: it is none, has a key twice, or aliases that stand for too much.
+        RecursionError: it is nested too deeply.
+    """
+    return yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads YAML, but nothing that it would silently lose or that fills the memory."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        """Compose the document, and count what it stands for."""
+        node: yaml.Node | None = super().get_single_node()
+        if node is not None and _count_values(node, {}) > MAX_VALUES:
+            raise yaml.YAMLError(f"aliases that stand for more than {MAX_VALUES:,} values")
+        return node
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Read a mapping, every key once."""
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for place, (key, _) in enumerate(node.value):
+            if key.value in names[:place]:
+                raise yaml.constructor.ConstructorError(None, None, f"the key '{key.value}' twice", key.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not (tag.endswith(":bool") and first in "yYnNoO")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _count_values(node: yaml.Node, known: dict[int, int]) -> int:
+    if id(node) not in known:
+        known[id(node)] = MAX_VALUES + 1  # a node within itself has no end
+        entries = node.value if isinstance(node, yaml.SequenceNode) else []
+        if isinstance(node, yaml.MappingNode):
+            entries = [entry for pair in node.value for entry in pair]
+        known[id(node)] = 1 + sum(_count_values(entry, known) for entry in entries)
+    return known[id(node)]
+
+
+def _apply(content: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    names = key.strip().split(".")
+    if not equals or not all(names):
+        raise ConfigError(f"--set: expected stage.key=value, got '{override}'. Write e.g. --set plan_batches.seed=7.")
+    try:
+        value = parse_yaml(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        got = " ".join(str(error).split())
+        raise ConfigError(f"--set {key}: expected a YAML value, got '{text}' ({got}). Quote it.") from error
+    place = content
+    for name in names[:-1]:
+        inner = place.get(name)
+        if inner is None:
+            inner = place[name] = {}
+        if not isinstance(inner, dict):
+            raise ConfigError(f"--set {key}: expected '{name}' to hold settings, got {inner!r}. Check the key.")
+        place = inner
+    place[names[-1]] = value
+
+
+def _describe(error: ErrorDetails, model: type) -> str:
+    """Say one thing that pydantic found wrong, with the name that was probably meant."""
+    where = ".".join(map(str, error["loc"])) or "settings"
+    message = error["msg"].removeprefix("Value error, ")
+    got = repr(error["input"])
+    hint = ""
+    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        message = "there is no such setting"
+        hint = _nearest_setting(error["loc"], model)
+    elif error["type"] == "literal_error":
+        choices = re.findall("'([^']*)'", str(error.get("ctx", {}).get("expected")))
+        hint = _did_you_mean(difflib.get_close_matches(str(error["input"]), choices, n=1))
+    elif error["type"] == "value_error":
+        return f"{where}: {message}"  # our own text: says what was there
+    return f"{where}: {message} (got {got if len(got) <= 80 else got[:80] + '…'}).{hint}"
+
+
+def _nearest_setting(loc: tuple[int | str, ...], model: type) -> str:
+    """Name a setting of the same name elsewhere; else the one beside it that is spelled most alike."""
+    *parents, wrong = (str(part) for part in loc if isinstance(part, str))
+    paths = list(_paths(model, ()))
+    beside = [path[-1] for path in paths if list(path[:-1]) == parents]
+    near = [".".join(path) for path in sorted(paths, key=len) if path[-1] == wrong][:1]
+    near = near or difflib.get_close_matches(wrong, beside, n=1, cutoff=0.7)
+    return _did_you_mean(near) or f" There are: {', '.join(beside)}."
+
+
+def _did_you_mean(names: list[str]) -> str:
+    return f" Did you mean {names[0]}?" if names else ""
+
+
+def _paths(model: type[Any], prefix: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Walk the names of all settings, sections included; an entry of a list has its list's name before its own."""
+    if issubclass(model, BaseModel):
+        fields: dict[str, Any] = {name: field.annotation for name, field in model.model_fields.items()}
+    else:
+        fields = {one.name: one.type for one in dataclasses.fields(model)}
+    for name, annotation in fields.items():
+        yield (*prefix, name)
+        for kind in (annotation, *get_args(annotation)):
+            if isinstance(kind, type) and (dataclasses.is_dataclass(kind) or issubclass(kind, BaseModel)):
+                yield from _paths(kind, (*prefix, name))
+
+
+def _texts(value: Any, where: str) -> Iterator[tuple[str, str]]:
+    """Walk the texts in settings, each with its dotted name."""
+    if isinstance(value, str):
+        yield where, value
+        return
+    inner: dict[Any, Any] = {}
+    if isinstance(value, BaseModel) or dataclasses.is_dataclass(value):
+        inner = dict(value.__dict__)
+    elif isinstance(value, dict):
+        inner = value
+    elif isinstance(value, list | tuple):
+        inner = dict(enumerate(value))
+    for name, one in inner.items():
+        yield from _texts(one, f"{where}.{name}".lstrip("."))

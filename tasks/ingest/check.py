@@ -1,0 +1,139 @@
+"""Input files -> what is in them and what is wrong with them, before anything is built: no model, no store."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+import polars as pl
+
+from tasks.ingest.config import FileSplit, IngestConfig, Source, What
+from tasks.ingest.corpus import corpus_parts
+from tasks.ingest.files import find_source
+from tasks.ingest.qrels import count_by_split, qrels_frame
+from tasks.ingest.queries import hold_out_validation, queries_frame
+from tasks.ingest.rows import BadRow, Document, Judgement, Query
+from tasks.ingest.task import documents_of, judgements_of, queries_of
+from tasks.languages import is_unspaced
+from tasks.models.texts import document_text, same_text
+
+Row = TypeVar("Row", Document, Query, Judgement)
+
+_CORPUS = {"doc_id": pl.String, "key": pl.UInt64, "length": pl.UInt32}
+
+
+def characters_per_token(language: str) -> float:
+    """Return about how many characters a multilingual tokenizer's token has: fewer where words have no spaces."""
+    return 1.5 if is_unspaced(language) else 4.0
+
+
+def check_files(config: IngestConfig, language: str, text: str) -> dict[str, Any]:
+    """Read the input files of one language.
+
+    Args:
+        config: any layout but atlas, which has no files.
+        language: BCP 47.
+        text: what of a document is read, see `document_text`.
+
+    Returns:
+        num_documents; num_copies, those with the text of an earlier one; longest_document and longest_query, in
+        characters; `splits`: the rows of `count_by_split` with num_copies and, of dev, num_in_train (its queries whose
+        text is a train or validation query's); max_batch_size; `problems`: an error text per file or row that cannot
+        be used.
+    """
+    problems: list[str] = []
+    corpus = _read_corpus(_find(config, language, "corpus", ("train", "dev"), problems), text, problems)
+    asked, judged = _read_asked(config, language, corpus, problems)
+    if config.validation_share:
+        share, seed = config.validation_share, config.seed
+        asked, _ = hold_out_validation(asked, judged, language=language, share=share, seed=seed)
+    asked = asked.with_columns(same=same_text("text"))
+    dev = pl.col("split") == "dev"
+    repeated = asked.filter(dev).join(asked.filter(~dev), on="same", how="semi").height
+    copies = asked.group_by("split").agg(num_copies=pl.len() - pl.col("same").n_unique())
+    splits = count_by_split(asked, judged).join(copies, on="split", maintain_order="left")
+    to_train_on = asked.filter(split="train").select("query_id")
+    relevant = judged.filter(pl.col("relevance") > 0).join(to_train_on, on="query_id", how="semi")
+    return {
+        "language": language,
+        "num_documents": corpus.height,
+        "num_copies": corpus.height - corpus["key"].n_unique(),
+        "longest_document": corpus["length"].max() or 0,
+        "longest_query": asked["text"].str.len_chars().max() or 0,
+        "splits": splits.with_columns(num_in_train=pl.when(dev).then(pl.lit(repeated))).to_dicts(),
+        "max_batch_size": max_batch_size(relevant.join(corpus, on="doc_id")),
+        "problems": list(dict.fromkeys(problems)),  # a file that holds all splits is read twice
+    }
+
+
+def max_batch_size(relevant: pl.DataFrame) -> int:
+    """Return the largest batch that leaves room to deal queries so that none has a document of its own as a negative.
+
+    A batch takes one query whose only relevant document is d, and then no other query to which d is relevant.
+
+    Args:
+        relevant: query_id, key (the same for documents with the same text); of the queries to train on.
+
+    Returns:
+        The size, at most the number of queries; 0 where there are none.
+
+    Source: docs/decisions/0005-batch-plan.md
+    """
+    pairs = relevant.select("query_id", "key").unique()
+    num_queries = pairs["query_id"].n_unique()
+    alone = pairs.filter(pl.len().over("query_id") == 1).group_by("key").agg(alone=pl.len().cast(pl.Int64))
+    barred = pairs.group_by("key").agg(barred=pl.len().cast(pl.Int64))
+    rooms = alone.join(barred, on="key").select((num_queries - pl.col("barred")) // pl.col("alone") + 1).to_series()
+    return int(min([num_queries, *rooms.to_list()]))
+
+
+def _find(
+    config: IngestConfig, language: str, what: What, splits: tuple[FileSplit, ...], problems: list[str]
+) -> Source | None:
+    """Find files, or none: what an empty split, or a language without train, has is no problem."""
+    try:
+        source = find_source(config, language, what, splits)
+    except (FileNotFoundError, ValueError) as error:
+        problems.append(str(error))
+        return None
+    return source if source.files else None
+
+
+def _usable(rows: Iterable[Row | BadRow], problems: list[str]) -> Iterator[Row]:
+    """Yield the rows that can be used up to where a file is damaged, and note what is wrong."""
+    try:
+        for row in rows:
+            if isinstance(row, BadRow):
+                problems.append(row.message.partition(", or set ingest.on_bad_row")[0] + ".")
+            else:
+                yield row
+    except (FileNotFoundError, ValueError) as error:
+        problems.append(str(error))
+
+
+def _read_corpus(source: Source | None, text: str, problems: list[str]) -> pl.DataFrame:
+    """Read a corpus: doc_id, key (a hash of what makes texts equal), length (characters)."""
+    rows = _usable(documents_of(source, lambda _: None), problems) if source else ()
+    parts = [part.select("doc_id", document_text(text)) for part in corpus_parts(rows)]
+    key, length = same_text("text").hash().alias("key"), pl.col("text").str.len_chars().alias("length")
+    return pl.concat([pl.DataFrame(schema=_CORPUS), *(part.select("doc_id", key, length) for part in parts)])
+
+
+def _read_asked(
+    config: IngestConfig, language: str, corpus: pl.DataFrame, problems: list[str]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Read queries and judgements of train and dev, as ingest does: train first."""
+    queries: dict[str, Source] = {}
+    qrels: dict[str, Source] = {}
+    asked: dict[str, pl.DataFrame] = {}
+    judged = []
+    parts: tuple[FileSplit, ...] = ("train", "dev")
+    for part in parts:
+        found, told = (_find(config, language, what, (part,), problems) for what in ("queries", "qrels"))
+        if not found or not told:
+            continue
+        queries[part], qrels[part] = found, told
+        rows = queries_of(queries, {} if config.split_by_queries else qrels, part)
+        asked[part] = queries_frame(list(_usable(rows, problems)))
+        known = {split: frame.lazy() for split, frame in asked.items()}
+        given = judgements_of(told, corpus.lazy(), known, config.relevant_from if part == "train" else 1)
+        judged.append(qrels_frame(list(_usable(given, problems))))
+    return pl.concat([queries_frame([]), *asked.values()]), pl.concat([qrels_frame([]), *judged])
