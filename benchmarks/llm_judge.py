@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -29,13 +29,13 @@ from support.judge_data import make, settings
 from support.llm_server import LlmServer, marks
 
 import storage
-from tasks.denoise.config import DenoiseConfig
+from tasks.denoise.config import DenoiseConfig, Strategy
 from tasks.engine.step import Promise
 from tasks.steps import apply_verdicts, select_hard_negatives
 
 BAND = (0.0, 0.95)
 DECISIONS: list[dict[str, Any]] = [
-    *({"strategy": name} for name in ("naive", "shifted", "threshold", "margin", "percent", "grade")),
+    *({"strategy": name} for name in get_args(Strategy)),
     *({"max_grade_kept": grade} for grade in (1, 2)),
     {"max_probability": 0.5},
     {"strategy": "shifted", "shift": 3},

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from flows.configs import PipelineConfig
 from flows.run.pipeline import Promises
 from tasks.denoise.config import CrossEncoderConfig
+from tasks.engine.step import Step
 from tasks.models.chat.client import chat_identity
 from tasks.models.locate import model_digest
 from tasks.steps import (
@@ -60,15 +61,23 @@ RawScores = Callable[[Judged], tuple[Promises, Promises]]
 """Promises the raw scores that calibration is fitted on, and the candidates': the same, where none came later."""
 
 
+def _of_pairs(given: Judged, step: Step, **arguments: object) -> tuple[Promises, Promises]:
+    """Promise what a step makes of pairs and their texts: the first candidates', and of later ones only the new."""
+    shared = {**arguments, **given.limits()}
+    first = {language: step(language, **given.texts(language, given.fused), **shared) for language in given.fused}
+    if given.later is None:
+        return first, first
+    return first, {
+        language: step(language, known=known, **given.texts(language, given.later), **shared)
+        for language, known in first.items()
+    }
+
+
 def _fitted(given: Judged) -> tuple[Promises, Promises]:
     # All layers of it: the judge has to know better than the retriever whose candidates it judges.
     whole = given.config.encoder.model_copy(update={"num_layers": None})
     encoder = prepare_encoder(config=whole.resolved(), digest=model_digest(whole.model))
-    limits = given.limits()
-    features = {
-        language: find_features(language, encoder=encoder, **given.texts(language, given.fused), **limits)
-        for language in given.fused
-    }
+    features, later_features = _of_pairs(given, find_features, encoder=encoder)
     folds = fold_queries(queries=given.queries, qrels=given.qrels)
     judge_model = fit_judge(
         folds=folds,
@@ -83,28 +92,23 @@ def _fitted(given: Judged) -> tuple[Promises, Promises]:
     }
     if given.later is None:
         return first, first
-    later = {}
-    for language, pool in features.items():
-        texts = given.texts(language, given.later)
-        rows = find_features(language, encoder=encoder, known=pool, **texts, **limits)
-        later[language] = score_features(
-            language, language=language, features=rows, folds=folds, judge_model=judge_model, pool=pool
+    return first, {
+        language: score_features(
+            language,
+            language=language,
+            features=promise,
+            folds=folds,
+            judge_model=judge_model,
+            pool=features[language],
         )
-    return first, later
+        for language, promise in later_features.items()
+    }
 
 
 def _cross_encoder(given: Judged) -> tuple[Promises, Promises]:
     name = given.config.denoise.cross_encoder or ""
-    shared = {"cross_encoder": CrossEncoderConfig(model=name), "digest": model_digest(name), **given.limits()}
-    first = {
-        language: score_pairs(language, **given.texts(language, given.fused), **shared) for language in given.fused
-    }
-    if given.later is None:
-        return first, first
-    return first, {
-        language: score_pairs(language, known=known, **given.texts(language, given.later), **shared)
-        for language, known in first.items()
-    }
+    config = CrossEncoderConfig(model=name)
+    return _of_pairs(given, score_pairs, cross_encoder=config, digest=model_digest(name))
 
 
 def _llm(given: Judged) -> tuple[Promises, Promises]:

@@ -35,11 +35,11 @@ def kept_table(rows: Sequence[Mapping[str, Any]], score: str) -> Table:
 
     Args:
         rows: of the `bake_off` dataset.
-        score: what threshold, margin and percent compared, for the title.
+        score: which one the strategies that compare scores compared, for the title.
     """
     metrics = by_strategy(rows)
     present = {name for values in metrics.values() for name in values}
-    title = f"Bake-off: what each strategy keeps (threshold, margin and percent compare: {score})"
+    title = f"Bake-off: what each strategy keeps (where it compares scores: {score})"
     columns: dict[str, Cell] = {
         "candidates": partial(_count, name="candidates"),
         "kept": partial(_count, name="kept"),

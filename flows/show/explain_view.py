@@ -12,19 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.show.console import plain_table
+from tasks.denoise.config import READ_BY_STRATEGY
 
 Row = Mapping[str, Any]
 
 _TEXT = 110  # characters of a document that are shown
 _SLOTS = 12  # training steps that are shown
-_READ_BY_STRATEGY = {
-    "naive": (),
-    "shifted": ("shift",),
-    "threshold": ("score", "max_score"),
-    "margin": ("score", "margin"),
-    "percent": ("score", "percent"),
-    "grade": ("max_grade_kept", "max_probability"),
-}
 
 
 def explanation(entry: Row) -> Group:
@@ -136,7 +129,7 @@ def _note(text: str) -> Padding:
 
 
 def _strategy(settings: Row) -> str:
-    names = _READ_BY_STRATEGY.get(settings.get("strategy", ""), ())
+    names = READ_BY_STRATEGY.get(settings.get("strategy", ""), ())
     limits = ", ".join(
         f"{name} {settings[name]}" for name in (*names, "num_negatives") if settings.get(name) is not None
     )

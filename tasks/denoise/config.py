@@ -8,6 +8,16 @@ from tasks.engine.step import Settings
 from tasks.models.chat.config import ChatConfig
 
 Strategy = Literal["naive", "shifted", "threshold", "margin", "percent", "grade"]
+READ_BY_STRATEGY: dict[Strategy, tuple[str, ...]] = {
+    "naive": (),
+    "shifted": ("shift",),
+    "threshold": ("score", "max_score"),
+    "margin": ("score", "margin"),
+    "percent": ("score", "percent"),
+    "grade": ("max_grade_kept", "max_probability"),
+}
+"""The settings that a strategy reads, beside those that all read."""
+
 Score = Literal["probability", "raw", "fused"]
 Judge = Literal["fitted", "cross_encoder", "llm", "cascade"]
 Vote = Literal["majority", "highest"]
@@ -19,7 +29,7 @@ class SelectConfig(Settings):
     strategy: Strategy = Field(
         default="grade", description="How unsafe candidates are found; see tasks/denoise/select.py."
     )
-    score: Score = Field(default="probability", description="What threshold, margin and percent compare.")
+    score: Score = Field(default="probability", description="The score of a strategy that compares one.")
     max_grade_kept: int = Field(
         default=0, ge=0, le=2, description="grade: higher grades are dropped. The paper: 0, or 1."
     )

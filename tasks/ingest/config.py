@@ -12,6 +12,8 @@ What = Literal["corpus", "queries", "qrels"]
 FileSplit = Literal["train", "dev"]
 Form = Literal["table", "topics", "trec", "passages"]
 FileFormat = Literal["jsonl", "tsv", "parquet"]
+WRITTEN_AS: dict[Form, FileFormat] = {"topics": "tsv", "trec": "tsv", "passages": "jsonl"}
+"""How files of a form are written; a table's names tell."""
 OnBadRow = Literal["error", "quarantine"]
 Column = Literal["doc_id", "title", "text", "query_id", "query", "relevance"]
 

@@ -11,7 +11,17 @@ import fsspec
 
 from storage.digests import file_digest
 from tasks.ingest import hub
-from tasks.ingest.config import HUB_PREFIX, LAYOUTS, FileFormat, FileSplit, IngestConfig, InputFile, Source, What
+from tasks.ingest.config import (
+    HUB_PREFIX,
+    LAYOUTS,
+    WRITTEN_AS,
+    FileFormat,
+    FileSplit,
+    IngestConfig,
+    InputFile,
+    Source,
+    What,
+)
 from tasks.languages import check_language
 
 SUFFIXES: dict[str, FileFormat] = {
@@ -140,7 +150,7 @@ def _present(paths: list[str], pattern: str, language: str, what: str, hint: str
 def _file_format(path: str, config: IngestConfig, what: What) -> FileFormat:
     form = config.form(what)
     if form != "table":
-        return "jsonl" if form == "passages" else "tsv"
+        return WRITTEN_AS[form]
     suffix = Path(path.removesuffix(".gz")).suffix
     if suffix not in SUFFIXES:
         raise ValueError(

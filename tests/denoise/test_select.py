@@ -1,9 +1,14 @@
 """The strategies and the ledger, on a table that fits on a page."""
 
+import inspect
+import re
+from typing import get_args
+
 import polars as pl
 import pytest
 
-from tasks.denoise.config import SelectConfig
+from tasks.denoise import select
+from tasks.denoise.config import READ_BY_STRATEGY, DenoiseConfig, SelectConfig, Strategy
 from tasks.denoise.ledger import echoes, relabel
 from tasks.denoise.select import STRATEGIES, select_hard_negatives
 
@@ -71,6 +76,22 @@ def kept(*args: str, **kwargs: object) -> str:
 def reasons(*args: str, **kwargs: object) -> dict[str, str]:
     rows = ledger(*args, **kwargs).select("doc_id", "reason").rows()  # type: ignore[arg-type]
     return dict(rows)
+
+
+def test_every_strategy_has_a_rule_and_names_what_it_reads():
+    assert set(STRATEGIES) == set(READ_BY_STRATEGY) == set(get_args(Strategy))
+    read = {name for names in READ_BY_STRATEGY.values() for name in names}
+    assert read == set(SelectConfig.model_fields) - {"strategy", "num_negatives", "relabel"}
+
+
+def test_setting_of_a_strategy_has_a_name_of_its_own():
+    assert not set(SelectConfig.model_fields) & set(DenoiseConfig.__annotations__)
+
+
+def test_every_reason_stands_in_the_table():
+    reasons = set(re.findall(r'pl\.lit\("(\w+)"\)', inspect.getsource(select))) - {"kept", "dropped"}
+    assert len(reasons) > 8
+    assert [reason for reason in sorted(reasons) if f"| `{reason}` |" not in str(select.__doc__)] == []
 
 
 def test_naive_keeps_all_but_judged_relevant():
@@ -241,7 +262,7 @@ def test_judgements_of_people_come_before_the_llm_s():
     assert decided()["c"] == ("kept", "judged_not_relevant")
 
 
-@pytest.mark.parametrize("strategy", ["threshold", "margin", "percent"])
+@pytest.mark.parametrize("strategy", [name for name, read in READ_BY_STRATEGY.items() if "score" in read])
 @pytest.mark.parametrize("score", ["probability", "raw"])
 def test_strategy_that_compares_scores_drops_a_candidate_without_one(strategy, score):
     unscored = pl.col("doc_id") == "e"
