@@ -25,7 +25,7 @@ def ask(woven):
 
 @pytest.fixture(scope="module")
 def dataset(woven):
-    """Return a function that reads one dataset of the configuration."""
+    """Return a function that reads a kind of dataset of the configuration, all splits of it."""
     promises = weave(woven.settings()).promises
     root = str(woven.folder / "data")
 
@@ -36,8 +36,7 @@ def dataset(woven):
             if (promise.step.produces, promise.partition) == (kind, partition)
             and arguments.items() <= promise.settings.items()
         ]
-        assert len(found) == 1
-        return read(found[0].ref(root))
+        return pl.concat([read(promise.ref(root)) for promise in found])
 
     return one
 
