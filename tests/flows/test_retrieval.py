@@ -1,7 +1,11 @@
 """The ensemble in the pipeline: what is promised, and what another member leaves alone."""
 
-import pytest
+import json
 
+import pytest
+from typer.testing import CliRunner
+
+from flows.cli.main import app
 from flows.configs import PipelineConfig
 from flows.show.console import encoder_lines
 from flows.weave import weave
@@ -127,3 +131,17 @@ def test_own_documents_are_left_out_with_beirs_layout_or_where_it_is_set(layout,
     ranking = [promise for promise in weave(config).promises if promise.step.name in RANKING]
     assert {promise.step.name for promise in ranking} == RANKING
     assert {promise.settings.get("ignore_own_document", False) for promise in ranking} == {left_out}
+
+
+def test_plan_names_the_languages_that_lucene_has_no_analyzer_for(tmp_path):
+    files = {"corpus": "c.jsonl", "queries": "q-{split}.jsonl", "qrels": "r-{split}.jsonl"}
+    for name in files.values():
+        for split in ("train", "dev"):
+            (tmp_path / name.format(split=split)).write_text("")
+    settings = {"ingest": {"layout": "table", "path": str(tmp_path), **files}, "storage": {"root": str(tmp_path)}}
+    (tmp_path / "two.yaml").write_text(json.dumps({"languages": ["en", "sw", "pt-BR", "yo"], **settings}))
+    answer = CliRunner().invoke(app, ["plan", str(tmp_path / "two.yaml")])
+    assert "bm25: Lucene's standard analyzer, without stemming or stop words, for sw, yo.\n" in answer.output
+    answer = CliRunner().invoke(app, ["plan", str(tmp_path / "two.yaml"), "--set", "languages=[en]"])
+    assert "standard analyzer" not in answer.output
+    assert answer.exit_code == 0
