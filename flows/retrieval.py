@@ -7,7 +7,7 @@ from flows.configs import PipelineConfig
 from flows.run.pipeline import Promises
 from tasks.engine.step import Promise
 from tasks.models.locate import model_digest, network_size
-from tasks.retrieve.analyzers import OF_LANGUAGE, STANDARD
+from tasks.retrieve.analyzers import analyzer_of
 from tasks.retrieve.config import EnsembleEncoder
 from tasks.steps import (
     embed_documents,
@@ -51,7 +51,7 @@ def rank_by_terms(config: PipelineConfig, corpus: Promises, queries: Promises) -
             language,
             corpus=corpus[language],
             queries=queries[language],
-            analyzer=OF_LANGUAGE.get(language, STANDARD),
+            analyzer=analyzer_of(language),
             text=config.text.document,
             search=settings.search,
             config=settings.bm25,

@@ -24,6 +24,7 @@ from flows.weave import weave
 from storage import MissingDataset, StorageError, inspect
 from tasks.engine.build import state
 from tasks.models.chat import BudgetExhausted, ChatUnavailable
+from tasks.retrieve.analyzers import standard_note
 from tasks.supplement.languages import fallback_note
 from tasks.train.process import TrainingFailed
 
@@ -127,10 +128,11 @@ def _say_notes(pipeline: Pipeline, settings: PipelineConfig) -> None:
     asked = [promise for promise in pipeline.promises if promise.step.produces == "queries" and not promise.inputs]
     splits = {(promise.partition, promise.arguments["split"]) for promise in asked}
     measured = [language for language, split in sorted(splits) if split == "dev" and (language, "train") not in splits]
-    notes = [f"{', '.join(measured)}: no train queries, so only measured"] if measured else []
+    notes: list[str | None] = [f"{', '.join(measured)}: no train queries, so only measured"] if measured else []
+    notes.append(standard_note(settings.languages))
     if settings.supplement.enabled:
-        notes += filter(None, map(fallback_note, settings.languages))
-    for note in notes:
+        notes += map(fallback_note, settings.languages)
+    for note in filter(None, notes):
         out.print(note, highlight=False, soft_wrap=True)
 
 

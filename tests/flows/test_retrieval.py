@@ -1,7 +1,11 @@
 """The ensemble in the pipeline: what is promised, and what another member leaves alone."""
 
-import pytest
+import json
 
+import pytest
+from typer.testing import CliRunner
+
+from flows.cli.main import app
 from flows.configs import PipelineConfig
 from flows.show.console import encoder_lines
 from flows.weave import weave
@@ -134,3 +138,17 @@ def test_validation_pool_needs_no_vectors_and_no_weight_whatever_fusion_is_asked
     config = PipelineConfig(languages=("fi",), retrieve={"fuse": fuse}, train={"validation_steps": 5})
     pools = [one.arguments["config"] for one in weave(config).promises if one.step.name == "fuse_candidates"]
     assert [(pool.method, pool.weights, pool.top_k) for pool in pools] == [("rrf", {}, 7)]
+
+
+def test_plan_names_the_languages_that_lucene_has_no_analyzer_for(tmp_path):
+    files = {"corpus": "c.jsonl", "queries": "q-{split}.jsonl", "qrels": "r-{split}.jsonl"}
+    for name in files.values():
+        for split in ("train", "dev"):
+            (tmp_path / name.format(split=split)).write_text("")
+    settings = {"ingest": {"layout": "table", "path": str(tmp_path), **files}, "storage": {"root": str(tmp_path)}}
+    (tmp_path / "two.yaml").write_text(json.dumps({"languages": ["en", "sw", "pt-BR", "yo"], **settings}))
+    answer = CliRunner().invoke(app, ["plan", str(tmp_path / "two.yaml")])
+    assert "bm25: Lucene's standard analyzer, without stemming or stop words, for sw, yo.\n" in answer.output
+    answer = CliRunner().invoke(app, ["plan", str(tmp_path / "two.yaml"), "--set", "languages=[en]"])
+    assert "standard analyzer" not in answer.output
+    assert answer.exit_code == 0

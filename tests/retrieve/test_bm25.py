@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tasks.retrieve.analyzers import OF_LANGUAGE
+from tasks.retrieve.analyzers import analyzer_of
 from tasks.retrieve.bm25 import rank_documents
 from tasks.retrieve.lucene import Lucene
 
@@ -40,6 +40,31 @@ SENTENCES = {
     "te": ("పుస్తకాలు చదువుతున్నారు", "పుస్తకాలు", "నది లోతుగా ఉంది"),
     "th": ("กรุงเทพเป็นเมืองหลวงของประเทศไทย", "เมืองหลวง", "แมวนอนหลับ"),
     "zh": ("北京是中国的首都", "首都北京", "猫在睡觉"),
+    "zh-Hant": ("臺北是一座城市", "城市臺北", "貓在睡覺"),
+    "de": ("Die alten Häuser stehen leer", "altes Haus", "Der Hund schläft"),
+    "uk": ("Студенти читають книги", "книга студент", "Собака спить"),
+    "pt-BR": ("Os meninos correram", "menino correr", "A casa branca"),
+    "pl": ("Stare domy stoją puste", "dom", "Pies śpi"),
+    "sr": ("Стари градови", "grad stari", "Пас спава"),
+    "yo": ("Àwọn ọmọ ń kàwé.", "ỌMỌ kàwé", "Ajá ń sùn"),
+}
+# Every pair is one text to a reader. By hand: U+0301 and the like as characters of their own, and Thai's.
+TWINS = {
+    "fr": ("l'\u00c9lys\u00e9e", "l'E\u0301lyse\u0301e"),
+    "es": ("ca\u00f1\u00f3n", "can\u0303o\u0301n"),
+    "fi": ("N\u00e4\u00e4t\u00e4", "Na\u0308a\u0308ta\u0308"),
+    "en": ("caf\u00e9", "cafe\u0301"),
+    "id": ("t\u00e9h", "te\u0301h"),
+    "de": ("Wahlrecht", "Wahl\u00adrecht"),
+    "yo": ("\u1ecdm\u1ecd", "o\u0323mo\u0323"),
+    "sw": ("ng'ombe", "ng\u02bcombe"),
+    "ja": ("\u30ac\u30b9", "\u30ab\u3099\u30b9"),
+    "ko": ("\ud55c\uad6d", "\u1112\u1161\u11ab\u1100\u116e\u11a8"),
+    "bn": ("\u09b8\u09ae\u09df", "\u09b8\u09ae\u09af\u09bc"),
+    "hi": ("\u0958\u0932\u092e", "\u0915\u093c\u0932\u092e"),
+    "fa": ("\u0622\u0628", "\u0627\u0653\u0628"),
+    "th": ("\u0e19\u0e49\u0e33\u0e17\u0e48\u0e27\u0e21", "\u0e19\u0e49\u0e4d\u0e32\u0e17\u0e48\u0e27\u0e21"),
+    "th-TH": ("\u0e41\u0e21\u0e27", "\u0e40\u0e40\u0e21\u0e27"),
 }
 
 
@@ -163,8 +188,70 @@ def test_progress_ends_with_all_documents_and_queries(lucene, tmp_path):
 @pytest.mark.parametrize("language", sorted(SENTENCES))
 def test_every_language_finds_its_sentence(lucene, tmp_path, language):
     sentence, query, other = SENTENCES[language]
-    found = rank(lucene, tmp_path, {"found": sentence, "other": other}, {"q": query}, analyzer=OF_LANGUAGE[language])
+    found = rank(lucene, tmp_path, {"found": sentence, "other": other}, {"q": query}, analyzer=analyzer_of(language))
     assert found["doc_id"].to_list() == ["found"]
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence", "query"),
+    [("yo", "kàwé", "kàwéé"), ("sw", "vitabu", "kitabu"), ("de", "Häuser", "Hausmeister"), ("uk", "книги", "книжка")],
+)
+def test_only_what_the_analyzer_takes_for_one_word_is_found(lucene, tmp_path, language, sentence, query):
+    assert rank(lucene, tmp_path, {"d": sentence}, {"q": query}, analyzer=analyzer_of(language)).is_empty()
+
+
+@pytest.mark.parametrize("language", TWINS)
+def test_either_spelling_of_a_text_finds_both(lucene, tmp_path, language):
+    one, other = TWINS[language]
+    documents, queries = {"a": one, "b": other, "c": "2024"}, {"one": one, "other": other}
+    found = rank(lucene, tmp_path, documents, queries, analyzer=analyzer_of(language))
+    assert found.select("query_id", "doc_id").rows() == [("one", "a"), ("one", "b"), ("other", "a"), ("other", "b")]
+    assert found["score"].n_unique() == 1
+
+
+@pytest.mark.parametrize("sign", "'’‘ʼ")
+def test_apostrophe_within_a_swahili_word_is_one_letter_and_none_around_it(lucene, tmp_path, sign):
+    documents = {"cow": f"{sign}Ng{sign}ombe{sign} mkubwa", "ox": "ng ombe"}
+    found = rank(lucene, tmp_path, documents, {"q": "ng'ombe"}, analyzer=analyzer_of("sw"))
+    assert found["doc_id"].to_list() == ["cow"]
+
+
+def test_thai_punctuation_and_invisible_characters_are_no_terms(lucene, tmp_path):
+    documents = {
+        "fuji": "ภูเขาไฟฟูจิ (อยู่)ในประเทศญี่ปุ่น",
+        "quiz": "ไหม? ไหม! “ไหม” … a. – (b) 50%",
+        "invisible": "กล้วย\u200bเป็น\ufeffผล\u00adไม้",
+    }
+    queries = {
+        "plain": "ฟูจิ", "marked": "“ฟูจิ”?! … % –", "split": "ฟู\u200bจิ", "soft": "\ufeffฟู\u00adจิ",
+        "signs": "? ! … – % ( “", "nothing": "\u200b \ufeff \u00ad", "glued": "a",
+    }  # fmt: skip
+    found = rank(lucene, tmp_path, documents, queries, analyzer=analyzer_of("th"))
+    hits = {(query_id, doc_id) for query_id, doc_id in found.select("query_id", "doc_id").iter_rows()}
+    assert hits == {(query_id, "fuji") for query_id in ("plain", "marked", "split", "soft")} | {("glued", "quiz")}
+    assert found.filter(doc_id="fuji")["score"].n_unique() == 1
+
+
+@pytest.mark.parametrize(
+    ("case", "language"),
+    [(f"bm25_decomposed_unicode/{language}", language) for language in ("fr", "fi", "es", "ko")]
+    + [("bm25_decomposed_unicode/th-composed", "th"), ("thai_punctuation_and_zero_width/", "th")],
+)
+def test_shared_case_is_right(lucene, shared, tmp_path, case, language):
+    folder, wanted = case.split("/")
+    documents = dict(
+        pl.read_ndjson(shared / "cases" / folder / "docs.jsonl")
+        .filter(pl.col("doc_id").str.starts_with(wanted))
+        .select("doc_id", "text")
+        .iter_rows()
+    )
+    if wanted:
+        queries, right = documents, [(query_id, doc_id) for query_id in documents for doc_id in sorted(documents)]
+    else:
+        asked = pl.read_ndjson(shared / "cases" / folder / "q-dev.jsonl").select("query_id", "text")
+        queries, right = dict(asked.iter_rows()), [("d1", "right"), ("d2", "right"), ("d3", "cm"), ("d4", "cm")]
+    found = rank(lucene, tmp_path, documents, queries, analyzer=analyzer_of(language))
+    assert found.select("query_id", "doc_id").rows() == sorted(right)
 
 
 def test_index_is_kept_for_other_queries_and_parameters(lucene, tmp_path):

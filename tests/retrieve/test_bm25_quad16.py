@@ -10,16 +10,17 @@ import polars as pl
 import pytest
 from ir_measures import R, nDCG
 
-from tasks.retrieve.analyzers import OF_LANGUAGE
+from tasks.retrieve.analyzers import analyzer_of
 from tasks.retrieve.bm25 import rank_documents
 
-# nDCG@10 and R@100 of the dev queries; sw: its lower-cased words, by a tokenizer that is not Lucene's
+# nDCG@10 and R@100 of the dev queries; sw: its lower-cased words, by a tokenizer that is not Lucene's; fa and th: ours,
+# better by canonically equal text as one text, and Thai punctuation as no term (.9213 and .8728, .9893 without)
 MEASURED = {
     "ar": (0.7325, 0.9527),
     "bn": (0.7239, 0.9731),
     "en": (0.7920, 0.9600),
     "es": (0.6668, 0.8720),
-    "fa": (0.9213, 0.9940),
+    "fa": (0.9251, 0.9940),
     "fi": (0.8012, 0.9597),
     "fr": (0.7531, 0.9320),
     "hi": (0.8205, 0.9541),
@@ -29,7 +30,7 @@ MEASURED = {
     "ru": (0.7187, 0.9415),
     "sw": (0.571, 0.906),
     "te": (0.7079, 0.9178),
-    "th": (0.8728, 0.9893),
+    "th": (0.8757, 0.9900),
     "zh": (0.8794, 0.9730),
 }
 
@@ -55,7 +56,7 @@ def test_bm25_reaches_the_measured_figures(lucene, shared, tmp_path, language):
         read_topics(folder / "topics" / f"topics.quad16-{language}-dev.tsv"),
         lucene=lucene,
         index=tmp_path / "index",
-        analyzer=OF_LANGUAGE[language],
+        analyzer=analyzer_of(language),
         text="title_and_text",
         k1=0.9,
         b=0.4,

@@ -19,7 +19,7 @@ BM25 = {"analyzer": "standard", "k1": 0.9, "b": 0.4, "depth": 3}
 
 def search(lucene: Lucene, folder: Path, doc_id: str) -> list[tuple[str, str, int, float]]:
     lucene.call("begin", folder=str(folder), analyzer="standard")
-    lucene.call("add", analyzer="standard", doc_ids=[doc_id], texts=["word"])
+    lucene.call("add", doc_ids=[doc_id], texts=["word"])
     lucene.call("finish", folder=str(folder))
     return lucene.call("search", folder=str(folder), query_ids=["q", "r"], texts=["word", "none"], **BM25)
 
@@ -35,7 +35,7 @@ def test_java_exception_is_one_line_that_says_what_it_was(lucene, tmp_path):
 
 def test_index_that_is_not_whole_is_an_error(lucene, tmp_path):
     lucene.call("begin", folder=str(tmp_path), analyzer="standard")
-    lucene.call("add", analyzer="standard", doc_ids=["a", "b"], texts=["word", "word"])
+    lucene.call("add", doc_ids=["a", "b"], texts=["word", "word"])
     for segment in tmp_path.glob("_*"):
         segment.unlink()
     (tmp_path / "write.lock").unlink()
@@ -64,7 +64,7 @@ def test_java_without_memory_ends_with_the_cure(tmp_path, monkeypatch):
     lucene = Lucene(threads=1)
     lucene.call("begin", folder=str(tmp_path), analyzer="standard")
     with pytest.raises(RuntimeError, match=r"exit status \d+; it said: .*OutOfMemoryError.*JAVA_TOOL_OPTIONS=-Xmx4g"):
-        lucene.call("add", analyzer="standard", doc_ids=["d"], texts=["word " * 10_000_000])
+        lucene.call("add", doc_ids=["d"], texts=["word " * 10_000_000])
     lucene.close()
 
 

@@ -20,6 +20,7 @@ from tasks.models.encoder import Encoder
 from tasks.models.layout import read_pooling, read_prompts
 from tasks.models.locate import model_digest
 from tasks.retrieve import fuse_task, task
+from tasks.retrieve.analyzers import analyzer_of
 from tasks.retrieve.config import Bm25Config, EncoderConfig, EnsembleEncoder, FuseConfig, SearchConfig
 
 TEXTS = {"d1": "red apples", "d2": "green pears", "d3": "a red sky", "d4": "blue water", "d5": "pears and apples"}
@@ -84,12 +85,12 @@ def search_fruit(seed: int = 0, **changed) -> Promise:
     )
 
 
-def bm25_fruit(config: Bm25Config | None = None, split: str = "dev") -> Promise:
+def bm25_fruit(config: Bm25Config | None = None, split: str = "dev", language: str = "en") -> Promise:
     return steps.retrieve_bm25(
-        "en",
-        corpus=make_fruit("en"),
-        queries=make_questions("en", split=split),
-        analyzer="lucene:en",
+        language,
+        corpus=make_fruit(language),
+        queries=make_questions(language, split=split),
+        analyzer=analyzer_of(language),
         text="title_and_text",
         search=SEARCH,
         config=config or Bm25Config(),
@@ -148,6 +149,15 @@ def test_bm25_searches_the_same_corpus_again_by_the_index_that_is_kept(root, mon
         .equals(whole.select("query_id", "doc_id").sort("query_id", "doc_id"))
     )
     assert not again["score"].equals(whole["score"])
+
+
+@pytest.mark.slow
+def test_bm25_says_once_that_a_language_has_the_standard_analyzer(root, caplog):
+    caplog.set_level("INFO")
+    for split, language in (("dev", "en"), ("dev", "sw"), ("train", "sw")):
+        made(bm25_fruit(split=split, language=language), root)
+    said = "bm25: Lucene's standard analyzer, without stemming or stop words, for sw."
+    assert [record.getMessage() for record in caplog.records if "analyzer" in record.getMessage()] == [said]
 
 
 def test_parameters_of_bm25_are_in_the_fingerprint():
