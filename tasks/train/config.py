@@ -42,7 +42,7 @@ class Recipe:
         (), "The loss is the mean over embeddings cut to these sizes, and whole; good when cut later."
     )
     distillation_weight: float = _setting(
-        0.0, "Weight of the distance to the cross-encoder's stored scores beside the loss; 0: none.", ge=0
+        0.0, "Weight of the distance to the judge's stored scores beside the loss; 0: none.", ge=0
     )
     lora_rank: int = _setting(0, "Train low-rank adapters of this rank alone; 0: the whole network.", ge=0)
     precision: Precision = _setting(

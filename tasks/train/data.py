@@ -29,7 +29,7 @@ class Inputs:
         "tokens: held-out queries, and the documents among which theirs are", default=()
     )
     validation_qrels: tuple[Path, ...] = _folders("qrels, of the held-out queries", default=())
-    teacher: tuple[Path, ...] = _folders("scores: a cross-encoder's, to be distilled", default=())
+    teacher: tuple[Path, ...] = _folders("scores: the judge's, to be distilled", default=())
 
     def identity(self, recipe: Recipe) -> str:
         """Name the training of these inputs by this recipe, wherever the folders lie."""
@@ -72,7 +72,7 @@ def read_data(inputs: Inputs) -> TrainingData:
 
     Raises:
         FileNotFoundError: a folder is no whole dataset.
-        ValueError: plan and texts don't go together, or the teacher's scores come from several judges.
+        ValueError: plan and texts don't go together.
     """
     content = plan_content(iter_tables(inputs.plan[0], plans.CONTENT_COLUMNS))
     return TrainingData(
@@ -108,19 +108,14 @@ def read_pool(tokens: Iterable[Path], qrels: Iterable[Path]) -> ValidationPool:
 def read_scores(folders: Iterable[Path]) -> TeacherScores:
     """Read the raw scores of `scores` datasets, a language each; rows without a score are passed over.
 
+    A query's raw scores are one judge's, whatever the column `judge` says: in a cascade the first judge's. The LLM's
+    verdict takes the place of its grade, not of its score; a pair that the LLM alone has judged has none.
+
     Raises:
         FileNotFoundError: a folder is no whole dataset.
-        ValueError: several judges scored a query: theirs are not on one scale.
     """
     scores: dict[Key, dict[str, float]] = {}
-    judge_of: dict[Key, str] = {}
-    for language, query_id, doc_id, judge, raw in _rows(folders, "query_id", "doc_id", "judge", "raw"):
-        other = judge_of.setdefault((language, query_id), judge)
-        if other != judge:
-            raise ValueError(
-                f"train: expected scores of one judge per query to learn from, got {other} and {judge} for "
-                f"'{query_id}'. Set train.distillation_weight to 0, or let one cross-encoder judge."
-            )
+    for language, query_id, doc_id, raw in _rows(folders, "query_id", "doc_id", "raw"):
         if raw is not None:
             scores.setdefault((language, query_id), {})[doc_id] = raw
     return scores

@@ -1,4 +1,3 @@
-import pytest
 from support.dataset_folders import dataset_folder
 from support.token_folders import token_folder
 
@@ -50,8 +49,8 @@ def test_row_without_a_score_is_passed_over(tmp_path):
     assert read_scores([dataset_folder(tmp_path / "fi", "scores", rows, partition="fi")]) == {("fi", "q1"): {"d1": 1.5}}
 
 
-def test_rejects_two_judges_of_one_query(tmp_path):
-    rows = [score("q1", "d1", 1.0)], [score("q1", "d2", 2.0, judge="llm")]
-    folder = dataset_folder(tmp_path / "fi", "scores", *rows, partition="fi")
-    with pytest.raises(ValueError, match=r"one judge per query to learn from, got fold-0 and llm for 'q1'"):
-        read_scores([folder])
+def test_first_judges_scores_count_where_an_llm_gave_the_grades(tmp_path):
+    # As `apply_verdicts` writes a cascade: the LLM's name and grade, and the first judge's score where it had one.
+    rows = [score("q1", "d1", 1.0), score("q1", "d2", 2.0, judge="llm"), score("q1", "d3", None, judge="llm")]
+    folder = dataset_folder(tmp_path / "fi", "scores", rows, partition="fi")
+    assert read_scores([folder]) == {("fi", "q1"): {"d1": 1.0, "d2": 2.0}}
