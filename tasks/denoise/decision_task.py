@@ -112,7 +112,8 @@ def _texts(corpus: DatasetRef, text: str, *named: pl.DataFrame) -> pl.DataFrame:
     """Return doc_id and `same`, equal where the texts are, of the documents that some tables name."""
     wanted = pl.concat([table.select("doc_id") for table in named]).unique().lazy()
     rows = scan(corpus).join(wanted, on="doc_id", how="semi").select("doc_id", text=document_text(text))
-    return rows.select("doc_id", same=same_text("text").hash()).collect()
+    numbers = rows.select("doc_id", same=same_text("text").hash())
+    return numbers.collect(engine="streaming")  # no more of the corpus in memory than the numbers
 
 
 def relabel_candidates(

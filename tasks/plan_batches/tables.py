@@ -188,10 +188,11 @@ def _number_documents(document_ids: pl.Series, documents: pl.LazyFrame) -> pl.Da
     """Return doc_id, document (its place among the ids), identity (the place of the first one with its text)."""
     numbered = document_ids.to_frame().with_row_index("document")
     text = same_text("text").hash()  # a number is enough to tell a million texts apart
-    texts = documents.join(numbered.lazy(), on="doc_id", how="semi").select("doc_id", text).unique("doc_id").collect()
+    texts = documents.join(numbered.lazy(), on="doc_id", how="semi").select("doc_id", text).unique("doc_id")
     first = pl.col("document").min().over("text")
     identity = pl.when(pl.col("text").is_null()).then("document").otherwise(first).alias("identity")
-    return numbered.join(texts, on="doc_id", how="left", maintain_order="left").select("doc_id", "document", identity)
+    found = texts.collect(engine="streaming")  # no more of the corpus in memory than the numbers
+    return numbered.join(found, on="doc_id", how="left", maintain_order="left").select("doc_id", "document", identity)
 
 
 def _topics(language: str, query_ids: pl.Series, topics: pl.DataFrame) -> np.ndarray:
