@@ -1,14 +1,19 @@
 """Commands on files of one's own: `check` reads what a configuration names, `init` writes one for a folder."""
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
+import typer
+import yaml
 from rich.markup import escape
+from rich.padding import Padding
 
 from flows.cli.options import Config, Json, Set, out, write_json
 from flows.configs import PipelineConfig, load_config
 from flows.settings_file import check_variables
 from flows.show.console import plain_table
 from tasks.ingest.check import characters_per_token, check_files
+from tasks.ingest.recognise import recognise
 from tasks.retrieve.analyzers import analyzer_of
 
 SHOWN = 20  # problems of a language on the terminal; --json has all
@@ -68,4 +73,35 @@ def _print_language(one: dict[str, Any], settings: PipelineConfig) -> None:
     lines += [f"[red]{escape(problem)}[/]" for problem in one["problems"][:SHOWN]]
     if (more := len(one["problems"]) - SHOWN) > 0:
         lines.append(f"[red]… and {more:,} more; --json has all[/]")
-    out.print(f"[bold]{language}[/]", *(f"  {line}" for line in lines), sep="\n", highlight=False)
+    out.print(f"[bold]{language}[/]")
+    out.print(Padding("\n".join(lines), (0, 0, 0, 2)), highlight=False)
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="With corpus, queries and qrels.")],
+    language: Annotated[
+        list[str] | None, typer.Option(metavar="TAG", help="A language; else those in the names of files.")
+    ] = None,
+    to: Annotated[Path | None, typer.Option(metavar="FILE", help="Else FOLDER/polyloom.yaml.")] = None,
+) -> None:
+    """Recognise the files of a folder and write a configuration that reads them."""
+    target = to or folder / "polyloom.yaml"
+    if target.exists():
+        raise ValueError(f"init: expected no file yet at {target}, got one. Name another one with --to.")
+    found = recognise(folder)
+    languages = language or found.languages or ["en"]
+    content: dict[str, Any] = {"name": folder.resolve().name, "languages": languages, "ingest": found.ingest}
+    settings = PipelineConfig.model_validate(content)
+    checks = [check_files(settings.ingest, one, settings.text.document) for one in languages]
+    sizes = [one["max_batch_size"] for one in checks if one["max_batch_size"]]
+    if sizes and min(sizes) < settings.plan_batches.batch_size:
+        content["plan_batches"] = {"batch_size": max(2, min(sizes))}
+    notes = [] if language or found.languages else ["No language in the names of files: en is a guess."]
+    if "dev_split" in found.ingest and not found.ingest["dev_split"]:
+        notes.append("No files to measure on: run it with --until train.")
+    head = "".join(f"# {line}\n" for line in ["Written by `polyloom init`.", *notes])
+    target.write_text(head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    said = [f"{target}: layout {settings.ingest.layout}, {', '.join(languages)}.", *notes]
+    if num_problems := sum(len(one["problems"]) for one in checks):
+        said.append(f"{num_problems} rows or files cannot be used as they are: see polyloom check {target}.")
+    out.print("\n".join(map(escape, said)), highlight=False, soft_wrap=True)
