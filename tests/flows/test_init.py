@@ -90,6 +90,7 @@ def test_tables_with_usual_columns_are_recognised_in_any_format(tmp_path, form):
     assert settings.ingest.columns["doc_id"] == "id"
     assert settings.ingest.corpus == f"{{language}}/docs.{form}"
     assert settings.plan_batches.batch_size <= 6
+    assert settings.plan_batches.topics <= 12
 
 
 def test_shards_are_one_pattern(tmp_path):
