@@ -101,9 +101,17 @@ def _print_language(one: dict[str, Any], settings: PipelineConfig) -> None:
     out.print(Padding("\n".join(lines), (0, 0, 0, 2)), highlight=False)
 
 
-def _sized(plan: PlanBatchesConfig, sizes: list[int]) -> dict[str, Any]:
-    """Return settings of the plan for fewer train queries than its defaults need; `sizes` are the languages'."""
-    most = {"batch_size": max(2, min(sizes, default=plan.batch_size)), "topics": sum(sizes) or plan.topics}
+def _sized(plan: PlanBatchesConfig, checks: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return settings of the plan where there are fewer train queries or documents than its defaults need."""
+    taught = [one for one in checks if one["num_to_train_on"]]
+    sizes = [one["num_to_train_on"] for one in taught]
+    most = {
+        "batch_size": max(2, min(sizes, default=plan.batch_size)),
+        "num_negatives": min(
+            (one["num_documents"] // 4 for one in taught), default=plan.num_negatives
+        ),  # some are safe
+        "topics": sum(sizes) or plan.topics,
+    }
     smaller = {name: value for name, value in most.items() if value < getattr(plan, name)}
     return {"plan_batches": smaller} if smaller else {}
 
@@ -124,7 +132,7 @@ def init(
     content: dict[str, Any] = {"name": folder.resolve().name, "languages": languages, "ingest": found.ingest}
     settings = PipelineConfig.model_validate(content)
     checks = [check_files(settings.ingest, one, settings.text.document) for one in languages]
-    content |= _sized(settings.plan_batches, [one["num_to_train_on"] for one in checks if one["num_to_train_on"]])
+    content |= _sized(settings.plan_batches, checks)
     notes = [] if language or found.languages else ["No language in the names of files: en is a guess."]
     if "dev_split" in found.ingest and not found.ingest["dev_split"]:
         notes.append("No files to measure on: run it with --until train.")

@@ -78,7 +78,7 @@ def _files(folder: Path) -> dict[What, list[str]]:
     """Sort the files that can be read by what they hold, as paths below the folder, without `.gz`."""
     files: dict[What, list[str]] = {what: [] for what in get_args(What)}
     for place, _, names in os.walk(folder):
-        for name in names:
+        for name in names if "manifest.json" not in names else ():  # a dataset of a store is no input
             path = (Path(place) / name).relative_to(folder).as_posix().removesuffix(".gz")
             if Path(path).suffix in SUFFIXES and (what := _role(path)):
                 files[what].append(path)

@@ -54,6 +54,8 @@ def test_files_of_miracl_s_form_under_other_names_have_patterns(tmp_path):
 
 
 def test_beir_s_layout_is_recognised_and_its_language_is_said_to_be_a_guess(tmp_path, capsys):
+    write(tmp_path / "data/corpus/en/0123/manifest.json", "{}")  # a store is no input
+    write(tmp_path / "data/corpus/en/0123/part-0.parquet", "")
     settings = initialised(raw_files.beir(tmp_path))
     assert (settings.ingest.layout, settings.languages) == ("beir", ("en",))
     assert "en is a guess" in capsys.readouterr().out
@@ -91,6 +93,7 @@ def test_tables_with_usual_columns_are_recognised_in_any_format(tmp_path, form):
     assert settings.ingest.corpus == f"{{language}}/docs.{form}"
     assert settings.plan_batches.batch_size <= 6
     assert settings.plan_batches.topics <= 12
+    assert settings.plan_batches.num_negatives == 3
 
 
 def test_shards_are_one_pattern(tmp_path):
