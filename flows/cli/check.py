@@ -1,14 +1,20 @@
 """Commands on files of one's own: `check` reads what a configuration names, `init` writes one for a folder."""
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
+import typer
+import yaml
 from rich.markup import escape
+from rich.padding import Padding
 
 from flows.cli.options import Config, Json, Set, out, write_json
 from flows.configs import PipelineConfig, load_config
 from flows.settings_file import check_variables
 from flows.show.console import plain_table
 from tasks.ingest.check import characters_per_token, check_files
+from tasks.ingest.recognise import recognise
+from tasks.plan_batches.config import PlanBatchesConfig
 from tasks.retrieve.analyzers import analyzer_of
 
 SHOWN = 20  # problems of a language on the terminal; --json has all
@@ -27,12 +33,33 @@ def check(config: Config, set_: Set = None, json_: Json = None) -> None:
     found = [check_files(settings.ingest, language, settings.text.document) for language in settings.languages]
     for one in found:
         one["analyzer"] = analyzer_of(one["language"])
-    write_json(json_, {"languages": found, "batch_size": settings.plan_batches.batch_size})
+    problems = _too_few(found, settings.plan_batches)
+    write_json(json_, {"languages": found, "problems": problems})
     _print_splits(found)
     for one in found:
         _print_language(one, settings)
-    if num_problems := sum(len(one["problems"]) for one in found):
+    for problem in problems:
+        out.print(f"[red]{escape(problem)}[/]", highlight=False)
+    if num_problems := sum(len(one["problems"]) for one in found) + len(problems):
         raise ValueError(f"check: expected files without a problem, got {num_problems} above. Mend them as they say.")
+
+
+def _too_few(found: list[dict[str, Any]], plan: PlanBatchesConfig) -> list[str]:
+    """Say what would stop the planner, whatever else is right."""
+    taught = [one for one in found if any(row["split"] == "train" for row in one["splits"])]
+    problems = [
+        f"plan_batches.batch_size: expected at most {one['num_to_train_on']}, the train queries with a positive of "
+        f"'{one['language']}', got {plan.batch_size}. Lower it, or leave the language out."
+        for one in taught
+        if plan.same_language and one["num_to_train_on"] < plan.batch_size
+    ]
+    total = sum(one["num_to_train_on"] for one in taught)
+    if taught and isinstance(plan.topics, int) and total < plan.topics:
+        problems.append(
+            f"plan_batches.topics: expected at most {total}, all train queries with a positive, got {plan.topics}. "
+            "Lower it."
+        )
+    return problems
 
 
 def _print_splits(found: list[dict[str, Any]]) -> None:
@@ -61,11 +88,57 @@ def _print_language(one: dict[str, Any], settings: PipelineConfig) -> None:
         f"longest: {longest} (estimated at {size:g} characters per token; what is longer is cut)",
     ]
     if any(row["split"] == "train" for row in one["splits"]):
-        fits = "" if one["max_batch_size"] >= batch_size else f", less than plan_batches.batch_size {batch_size}"
-        lines.append(f"batches of up to {one['max_batch_size']:,} separate all positives{fits}")
+        line = f"batches of up to {one['max_batch_size']:,} separate all positives"
+        if one["max_batch_size"] < batch_size:
+            line += f", less than plan_batches.batch_size {batch_size}: what clashes is left out of the loss"
+        lines.append(line)
     else:
         lines.append("no train queries: only measured")
     lines += [f"[red]{escape(problem)}[/]" for problem in one["problems"][:SHOWN]]
     if (more := len(one["problems"]) - SHOWN) > 0:
         lines.append(f"[red]… and {more:,} more; --json has all[/]")
-    out.print(f"[bold]{language}[/]", *(f"  {line}" for line in lines), sep="\n", highlight=False)
+    out.print(f"[bold]{language}[/]")
+    out.print(Padding("\n".join(lines), (0, 0, 0, 2)), highlight=False)
+
+
+def _sized(plan: PlanBatchesConfig, checks: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return settings of the plan where there are fewer train queries or documents than its defaults need."""
+    taught = [one for one in checks if one["num_to_train_on"]]
+    sizes = [one["num_to_train_on"] for one in taught]
+    most = {
+        "batch_size": max(2, min(sizes, default=plan.batch_size)),
+        "num_negatives": min(
+            (one["num_documents"] // 4 for one in taught), default=plan.num_negatives
+        ),  # some are safe
+        "topics": sum(sizes) or plan.topics,
+    }
+    smaller = {name: value for name, value in most.items() if value < getattr(plan, name)}
+    return {"plan_batches": smaller} if smaller else {}
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="With corpus, queries and qrels.")],
+    language: Annotated[
+        list[str] | None, typer.Option(metavar="TAG", help="A language; else those in the names of files.")
+    ] = None,
+    to: Annotated[Path | None, typer.Option(metavar="FILE", help="Else FOLDER/polyloom.yaml.")] = None,
+) -> None:
+    """Recognise the files of a folder and write a configuration that reads them."""
+    target = to or folder / "polyloom.yaml"
+    if target.exists():
+        raise ValueError(f"init: expected no file yet at {target}, got one. Name another one with --to.")
+    found = recognise(folder)
+    languages = language or found.languages or ["en"]
+    content: dict[str, Any] = {"name": folder.resolve().name, "languages": languages, "ingest": found.ingest}
+    settings = PipelineConfig.model_validate(content)
+    checks = [check_files(settings.ingest, one, settings.text.document) for one in languages]
+    content |= _sized(settings.plan_batches, checks)
+    notes = [] if language or found.languages else ["No language in the names of files: en is a guess."]
+    if "dev_split" in found.ingest and not found.ingest["dev_split"]:
+        notes.append("No files to measure on: run it with --until train.")
+    head = "".join(f"# {line}\n" for line in ["Written by `polyloom init`.", *notes])
+    target.write_text(head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    said = [f"{target}: layout {settings.ingest.layout}, {', '.join(languages)}.", *notes]
+    if num_problems := sum(len(one["problems"]) for one in checks):
+        said.append(f"{num_problems} rows or files cannot be used as they are: see polyloom check {target}.")
+    out.print("\n".join(map(escape, said)), highlight=False, soft_wrap=True)

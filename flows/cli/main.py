@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from flows.cli import carry
-from flows.cli.check import check
+from flows.cli.check import check, init
 from flows.cli.compare import ablation, bake_off
 from flows.cli.look import explain, ls, show
 from flows.cli.options import Config, Json, Set, out, write_json
@@ -142,7 +142,7 @@ def _metrics(pipeline: Pipeline, settings: PipelineConfig) -> list[dict[str, Any
     return [row for promise in pipeline.metrics for row in inspect.metrics_means(promise.ref(root))]
 
 
-for command in (check, ablation, ls, show, explain):
+for command in (init, check, ablation, ls, show, explain):
     app.command()(command)
 app.command("bake-off")(bake_off)
 

@@ -36,7 +36,8 @@ def check_files(config: IngestConfig, language: str, text: str) -> dict[str, Any
     Returns:
         num_documents; num_copies, those with the text of an earlier one; longest_document and longest_query, in
         characters; `splits`: the rows of `count_by_split` with num_copies and, of dev, num_in_train (its queries whose
-        text is a train or validation query's); max_batch_size; `problems`: an error text per file or row that cannot
+        text is a train or validation query's); num_to_train_on, the train queries with a relevant document; the
+        max_batch_size that separates their positives; `problems`: an error text per file or row that cannot
         be used.
     """
     problems: list[str] = []
@@ -50,8 +51,8 @@ def check_files(config: IngestConfig, language: str, text: str) -> dict[str, Any
     repeated = asked.filter(dev).join(asked.filter(~dev), on="same", how="semi").height
     copies = asked.group_by("split").agg(num_copies=pl.len() - pl.col("same").n_unique())
     splits = count_by_split(asked, judged).join(copies, on="split", maintain_order="left")
-    to_train_on = asked.filter(split="train").select("query_id")
-    relevant = judged.filter(pl.col("relevance") > 0).join(to_train_on, on="query_id", how="semi")
+    to_train_on = asked.filter(split="train").select("query_id", "same")
+    relevant = judged.filter(pl.col("relevance") > 0).join(to_train_on, on="query_id")
     return {
         "language": language,
         "num_documents": corpus.height,
@@ -59,6 +60,7 @@ def check_files(config: IngestConfig, language: str, text: str) -> dict[str, Any
         "longest_document": corpus["length"].max() or 0,
         "longest_query": asked["text"].str.len_chars().max() or 0,
         "splits": splits.with_columns(num_in_train=pl.when(dev).then(pl.lit(repeated))).to_dicts(),
+        "num_to_train_on": relevant["query_id"].n_unique(),
         "max_batch_size": max_batch_size(relevant.join(corpus, on="doc_id")),
         "problems": list(dict.fromkeys(problems)),  # a file that holds all splits is read twice
     }
@@ -70,17 +72,19 @@ def max_batch_size(relevant: pl.DataFrame) -> int:
     A batch takes one query whose only relevant document is d, and then no other query to which d is relevant.
 
     Args:
-        relevant: query_id, key (the same for documents with the same text); of the queries to train on.
+        relevant: query_id, same (the same for queries with the same text, who share what is relevant), key (the same
+            for documents with the same text); of the queries to train on.
 
     Returns:
         The size, at most the number of queries; 0 where there are none.
 
-    Source: docs/decisions/0005-batch-plan.md
+    Source: docs/decisions/0005-batch-plan.md; `separable_size` of `tasks.plan_batches.deal` says it of a ledger.
     """
-    pairs = relevant.select("query_id", "key").unique()
-    num_queries = pairs["query_id"].n_unique()
-    alone = pairs.filter(pl.len().over("query_id") == 1).group_by("key").agg(alone=pl.len().cast(pl.Int64))
-    barred = pairs.group_by("key").agg(barred=pl.len().cast(pl.Int64))
+    own = relevant.select("query_id", "same", "key").unique()
+    known = own.select("query_id", "same").unique().join(own.select("same", "key").unique(), on="same")
+    num_queries = own["query_id"].n_unique()
+    alone = own.filter(pl.len().over("query_id") == 1).group_by("key").agg(alone=pl.len().cast(pl.Int64))
+    barred = known.group_by("key").agg(barred=pl.len().cast(pl.Int64))
     rooms = alone.join(barred, on="key").select((num_queries - pl.col("barred")) // pl.col("alone") + 1).to_series()
     return int(min([num_queries, *rooms.to_list()]))
 

@@ -104,7 +104,13 @@ def test_beir_s_file_of_all_queries_is_read_by_the_judgements_and_told_of_once(t
 )
 def test_largest_batch_that_separates_positives(pairs, size):
     frame = pl.DataFrame(pairs, schema={"query_id": pl.String, "key": pl.String}, orient="row")
-    assert max_batch_size(frame) == size
+    assert max_batch_size(frame.with_columns(same="query_id")) == size
+
+
+def test_queries_with_one_text_share_what_is_relevant_to_them():
+    pairs = [("q1", "x", "a"), ("q2", "x", "b"), ("q3", "y", "c"), ("q4", "z", "d")]
+    frame = pl.DataFrame(pairs, schema=["query_id", "same", "key"], orient="row")
+    assert max_batch_size(frame) == 3  # all but one of q1 and q2
 
 
 def test_command_says_it_on_80_columns_and_in_json(tmp_path, capsys, monkeypatch):
@@ -117,11 +123,13 @@ def test_command_says_it_on_80_columns_and_in_json(tmp_path, capsys, monkeypatch
         *(f'  {key}: "{text}"' for key, text in TABLE.items()),
     ]
     config = raw_files.write(tmp_path / "mine.yaml", "\n".join(lines))
-    with pytest.raises(ValueError, match="expected files without a problem, got 1 above"):
+    with pytest.raises(ValueError, match="expected files without a problem, got 3 above"):
         app(["check", str(config), "--json", str(tmp_path / "a.json")], standalone_mode=False)
     printed = capsys.readouterr().out
     assert max(map(len, printed.splitlines())) <= 80
     assert "3 documents, 1 of them copies; analyzer lucene:en" in printed
+    assert "batch_size: expected at most 2, the train queries with a positive of 'en'" in " ".join(printed.split())
+    assert "plan_batches.topics: expected at most 2, all train queries" in " ".join(printed.split())
     assert "separate all positives, less than plan_batches.batch_size 24" in " ".join(printed.split())
     answer = json.loads((tmp_path / "a.json").read_text())
     assert answer["languages"][0]["num_documents"] == 3

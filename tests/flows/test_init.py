@@ -1,0 +1,129 @@
+"""`polyloom init`: from a folder of files to a configuration that reads them all."""
+
+import json
+import re
+
+import polars as pl
+import pytest
+from support import raw_files
+from support.raw_files import jsonl, tsv, write
+
+from flows.cli.main import app
+from flows.configs import load_config
+from flows.weave import weave
+
+TEXTS = [{"id": f"d{n}", "heading": "T", "body": f"Text {n}."} for n in range(12)]
+QUESTIONS = {split: [(f"{split}{n}", f"{split} question {n}?") for n in range(6)] for split in ("train", "dev")}
+JUDGED = {split: [(qid, f"d{n + 6 * (split == 'dev')}", 1) for n, (qid, _) in enumerate(rows)]
+          for split, rows in QUESTIONS.items()}  # fmt: skip
+
+
+def polyloom(*arguments):
+    app([str(one) for one in arguments], standalone_mode=False)
+
+
+def initialised(folder, *arguments):
+    """Run init, check and weave; return the settings."""
+    polyloom("init", folder, *arguments)
+    polyloom("check", folder / "polyloom.yaml", "--json", folder / "check.json")
+    settings = load_config(folder / "polyloom.yaml")
+    assert {promise.partition for promise in weave(settings).promises} >= {*settings.languages}
+    found = json.loads((folder / "check.json").read_text())["languages"]
+    assert all(one["num_documents"] and {row["split"] for row in one["splits"]} >= {"dev"} for one in found)
+    return settings
+
+
+def test_miracl_s_layout_is_recognised_with_its_languages(tmp_path):
+    for language in ("fi", "de"):
+        raw_files.miracl(tmp_path, language)
+    settings = initialised(tmp_path)
+    assert settings.languages == ("de", "fi")
+    assert settings.ingest.layout == "miracl"
+    assert (settings.ingest.corpus, settings.ingest.queries, settings.ingest.qrels) == ("", "", "")
+
+
+def test_files_of_miracl_s_form_under_other_names_have_patterns(tmp_path):
+    write(tmp_path / "corpus/sw/docs-0.jsonl.gz", jsonl(raw_files.DOCUMENTS))
+    for split, rows in raw_files.QUERIES.items():
+        write(tmp_path / f"topics/topics.quad-sw-{split}.tsv", tsv(rows))
+        judged = [(query, "Q0", document, grade) for query, document, grade in raw_files.QRELS[split]]
+        write(tmp_path / f"qrels/qrels.quad-sw-{split}.tsv", tsv(judged))
+    settings = initialised(tmp_path)
+    assert (settings.ingest.layout, settings.languages) == ("miracl", ("sw",))
+    assert settings.ingest.queries == "topics/topics.quad-{language}-{split}.tsv"
+
+
+def test_beir_s_layout_is_recognised_and_its_language_is_said_to_be_a_guess(tmp_path, capsys):
+    write(tmp_path / "data/corpus/en/0123/manifest.json", "{}")  # a store is no input
+    write(tmp_path / "data/corpus/en/0123/part-0.parquet", "")
+    settings = initialised(raw_files.beir(tmp_path))
+    assert (settings.ingest.layout, settings.languages) == ("beir", ("en",))
+    assert "en is a guess" in capsys.readouterr().out
+    assert "# No language in the names of files: en is a guess." in (tmp_path / "polyloom.yaml").read_text()
+
+
+def test_test_only_beir_is_measured_on_test(tmp_path):
+    raw_files.beir(tmp_path)
+    (tmp_path / "qrels/train.tsv").unlink()
+    (tmp_path / "qrels/dev.tsv").rename(tmp_path / "qrels/test.tsv")
+    settings = initialised(tmp_path, "--language", "fi")
+    assert (settings.ingest.train_split, settings.ingest.dev_split, settings.languages) == ("", "test", ("fi",))
+
+
+@pytest.mark.parametrize("form", ["jsonl", "tsv", "parquet"])
+def test_tables_with_usual_columns_are_recognised_in_any_format(tmp_path, form):
+    for language in ("uk", "pt-BR"):
+        documents = [row | {"id": f"{language}-{row['id']}"} for row in TEXTS]
+        rows = {f"{language}/docs": documents}
+        for split in ("train", "dev"):
+            rows[f"{language}/queries-{split}"] = [{"qid": qid, "question": text} for qid, text in QUESTIONS[split]]
+            rows[f"{language}/qrels-{split}"] = [
+                {"qid": qid, "id": f"{language}-{document}", "label": grade} for qid, document, grade in JUDGED[split]
+            ]
+        for name, entries in rows.items():
+            path = tmp_path / f"{name}.{form}"
+            path.parent.mkdir(exist_ok=True)
+            if form == "parquet":
+                pl.DataFrame(entries).write_parquet(path)
+            else:
+                write(path, jsonl(entries) if form == "jsonl" else tsv([[*entries[0]], *(r.values() for r in entries)]))
+    settings = initialised(tmp_path)
+    assert (settings.ingest.layout, settings.languages) == ("table", ("pt-BR", "uk"))
+    assert settings.ingest.columns["doc_id"] == "id"
+    assert settings.ingest.corpus == f"{{language}}/docs.{form}"
+    assert settings.plan_batches.batch_size <= 6
+    assert settings.plan_batches.topics <= 12
+    assert settings.plan_batches.num_negatives == 3
+
+
+def test_shards_are_one_pattern(tmp_path):
+    raw_files.beir(tmp_path)
+    (tmp_path / "corpus.jsonl").rename(tmp_path / "corpus-0.jsonl")
+    write(tmp_path / "corpus-1.jsonl", jsonl([{"_id": "x", "title": "", "text": "More."}]))
+    assert initialised(tmp_path).ingest.corpus == "corpus-*.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("files", "got"),
+    [
+        ({}, "none for corpus, queries, qrels"),
+        ({"docs.jsonl": "{}\n", "queries.jsonl": "{}\n"}, "none for qrels"),
+        ({"docs.jsonl": '{"id": "a"}\n', "queries.tsv": "id\ttext\n", "qrels.tsv": "a\tb\t1\n"}, "no split"),
+        (
+            {"docs.jsonl": '{"id": "a", "words": "b"}\n', "queries-dev.tsv": "id\ttext", "qrels-dev.tsv": "a\t0\tb\t1"},
+            "corpus with ['id', 'words'] and no column for text",
+        ),
+    ],
+)  # fmt: skip
+def test_folder_that_is_not_understood_is_told_what_was_looked_for(tmp_path, files, got):
+    for name, content in files.items():
+        write(tmp_path / name, content)
+    with pytest.raises(ValueError, match=r"expected files of a corpus \(named .*got " + re.escape(got)):
+        polyloom("init", tmp_path)
+    assert not (tmp_path / "polyloom.yaml").exists()
+
+
+def test_a_configuration_that_is_there_stays(tmp_path):
+    write(tmp_path / "polyloom.yaml", "mine")
+    with pytest.raises(ValueError, match="expected no file yet"):
+        polyloom("init", tmp_path)
