@@ -15,16 +15,17 @@ from tasks.models.texts import same_text
 
 LARGEST = 0.2  # of a language's queries: a fold's share, beyond which a group is split by document
 _SMALL = 10  # queries of a language are never too many
-_LANGUAGE = re.compile(r"(?<![^\W_])[a-z]{2}(?![^\W_])")
+_PART = r"(?<![^\W_])(?:{})(?![^\W_])"
 _QUERY = ("language", "query_id")
 
 
-def parallel_id(text: str) -> str:
-    """Return what the ids of one question, or document, in several languages share: without parts of two small letters.
+def parallel_id(text: str, language: str) -> str:
+    """Return what the ids of one question, or document, in several languages share.
 
-    `atlas-sw-q0012` and `atlas-fi-q0012` are one question.
+    That is the id without parts that are the language's tag or two small letters: `atlas-sw-q0012`, `atlas-fi-q0012`
+    and `atlas-pt-BR-q0012` are one question.
     """
-    return _LANGUAGE.sub("", text)
+    return re.sub(_PART.format(f"{re.escape(language)}|[a-z]{{2}}"), "", text)
 
 
 def group_queries(queries: pl.DataFrame, qrels: pl.DataFrame) -> pl.DataFrame:
@@ -77,7 +78,8 @@ def fraction(seed: int | str, group: str) -> float:
 
 
 def _parallel(column: str) -> pl.Expr:
-    return pl.col(column).map_elements(parallel_id, return_dtype=pl.String)
+    pair = pl.struct("language", column)
+    return pair.map_elements(lambda row: parallel_id(row[column], row["language"]), return_dtype=pl.String)
 
 
 def _connect(keys: pl.DataFrame) -> pl.DataFrame:

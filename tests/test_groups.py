@@ -95,11 +95,19 @@ def test_nothing_has_no_groups():
 
 
 @pytest.mark.parametrize(
-    ("given_id", "expected"),
-    [("atlas-sw-q0012", "atlas--q0012"), ("sw#3", "#3"), ("tydi-000507", "tydi-000507"), ("abc#de#1", "abc##1")],
+    ("given_id", "language", "expected"),
+    [
+        ("atlas-sw-q0012", "sw", "atlas--q0012"),
+        ("atlas-pt-BR-q0012", "pt-BR", "atlas--q0012"),
+        ("yue#3", "yue", "#3"),
+        ("yue#3", "sw", "yue#3"),
+        ("swahili-1", "sw", "swahili-1"),
+        ("tydi-000507", "sw", "tydi-000507"),
+        ("abc#de#1", "sw", "abc##1"),
+    ],
 )
-def test_parallel_id_leaves_the_language_out(given_id, expected):
-    assert parallel_id(given_id) == expected
+def test_parallel_id_leaves_the_language_out(given_id, language, expected):
+    assert parallel_id(given_id, language) == expected
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 6)), max_size=25), st.randoms())
