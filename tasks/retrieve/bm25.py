@@ -11,14 +11,14 @@ from pythainlp.tokenize import word_tokenize
 from pythainlp.util import reorder_vowels
 
 from tasks.models.texts import document_text
-from tasks.retrieve.analyzers import STANDARD, THAI_WORDS
+from tasks.retrieve.analyzers import THAI_WORDS
 from tasks.retrieve.lucene import Lucene
 
 _DOCUMENTS = 2_000  # per request to Java
 _QUERIES = 500
 _UNUSED = 14 * 24 * 3600.0  # seconds after which an index goes, when another one is built
-_INVISIBLE = "[\u00ad\u2060\ufeff]"  # soft hyphen, word joiner, byte order mark
-_APOSTROPHES = "[‘’ʻʼ＇]"  # letters of Swahili (ng'ombe), Hausa, Uzbek …, in whatever way they are typed
+_INVISIBLE = "[\u00ad\u061c\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]"  # soft hyphen, direction, byte order mark
+_APOSTROPHES = "[‘’ʻʼ＇]"  # one letter (Swahili's ng'ombe, don't), in whatever way it is typed
 _SCHEMA = pl.Schema({"query_id": pl.String, "doc_id": pl.String, "rank": pl.Int32, "score": pl.Float32})
 
 
@@ -95,8 +95,8 @@ def _build_index(
 def segment_thai(texts: pl.Series) -> pl.Series:
     """Put one space between words: Thai has none, and other scripts are cut as Thai is.
 
-    What looks the same is spelled the same first (เเ as แ, the two parts of ำ as one), and U+200B, which marks where a
-    line may break but is mostly left out, goes.
+    What looks the same is spelled the same first (เเ as แ, the two parts of ำ as one), and U+200B, which marks
+    where a line may break and is mostly left out, goes.
 
     Source: PyThaiNLP's `newmm`: the dictionary's longest match within Thai character clusters.
     """
@@ -107,7 +107,5 @@ def segment_thai(texts: pl.Series) -> pl.Series:
 
 def _texts(texts: pl.Series, analyzer: str) -> list[str]:
     """Make canonically equal texts one text, for documents and queries alike; invisible characters part no word."""
-    plain = texts.str.replace_all(_INVISIBLE, "").str.normalize("NFC")
-    if analyzer == STANDARD:
-        plain = plain.str.replace_all(_APOSTROPHES, "'")
+    plain = texts.str.replace_all(_INVISIBLE, "").str.normalize("NFC").str.replace_all(_APOSTROPHES, "'")
     return (segment_thai(plain) if analyzer == THAI_WORDS else plain).to_list()
