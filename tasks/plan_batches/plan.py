@@ -36,10 +36,8 @@ def plan_parts(
 ) -> Iterator[pl.DataFrame]:
     """Plan the training: an unsafe document among the in-batch negatives of a query only where it cannot be helped.
 
-    Such a document stands in the slot's `not_negatives`, and the loss leaves it out.
-
-    An epoch is a number of steps, not a pass over each language: a small one passes several times while a large one
-    passes once or less. The order of a language's queries depends on the seed and that language alone.
+    Such a document stands in the slot's `not_negatives`, and the loss leaves it out. An epoch is a number of steps, not
+    a pass over each language. The order of a language's queries depends on the seed and that language alone.
 
     Args:
         tables: one per language.

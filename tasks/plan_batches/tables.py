@@ -127,16 +127,8 @@ def build_table(
     numbered = _number_documents(document_ids, documents)
     relevant, candidates = (pairs.join(numbered, on="doc_id").drop("doc_id") for pairs in (relevant, candidates))
 
-    suspect = pl.concat([pairs.select("query_id", "identity") for pairs in (relevant, candidates.filter("unsafe"))])
-    by_text = suspect.join(texts, on="query_id").select("text", "identity").unique()
-    unsafe = query.join(texts, on="query_id").join(by_text, on="text").select("query", "identity")
-    hard_negatives = (
-        candidates.filter("kept")
-        .join(query, on="query_id")
-        .join(unsafe, on=["query", "identity"], how="anti")  # another query of the same text may know more of it
-        .sort("query", pl.col("hardness").fill_null(0), "document")
-        .filter(pl.col("document").is_first_distinct().over("query"))
-    )
+    unsafe = _unsafe_documents(relevant, candidates, texts).join(query, on="query_id").select("query", "identity")
+    hard_negatives = _hard_negatives(candidates, query, unsafe)
     positives = relevant.join(query, on="query_id").select("query", "document", "identity").unique()
     is_positive = np.zeros(len(document_ids), dtype=bool)
     is_positive[positives["identity"].to_numpy()] = True
@@ -154,6 +146,23 @@ def build_table(
         unsafe_positives=unsafe_lists.only(is_positive),
         num_left_out=texts.height - len(query_ids),
     )
+
+
+def _hard_negatives(candidates: pl.DataFrame, query: pl.DataFrame, unsafe: pl.DataFrame) -> pl.DataFrame:
+    return (
+        candidates.filter("kept")
+        .join(query, on="query_id")
+        .join(unsafe, on=["query", "identity"], how="anti")  # another query of the same text may know more of it
+        .sort("query", pl.col("hardness").fill_null(0), "document")
+        .filter(pl.col("document").is_first_distinct().over("query"))
+    )
+
+
+def _unsafe_documents(relevant: pl.DataFrame, candidates: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
+    """Return query_id, identity of what is relevant or unsafe to any query of the same text."""
+    suspect = pl.concat([pairs.select("query_id", "identity") for pairs in (relevant, candidates.filter("unsafe"))])
+    by_text = suspect.join(texts, on="query_id").select("text", "identity").unique()
+    return texts.join(by_text, on="text")
 
 
 def count_queries(tables: Iterable[LanguageTable]) -> pl.DataFrame:
