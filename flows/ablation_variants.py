@@ -11,8 +11,7 @@ from flows.settings_file import ConfigError, read_settings
 from flows.weave import weave
 from storage import scan
 from tasks.engine.build import state
-from tasks.engine.deferred import deferred
-from tasks.engine.step import Settings
+from tasks.engine.step import Settings, deferred
 
 significance = deferred("tasks.evaluate.significance")  # loads scipy
 

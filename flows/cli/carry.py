@@ -8,8 +8,7 @@ from flows.configs import PipelineConfig
 from flows.weave import weave
 from storage import checkout
 from tasks.engine.build import state
-from tasks.engine.deferred import deferred
-from tasks.engine.step import Promise
+from tasks.engine.step import Promise, deferred
 from tasks.train.config import write_settings
 
 _PACKAGE = Path(__file__).parents[1] / "tasks"

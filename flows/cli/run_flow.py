@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from flows.run.progress import Bars
-from tasks.engine.deferred import deferred
+from tasks.engine.step import deferred
 
 execute = deferred("flows.run.execute")  # loads Prefect, which reads the environment at import
 

@@ -20,8 +20,7 @@ from flows.run.pipeline import BuildResult, Pipeline, StagedPromise
 from flows.run.progress import Bars, log_progress, with_artifact
 from storage import DamagedDataset, DatasetRef, Manifest
 from tasks.engine.build import Surroundings, build, state, sweep
-from tasks.engine.deferred import deferred
-from tasks.engine.step import Promise
+from tasks.engine.step import Promise, deferred
 
 torch = deferred("torch")  # only a step that runs a network needs it
 

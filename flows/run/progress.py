@@ -11,8 +11,8 @@ from rich import progress as rich_progress
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from tasks.engine.deferred import deferred
 from tasks.engine.job import Draw, Progress
+from tasks.engine.step import deferred
 
 httpx = deferred("httpx")  # heavy, as are these, and first needed where Prefect runs
 prefect_artifacts = deferred("prefect.artifacts")

@@ -3,8 +3,7 @@
 import pytest
 from support.loom import NumberConfig, double_numbers, make_numbers, sum_numbers
 
-from tasks.engine.deferred import deferred
-from tasks.engine.step import Step
+from tasks.engine.step import Step, deferred
 
 
 def test_calling_a_step_promises_and_runs_nothing():

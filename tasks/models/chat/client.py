@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import huggingface_hub
 
-from tasks.engine.deferred import deferred
+from tasks.engine.step import deferred
 from tasks.models.chat import ChatModel
 from tasks.models.chat.budget import Budget
 from tasks.models.chat.config import ChatConfig
