@@ -202,7 +202,6 @@ def _ask(given: Judged, candidates: Promises, scores: Promises | None = None) ->
             llm=settings.llm.asked,
             identity=identity,
             num_samples=settings.llm.num_samples,
-            seed=settings.llm.seed,
             max_document_characters=settings.llm.max_document_characters,
             scores=scores and scores[language],
             band=scores and settings.band,

@@ -61,7 +61,6 @@ class LlmConfig(Settings):
 
     chat: ChatConfig = ChatConfig()
     num_samples: int = Field(default=3, ge=1, description="Replies per pair, which vote. More ask only for the new.")
-    seed: int = Field(default=0, ge=0, description="Of the first sample; the others count on from it.")
     max_document_characters: int = Field(
         default=2000, ge=1, description="Documents and references are cut to this many characters."
     )

@@ -12,6 +12,8 @@ from tasks.models.chat.client import remembering_chat
 
 SHARD_QUERIES = 128  # whose questions are held in memory at a time
 
+_FIRST_SEED = 0  # of the first sample; the others count on from it
+
 
 def judge_pairs(
     job: Job,
@@ -24,7 +26,6 @@ def judge_pairs(
     llm: AskedLlm,
     identity: str,
     num_samples: int,
-    seed: int,
     max_document_characters: int,
     scores: DatasetRef | None = None,
     band: tuple[float, float] | None = None,
@@ -49,7 +50,7 @@ def judge_pairs(
         return marks.with_texts(rows, shards[shard], documents)
 
     def questions(rows: pl.DataFrame) -> list[Request]:
-        return marks.questions(rows, num_samples=num_samples, seed=seed, max_characters=max_document_characters)
+        return marks.questions(rows, num_samples=num_samples, seed=_FIRST_SEED, max_characters=max_document_characters)
 
     with open_journal(job.out.ref.root, f"replies-{job.out.ref.partition}") as journal:
         chat = remembering_chat(llm, journal, identity=identity, device=job.device, batch_tokens=job.batch_tokens)

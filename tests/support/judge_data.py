@@ -89,7 +89,6 @@ def verdicts(config: LlmConfig, band: tuple[float, float] | None = None, identit
         llm=config.asked,
         identity=identity,
         num_samples=config.num_samples,
-        seed=config.seed,
         max_document_characters=config.max_document_characters,
         **inputs,
         **cascade,
