@@ -108,11 +108,18 @@ def _ask(
             f"ingest qrels of '{language}': expected judgements to evaluate on, got an empty ingest.dev_split. Name "
             "the split of these files, or stop before with --until train."
         )
+    from_grade = {"relevant_from": config.relevant_from} if part == "train" else {}
     # Judgements tell which queries are of this split, or which train queries belong together, or nothing.
     naming = qrels if not config.split_by_queries or drawn.get("validation_share") else {}
     for split, asked in made.items():
         asked.queries[language] = ingest_queries(
-            language, language=language, queries=queries, qrels=naming, split=split, **drawn
+            language,
+            language=language,
+            queries=queries,
+            qrels=naming,
+            split=split,
+            **drawn,
+            **(from_grade if naming else {}),
         )
     asked_of = {split: asked.queries[language] for split, asked in known.items() if language in asked.queries}
     for split, asked in made.items():
@@ -122,7 +129,7 @@ def _ask(
             corpus=corpus,
             queries=asked_of,
             split=split,
-            **({"relevant_from": config.relevant_from} if part == "train" else {}),
+            **from_grade,
         )
     if config.on_bad_row != "quarantine":
         return []

@@ -45,7 +45,7 @@ def check_files(config: IngestConfig, language: str, text: str) -> dict[str, Any
     asked, judged = _read_asked(config, language, corpus, problems)
     if config.validation_share:
         share, seed = config.validation_share, config.seed
-        asked, _ = hold_out_validation(asked, judged, language=language, share=share, seed=seed)
+        asked = hold_out_validation(asked, judged, language=language, share=share, seed=seed, say=lambda line: None)
     asked = asked.with_columns(same=same_text("text"))
     dev = pl.col("split") == "dev"
     repeated = asked.filter(dev).join(asked.filter(~dev), on="same", how="semi").height

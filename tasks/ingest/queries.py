@@ -1,6 +1,6 @@
 """Queries -> the queries dataset: every id once, a split for each."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import polars as pl
 
@@ -81,8 +81,8 @@ def queries_frame(rows: Iterable[Query]) -> pl.DataFrame:
 
 
 def hold_out_validation(
-    queries: pl.DataFrame, qrels: pl.DataFrame, *, language: str, share: float, seed: int
-) -> tuple[pl.DataFrame, list[str]]:
+    queries: pl.DataFrame, qrels: pl.DataFrame, *, language: str, share: float, seed: int, say: Callable[[str], None]
+) -> pl.DataFrame:
     """Turn a share of the train queries into validation queries, groups of them as a whole (see `tasks.groups`).
 
     Whether a group is held out follows from its name and the seed alone: the order of queries does not matter, and
@@ -94,9 +94,7 @@ def hold_out_validation(
         language: theirs.
         share: expected share of the train queries that is held out, 0..1.
         seed: decides which.
-
-    Returns:
-        The queries in their order, with their split; and what is to be said about groups that were too large.
+        say: is told of groups that were too large.
 
     Source: docs/method.md, stage 3 (the paper's B.4): 10 % of train is held out as validation.
     """
@@ -106,4 +104,6 @@ def hold_out_validation(
     held_out = [groups.fraction(seed, group) < share for group in found["group"]]
     is_held_out = pl.col("query_id").is_in(found.filter(pl.Series(held_out, dtype=pl.Boolean))["query_id"].implode())
     split = pl.when(is_held_out).then(pl.lit("validation")).otherwise("split")
-    return queries.with_columns(split=split), groups.say_split(found)
+    for line in groups.say_split(found):
+        say(f"validation: {line}")
+    return queries.with_columns(split=split)

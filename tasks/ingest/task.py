@@ -35,6 +35,7 @@ def ingest_queries(
     split: str,
     validation_share: float = 0.0,
     seed: int = 0,
+    relevant_from: int = 1,
 ) -> None:
     """Read the queries of one split; a share of the train queries is held out as validation.
 
@@ -46,6 +47,7 @@ def ingest_queries(
         split: train, validation or dev.
         validation_share: of the train queries.
         seed: of the hold-out.
+        relevant_from: queries that share a document of this relevance are held out together.
     """
     part = _part(split)
     answer = _answer(queries[part])
@@ -56,8 +58,10 @@ def ingest_queries(
     if frame.height < len(good):
         job.log.info("%d queries without a judgement in train or dev left out", len(good) - frame.height)
     if validation_share:
-        judged = [row for row in _read_judgements(qrels[part]) if isinstance(row, Judgement)]
-        frame = _held_out(job, frame, judgements.qrels_frame(judged), language, validation_share, seed)
+        given = (row for row in _read_judgements(qrels[part]) if isinstance(row, Judgement))
+        judged = judgements.qrels_frame([row for row in given if row.relevance >= relevant_from])
+        hold_out = partial(questions.hold_out_validation, language=language, share=validation_share, seed=seed)
+        frame = hold_out(frame, judged, say=job.log.warning)
     job.out.write(frame.filter(pl.col("split") == split))
 
 
@@ -168,17 +172,9 @@ def _generated_queries(
     sample = _atlas(language, config)
     frame = sample.queries
     if validation_share:
-        frame = _held_out(job, frame, sample.qrels, language, validation_share, seed)
+        hold_out = partial(questions.hold_out_validation, language=language, share=validation_share, seed=seed)
+        frame = hold_out(frame, sample.qrels, say=job.log.warning)
     return frame.filter(pl.col("split") == split)
-
-
-def _held_out(
-    job: Job, queries: pl.DataFrame, qrels: pl.DataFrame, language: str, share: float, seed: int
-) -> pl.DataFrame:
-    frame, said = questions.hold_out_validation(queries, qrels, language=language, share=share, seed=seed)
-    for line in said:
-        job.log.warning("validation: %s", line)
-    return frame
 
 
 def _part(split: str) -> str:
@@ -213,11 +209,8 @@ def judgements_of(
         queries: query_id, by split: train and validation; dev as well.
         relevant_from: a lower relevance of a train query becomes 0.
     """
-    split_of = {
-        query_id: split
-        for split, frame in queries.items()
-        for query_id in frame.select("query_id").collect()["query_id"]
-    }
+    ids = {split: frame.select("query_id").collect()["query_id"] for split, frame in queries.items()}
+    split_of = {query_id: split for split, own in ids.items() for query_id in own}
     part = "dev" if "dev" in queries else "train"
     shared = not all(file.split for file in source.files)
 
@@ -227,12 +220,8 @@ def judgements_of(
         return not shared or _part(split_of.get(row.query_id, "dev")) == part
 
     unique = list(judgements.unique_judgements(filter(mine, _read_judgements(source))))
-    return judgements.known_judgements(
-        unique,
-        splits=split_of,
-        unknown_doc_ids=judgements.unknown_documents(unique, corpus),
-        relevant_from=relevant_from,
-    )
+    unknown = judgements.unknown_documents(unique, corpus)
+    return judgements.known_judgements(unique, splits=split_of, unknown_doc_ids=unknown, relevant_from=relevant_from)
 
 
 def _scanned(queries: Mapping[str, DatasetRef]) -> dict[str, pl.LazyFrame]:

@@ -291,6 +291,25 @@ def test_shuffled_files_give_the_same_queries_and_judgements(tmp_path):
     assert set(found[0]["queries"]["split"]) == {"train", "validation", "dev"}
 
 
+@pytest.mark.parametrize(("relevant_from", "num_groups"), [(1, 1), (2, 9)])
+def test_what_counts_as_relevant_decides_who_is_held_out_together(tmp_path, root, relevant_from, num_groups):
+    """Nine queries share a document of grade 1, and each has one of grade 2 of its own."""
+    ids = [f"q{number}" for number in range(9)]
+    documents = [{"docid": f"{number}#0", "title": "", "text": f"text {number}"} for number in range(10)]
+    queries = {"train": [(one, f"about {one}") for one in ids], "dev": []}
+    graded = [row for number, one in enumerate(ids) for row in ((one, "9#0", 1), (one, f"{number}#0", 2))]
+    raw = miracl(tmp_path / "raw", "fi", documents, queries, {"train": graded, "dev": []})
+    splits = set()
+    for seed in range(8):
+        config = IngestConfig(
+            layout="miracl", path=str(raw), validation_share=0.5, seed=seed, relevant_from=relevant_from
+        )
+        train = promised(config)["queries"]["train"]
+        build(train, root, SURROUNDINGS)
+        splits.add(storage.read(train.ref(root)).height)
+    assert (splits <= {0, 9}) == (num_groups == 1)
+
+
 def test_counts_of_each_split_are_logged(tmp_path, root, caplog):
     with caplog.at_level(logging.INFO):
         build_all(settings(miracl(tmp_path / "raw")), root)

@@ -69,10 +69,11 @@ def test_query_that_two_splits_name_is_bad():
 
 
 NO_QRELS = qrels_frame([])
+said: list[str] = []
 
 
 def hold_out(queries, qrels=NO_QRELS, *, share=0.5, seed=0, language="sw"):
-    return hold_out_validation(queries, qrels, language=language, share=share, seed=seed)[0]
+    return hold_out_validation(queries, qrels, language=language, share=share, seed=seed, say=said.append)
 
 
 def test_a_tenth_of_train_is_held_out_and_dev_never():
