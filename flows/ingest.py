@@ -95,10 +95,7 @@ def _ask(
 ) -> list[Promise]:
     """Promise the queries and judgements of the splits to be `made`, and return what is in quarantine."""
     if config.layout == "atlas":
-        for split, asked in made.items():
-            arguments = {**_facts(config, language), "split": split, **drawn}
-            asked.queries[language] = generate_queries(language, **arguments)
-            asked.qrels[language] = generate_qrels(language, **arguments)
+        _generate(config, language, made, drawn)
         return []
     measured_only = language not in known["train"].queries and part == "dev"
     parts: tuple[FileSplit, ...] = (part,) if part == "train" or measured_only else get_args(FileSplit)
@@ -150,6 +147,13 @@ def _ask(
 def _has_train(config: IngestConfig, language: str) -> bool:
     """Say whether both queries and judgements to train on are there; `input_files` refuses where they must be."""
     return all(input_files(config, language, what, ("train",)) for what in ("queries", "qrels"))
+
+
+def _generate(config: IngestConfig, language: str, made: dict[str, Asked], drawn: dict[str, Any]) -> None:
+    for split, asked in made.items():
+        arguments = {**_facts(config, language), "split": split, **drawn}
+        asked.queries[language] = generate_queries(language, **arguments)
+        asked.qrels[language] = generate_qrels(language, **arguments)
 
 
 def _sources(config: IngestConfig, language: str, what: What, parts: Sequence[FileSplit]) -> dict[str, Source]:
