@@ -332,6 +332,8 @@ def test_copies_of_what_is_relevant_to_another_query_or_judged_not_relevant_are_
 
 def test_documents_without_a_text_are_no_copies_of_each_other():
     assert reasons("naive", texts={"a": "a"}) == reasons("naive")
+    found = reasons("grade", relabel=True, texts={"a": "a"})
+    assert [found[doc] for doc in "bdef"] == ["relabelled", "grade_above_max", "safe", "safe"]
 
 
 def test_one_of_several_copies_is_relabelled_and_the_others_are_copies():

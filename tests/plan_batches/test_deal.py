@@ -119,6 +119,17 @@ def test_queries_that_share_too_few_positives_are_spread_as_evenly_as_can_be():
     assert all(len(set(batch)) == 3 for batch in apart)
 
 
+def test_copies_are_dealt_to_different_batches_before_any_swap(monkeypatch):
+    monkeypatch.setattr("tasks.plan_batches.deal.ease_clashes", lambda *_args, **_rest: None)
+    # 48 queries with answers of their own ids, of 4 texts that come in no order; 6 batches of 8 have two of each.
+    positives = {f"q{n:02}": [f"d{n:02}"] for n in range(48)}
+    texts = {f"d{n:02}": f"text {n * n // 7 % 4}" for n in range(48)}
+    table = Language("en", positives, {}, {}, dict.fromkeys(positives, 0), documents=texts).table
+    for batch in dealer(table, 8).deal(6)[1]:
+        counts = Counter(texts[table.document_ids[document]] for document in batch)
+        assert max(counts.values()) <= -(-max(Counter(texts.values()).values()) // 6)
+
+
 def test_queries_that_can_be_arranged_in_no_way_are_dealt_all_the_same():
     # Every query finds a and b relevant, and has to bring one of them.
     positives = {"q1": ["a", "b"], "q2": ["a", "b"], "q3": ["a", "b"]}
