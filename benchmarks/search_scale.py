@@ -75,8 +75,8 @@ def run_one(options: argparse.Namespace) -> None:
     started, started_cpu = time.perf_counter(), time.process_time()
     build(promise, root, surroundings, refresh=True)
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - started_cpu
-    told = folder(promise.ref(root)) / "search" / "recall.json"
-    recall = json.loads(told.read_text())["recall"] if told.is_file() else None
+    report = folder(promise.ref(root)) / "search" / "recall.json"
+    recall = json.loads(report.read_text())["recall"] if report.is_file() else None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     row = {
         "seconds": seconds,

@@ -90,8 +90,8 @@ def result_notes(pipeline: Pipeline, config: PipelineConfig) -> list[str]:
     counts = [promise.ref(config.storage.location) for promise in pipeline.promises if promise.step is count_copies]
     copies = [row for ref in counts for row in inspect.rows(ref) if row["num_copies"]]
     if copies:
-        told = ", ".join(f"{row['language']} {row['num_copies']:,} of {row['num_documents']:,}" for row in copies)
-        notes.append(f"Documents that repeat another's text, and are a miss where they are not judged: {told}.")
+        counted = ", ".join(f"{row['language']} {row['num_copies']:,} of {row['num_documents']:,}" for row in copies)
+        notes.append(f"Documents that repeat another's text, and are a miss where they are not judged: {counted}.")
     return notes
 
 

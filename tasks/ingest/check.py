@@ -131,13 +131,13 @@ def _read_asked(
     judged = []
     parts: tuple[FileSplit, ...] = ("train", "dev")
     for part in parts:
-        found, told = (_find(config, language, what, (part,), problems) for what in ("queries", "qrels"))
-        if not found or not told:
+        asking, judging = (_find(config, language, what, (part,), problems) for what in ("queries", "qrels"))
+        if not asking or not judging:
             continue
-        queries[part], qrels[part] = found, told
+        queries[part], qrels[part] = asking, judging
         rows = queries_of(queries, {} if config.split_by_queries else qrels, part)
         asked[part] = queries_frame(list(_usable(rows, problems)))
         known = {split: frame.lazy() for split, frame in asked.items()}
-        given = judgements_of(told, corpus.lazy(), known, config.relevant_from if part == "train" else 1)
+        given = judgements_of(judging, corpus.lazy(), known, config.relevant_from if part == "train" else 1)
         judged.append(qrels_frame(list(_usable(given, problems))))
     return pl.concat([queries_frame([]), *asked.values()]), pl.concat([qrels_frame([]), *judged])

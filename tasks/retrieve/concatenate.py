@@ -156,18 +156,18 @@ def _tell(
 ) -> pl.DataFrame:
     """Add what each system says of the documents, and shape the table."""
     keys = ["query", "doc_id"]
-    told = []
+    by_system = []
     for system in names:
         returned = candidates.filter(pl.col("system") == system).select(*keys, "rank", "score")
         joined = kept.select(*keys, "pair").join(returned, on=keys, how="left")
         score = pl.Series("score", products[system][joined["pair"].to_numpy()]) if system in products else "score"
-        told.append(
+        by_system.append(
             joined.with_columns(score).select(
                 *keys, pl.lit(system).alias("system"), "rank", pl.col("score").cast(pl.Float32)
             )
         )
     systems = (
-        pl.concat(told)
+        pl.concat(by_system)
         .sort(*keys, "system")
         .group_by(keys, maintain_order=True)
         .agg(pl.struct("system", "rank", "score").alias("systems"))

@@ -155,17 +155,17 @@ def _possible_pairs(
 ) -> tuple[Positions, Positions]:
     """Return every pair of query and document, as positions, that can be among the query's best."""
     number = min(depth + _EXTRA, len(document_ND))
-    asked_P = np.arange(len(query_QD))
+    unsure_P = np.arange(len(query_QD))
     query_parts, document_parts = [], []
-    while asked_P.size:
-        rough_PC, position_PC = top_products(query_QD[asked_P], document_ND, number)
-        rounding_P = rounding_Q[asked_P]
-        needed_P = np.maximum(rough_PC[:, min(depth, number) - 1] - rounding_P, worst_Q[asked_P])
+    while unsure_P.size:
+        rough_PC, position_PC = top_products(query_QD[unsure_P], document_ND, number)
+        rounding_P = rounding_Q[unsure_P]
+        needed_P = np.maximum(rough_PC[:, min(depth, number) - 1] - rounding_P, worst_Q[unsure_P])
         sure_P = (rough_PC[:, -1] + rounding_P < needed_P) | (number == len(document_ND))
         possible_PC = (rough_PC + rounding_P[:, None] >= needed_P[:, None]) & sure_P[:, None]
         row, column = np.nonzero(possible_PC)
-        query_parts.append(asked_P[row])
+        query_parts.append(unsure_P[row])
         document_parts.append(position_PC[row, column])
-        asked_P = asked_P[~sure_P]
+        unsure_P = unsure_P[~sure_P]
         number = min(4 * number, len(document_ND))
     return np.concatenate(query_parts), np.concatenate(document_parts)

@@ -223,10 +223,10 @@ def _search_index(
         "sampled_queries": sum(rows.height for rows in sampled),
         "recall": round(both.height / exact.height, 6),
     }
-    told = job.scratch / "search"
-    told.mkdir(exist_ok=True)
-    (told / "recall.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    job.out.add_folder(told, "search")
+    files = job.scratch / "search"
+    files.mkdir(exist_ok=True)
+    (files / "recall.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    job.out.add_folder(files, "search")
     job.log.info("%s: recall %s of the exact search, on %s queries", index, report["recall"], report["sampled_queries"])
 
 

@@ -15,7 +15,7 @@ from tasks.train.plan import Key, PlanStep, Sample
 from tasks.train.tokens import Ids, TokenTable
 
 TeacherScores = Mapping[Key, Mapping[str, float]]
-"""(language, query_id) -> doc_id -> a cross-encoder's score, on the scale of logits."""
+"""(language, query_id) -> doc_id -> the judge's raw score."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Batch:
     ignore_BN: Tensor
     """Documents that are no negatives for a query: its positive again, and what the plan lists."""
     teacher_N: Tensor | None = None
-    """A cross-encoder's score of each document for its own query, NaN where there is none."""
+    """The judge's raw score of each document for its own query, NaN where there is none."""
 
     @property
     def num_queries(self) -> int:
