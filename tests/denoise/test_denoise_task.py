@@ -1,4 +1,4 @@
-"""The stages on a store: cross-fitting, resuming, and which setting rebuilds what."""
+"""The steps on a store: cross-fitting, resuming, and which setting rebuilds what."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ from tasks.engine.build import build, state
 from tasks.engine.job import Job
 from tasks.engine.step import Promise
 
-pytestmark = pytest.mark.slow  # whole stages and training runs: not of the quick round
+pytestmark = pytest.mark.slow  # whole steps and training runs: not of the quick round
 
 NUM_QUERIES, NUM_DOCUMENTS = 12, 9
 WORDS = ["apple", "river", "stone", "cloud", "horse", "piano", "bread", "glass", "wheel", "torch", "lemon", "chair"]
@@ -86,7 +86,7 @@ def write_encoder(job: Job) -> None:
 
 
 def woven(config: DenoiseConfig = CONFIG, **judged: Any) -> dict[str, Promise]:
-    """Weave the stages as flows do, for two languages; named by stage and language."""
+    """Weave the steps as flows do, for two languages; named by step and language."""
     languages = ("sw", "te")
     data = {
         name: {language: maker(language, language=language) for language in languages}

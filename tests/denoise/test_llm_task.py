@@ -1,4 +1,4 @@
-"""The LLM judge as stages on a store, against a real HTTP server: what is asked, kept, and never asked again."""
+"""The LLM judge as steps on a store, against a real HTTP server: what is asked, kept, and never asked again."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""The last stage on a store: results of queries that are documents, and how many documents are copies."""
+"""The evaluation on a store: results of queries that are documents, and how many documents are copies."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Which stages each judge needs, and which setting asks an LLM again."""
+"""Which steps each judge needs, and which setting asks an LLM again."""
 
 from typing import get_args
 

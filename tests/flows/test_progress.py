@@ -53,8 +53,8 @@ def work(label, seen, notes):
 def test_shows_figures_and_ends_at_100(api, monkeypatch):
     monkeypatch.setattr(progress, "ARTIFACT_SECONDS", 0.0)
     seen = []
-    work("weigh_evidence-all", seen, ["loss 0.9", "loss 0.5"])
-    (found,) = artifacts(api, "weigh-evidence-all")
+    work("find_features-all", seen, ["loss 0.9", "loss 0.5"])
+    (found,) = artifacts(api, "find-features-all")
     assert (found["type"], found["data"]) == ("progress", 100.0)
     assert found["description"] == "2 of 2 steps: loss 0.5"
     assert found["task_run_id"]

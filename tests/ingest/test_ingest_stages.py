@@ -1,4 +1,4 @@
-"""The stages of ingest, built into a store: files in, datasets out, nothing half written."""
+"""The steps of ingest, built into a store: files in, datasets out, nothing half written."""
 
 import gzip
 import logging

@@ -22,7 +22,7 @@ from tasks.plan_batches.config import FastTextModels, PlanBatchesConfig
 from tasks.plan_batches.shares import plan_shares
 from tasks.steps import classify_topics, find_topics, plan_batches
 
-pytestmark = pytest.mark.slow  # whole stages and training runs: not of the quick round
+pytestmark = pytest.mark.slow  # whole steps and training runs: not of the quick round
 
 FASTTEXT_TASK = "tasks.plan_batches.fasttext_task"
 LANGUAGES: dict[str, Language] = {

@@ -1,4 +1,4 @@
-"""The stages on a store: from texts to fused candidates, and embedding that goes on after a failure."""
+"""The steps on a store: from texts to fused candidates, and embedding that goes on after a failure."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The stages on a store, the generator a real HTTP server: what is asked, when, and what is never asked again."""
+"""The steps on a store, the generator a real HTTP server: what is asked, when, and what is never asked again."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The tuning as a stage: what is in its fingerprint, a run that is killed, the adapter in the local client."""
+"""The tuning as a step: what is in its fingerprint, a run that is killed, the adapter in the local client."""
 
 import json
 from collections.abc import Iterator

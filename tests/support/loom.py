@@ -1,4 +1,4 @@
-"""A small pipeline of real stages: numbers, their doubles, the sum. For tests of stages, builds and flows."""
+"""A small pipeline of real steps: numbers, their doubles, the sum. For tests of steps, builds and flows."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -65,7 +65,7 @@ def train_numbers(job: Job, *, numbers: DatasetRef | None = None) -> None:
 @declare(produces="qrels")
 def fail(job: Job, *, numbers: DatasetRef) -> None:
     """Fail on purpose."""
-    raise ValueError(f"fail: expected nothing, got {read(numbers)['relevance'].to_list()}. Do not use this stage.")
+    raise ValueError(f"fail: expected nothing, got {read(numbers)['relevance'].to_list()}. Do not use this step.")
 
 
 @contextlib.contextmanager

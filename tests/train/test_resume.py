@@ -9,7 +9,7 @@ from support.tiny_training import pool, run_training
 
 from tasks.train.events import LogRow
 
-pytestmark = pytest.mark.slow  # whole stages and training runs: not of the quick round
+pytestmark = pytest.mark.slow  # whole steps and training runs: not of the quick round
 
 KILLED_RUN = """
 import os, signal, sys

@@ -1,4 +1,4 @@
-"""The stage on a store: built, cached, rebuilt; and what its folder is worth in other libraries."""
+"""The step on a store: built, cached, rebuilt; and what its folder is worth in other libraries."""
 
 import dataclasses
 import json
@@ -26,7 +26,7 @@ from tasks.train.config import TrainConfig
 from tasks.train.process import TrainingFailed
 from tasks.train.tokens import open_tokens
 
-pytestmark = pytest.mark.slow  # whole stages and training runs: not of the quick round
+pytestmark = pytest.mark.slow  # whole steps and training runs: not of the quick round
 
 CONFIG = TrainConfig(learning_rate=1e-3, temperature=0.1)
 TEXTS = ["what is red", "blue is a colour", "green"]
