@@ -23,7 +23,7 @@ _ROLES: dict[What, str] = {
 _DEV = ("dev", "validation", "valid", "val", "test")
 _SPLIT = re.compile(rf"(?<![A-Za-z])(train|{'|'.join(_DEV)}[AB]?)(?![A-Za-z])")
 _LANGUAGE = re.compile(r"(?<![A-Za-z])([a-z]{2}(?:-(?:[A-Z][a-z]{3}|[A-Z]{2}))?)(?![A-Za-z])")
-_SHARD = re.compile(r"(?<=[-_.])\d+(?=\.\w+$)")
+_SHARD = re.compile(r"(?<=[-_.])\d+(?:-of-\d+)?(?=\.\w+$)")
 _USUAL: dict[str, tuple[str, ...]] = {
     "doc_id": ("doc_id", "docid", "corpus-id", "corpus_id", "document_id", "passage_id", "pid", "did", "_id", "id"),
     "title": ("title",),

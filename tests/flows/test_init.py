@@ -103,6 +103,15 @@ def test_shards_are_one_pattern(tmp_path):
     assert initialised(tmp_path).ingest.corpus == "corpus-*.jsonl"
 
 
+def test_shards_of_the_hub_are_one_pattern(tmp_path):
+    raw_files.beir(tmp_path)
+    documents = pl.read_ndjson(tmp_path / "corpus.jsonl")
+    (tmp_path / "corpus.jsonl").unlink()
+    documents.write_parquet(tmp_path / "corpus-00000-of-00002.parquet")
+    documents.head(1).with_columns(_id=pl.lit("x")).write_parquet(tmp_path / "corpus-00001-of-00002.parquet")
+    assert initialised(tmp_path).ingest.corpus == "corpus-*.parquet"
+
+
 @pytest.mark.parametrize(
     ("files", "got"),
     [
