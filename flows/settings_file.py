@@ -179,7 +179,8 @@ def _describe(error: ErrorDetails, model: type) -> str:
         choices = re.findall("'([^']*)'", str(error.get("ctx", {}).get("expected")))
         hint = _did_you_mean(difflib.get_close_matches(str(error["input"]), choices, n=1))
     elif error["type"] == "value_error":
-        return f"{where}: {message}"  # our own text: says what was there
+        # our own text: says what was there, and often the setting
+        return message if message.startswith((f"{where}:", f"{where}.")) else f"{where}: {message}"
     return f"{where}: {message} (got {got if len(got) <= 80 else got[:80] + '…'}).{hint}"
 
 

@@ -41,8 +41,10 @@ class SelectConfig(Settings):
     )
     shift: int = Field(default=10, ge=0, description="shifted: the first ranks, which are dropped.")
     max_score: float = Field(default=0.6, description="threshold: higher scores are dropped.")
-    margin: float = Field(default=0.15, ge=0, description="margin: how far below the positive's score is safe.")
-    percent: float = Field(default=90.0, ge=0, le=100, description="percent: how much of the positive's score is safe.")
+    margin: float = Field(default=0.15, ge=0, description="margin: how far below the best positive's score is safe.")
+    percent: float = Field(
+        default=90.0, ge=0, le=100, description="percent: how much of the best positive's score is safe."
+    )
     num_negatives: int = Field(default=30, ge=1, description="Negatives kept per query, at most.")
     relabel: bool = Field(
         default=False,
