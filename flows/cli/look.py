@@ -45,7 +45,7 @@ def show(
     else:
         frame = inspect.query(ref, sql or f"SELECT * FROM self LIMIT {head}")
         out.print(f"[bold]{ref}[/], {load(ref).rows:,} rows, in {ref.uri}")
-        out.print(show_as.frame_table(frame))
+        out.print(show_as.frame_table(frame, out.width))
 
 
 def explain(

@@ -18,6 +18,7 @@ from tasks.models.prompts import describe
 from tasks.steps import count_copies
 
 SYSTEMS = ("bm25", "untrained", "trained")
+_NARROWEST = 10  # characters that a column of `frame_table` needs to be read
 
 
 def human_bytes(number: float) -> str:
@@ -235,9 +236,17 @@ def _line(name: str, manifest: Manifest) -> str:
     return f"[bold]{name}[/] {ref} [dim]{manifest.step}, {manifest.rows:,} rows[/]"
 
 
-def frame_table(frame: pl.DataFrame, width: int = 60) -> Table:
-    """Show rows; long texts are cut."""
+def frame_table(frame: pl.DataFrame, room: int, width: int = 60) -> Table:
+    """Show rows; long texts are cut, and rows of more columns than the room has place for stand one under another."""
     table = Table()
+    if frame.width * _NARROWEST > room:
+        table.add_column("column", no_wrap=True)
+        table.add_column("value", overflow="fold")
+        for record in frame.iter_rows(named=True):
+            for name, value in record.items():
+                table.add_row(name, _cut(value, width))
+            table.add_section()
+        return table
     for name in frame.columns:
         table.add_column(name, overflow="fold")
     for row in frame.iter_rows():

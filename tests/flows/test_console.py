@@ -1,8 +1,10 @@
 """What the terminal's tables say."""
 
+import polars as pl
+import pytest
 from rich.console import Console
 
-from flows.show.console import comparison_table, metrics_table, plan_table
+from flows.show.console import comparison_table, frame_table, metrics_table, plan_table
 from storage import DatasetRef
 
 
@@ -51,3 +53,12 @@ def test_comparison_shows_difference_interval_and_holms_p():
         ["-0.0300 … +0.0012", ""],
         ["0.040", ""],
     ]
+
+
+@pytest.mark.parametrize("num_columns", [5, 16])
+def test_values_of_a_frame_stay_in_one_piece_in_a_narrow_terminal(num_columns):
+    frame = pl.DataFrame({f"column_{i}": [f"value-{i}", f"other-{i}"] for i in range(num_columns)})
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(frame_table(frame, console.width))
+    assert all(f" {value} " in captured.get() for value in [*frame.columns, *(v for row in frame.rows() for v in row)])
