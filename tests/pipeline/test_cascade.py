@@ -19,6 +19,7 @@ def test_cascade_killed_in_mid_run_asks_exactly_the_missing_and_thresholds_ask_n
         settings += ["denoise.llm.chat.model=scripted", f"denoise.llm.chat.base_url={server.url}"]
         command = ["tiny.yaml", "--until", "hard_negatives", *[part for one in settings for part in ("--set", one)]]
 
+        others = _kept_replies(loom)  # of other tests in this store
         process = loom.start("run", *command)
         while server.calls < 40 and process.poll() is None:
             time.sleep(0.002)
@@ -30,7 +31,7 @@ def test_cascade_killed_in_mid_run_asks_exactly_the_missing_and_thresholds_ask_n
             calls = server.calls
             time.sleep(0.5)
         asked_before = Counter(server.asked)
-        kept = sum(len(path.read_text().splitlines()) for path in loom.folder.glob("data/journals/replies-*.jsonl"))
+        kept = _kept_replies(loom) - others
         server.slow_seconds = 0.0
 
         answer = loom.run(*command)
@@ -55,6 +56,10 @@ def test_cascade_killed_in_mid_run_asks_exactly_the_missing_and_thresholds_ask_n
         loom.run(*command, "--set", "denoise.llm.vote=highest", "--set", "denoise.max_grade_kept=1")
         assert server.calls == calls
     assert len(ledger) == sum(e["rows"] for e in plain["stages"] if e["kind"] == "hard_negatives")
+
+
+def _kept_replies(loom):
+    return sum(len(path.read_text().splitlines()) for path in loom.folder.glob("data/journals/replies-*.jsonl"))
 
 
 def _files(loom, answer, kind):
