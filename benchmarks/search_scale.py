@@ -24,7 +24,7 @@ import numpy as np
 import polars as pl
 
 from storage import folder, load
-from tasks.engine.build import Surroundings, build, state
+from tasks.engine.build import Surroundings, build, commit_number, state
 from tasks.engine.job import Job
 from tasks.engine.step import Promise, Step
 from tasks.retrieve.config import SearchConfig
@@ -73,7 +73,7 @@ def run_one(options: argparse.Namespace) -> None:
         state(needed, root)  # checksums are not what is measured
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started, started_cpu = time.perf_counter(), time.process_time()
-    build(promise, root, surroundings, refresh=True)
+    build(promise, root, surroundings, replaces=commit_number(promise, root))
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - started_cpu
     report = folder(promise.ref(root)) / "search" / "recall.json"
     recall = json.loads(report.read_text())["recall"] if report.is_file() else None

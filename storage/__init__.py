@@ -1,16 +1,17 @@
 """The dataset store: immutable, content-addressed, verified. Knows no Prefect and no torch."""
 
 from storage.digests import file_digest
-from storage.errors import DamagedDataset, MissingDataset, SchemaMismatch, StorageError
+from storage.errors import AlreadyCommitted, DamagedDataset, MissingDataset, SchemaMismatch, StorageError
 from storage.fingerprints import code_fingerprint, fingerprint
 from storage.journal import Journal, open_journal
 from storage.manifest import DatasetRef, Input, Manifest, Part, find, load
 from storage.reader import check_dataset, checkout, count, folder, iter_parts, num_parts, read, scan
 from storage.schemas import SCHEMAS
-from storage.writer import Writer, commit, discard, salvage
+from storage.writer import Writer, commit, forget, salvage
 
 __all__ = [
     "SCHEMAS",
+    "AlreadyCommitted",
     "DamagedDataset",
     "DatasetRef",
     "Input",
@@ -26,11 +27,11 @@ __all__ = [
     "code_fingerprint",
     "commit",
     "count",
-    "discard",
     "file_digest",
     "find",
     "fingerprint",
     "folder",
+    "forget",
     "iter_parts",
     "load",
     "num_parts",

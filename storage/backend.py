@@ -45,7 +45,7 @@ def size(uri: str) -> int | None:
     if is_local(uri):
         try:
             return local_path(uri).stat().st_size
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
     filesystem, path = _remote(uri)
     try:
@@ -88,8 +88,16 @@ def put(source: Path, uri: str) -> None:
     source.unlink()
 
 
-def put_bytes(content: bytes, uri: str) -> None:
-    """Write a small file in one step."""
+def put_bytes(content: bytes, uri: str, *, only_new: bool = False) -> None:
+    """Write a small file in one step.
+
+    Raises:
+        FileExistsError: there is one in a remote store, and `only_new` was asked for.
+    """
+    if only_new and not is_local(uri):
+        filesystem, path = _remote(uri)
+        filesystem.pipe_file(path, content, mode="create")
+        return
     source = spool(uri)
     source.write_bytes(content)
     put(source, uri)

@@ -9,17 +9,22 @@ import functools
 import hashlib
 import os
 import threading
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow.parquet as pq
+
 from storage import backend
 
-Algorithm = Literal["sha256", "blake2b"]
-_ALGORITHMS: dict[Algorithm, Callable[[], Any]] = {
-    "sha256": hashlib.sha256,
-    "blake2b": functools.partial(hashlib.blake2b, digest_size=16),
+Algorithm = Literal["sha256", "blake2b", "rows"]
+_ALGORITHMS: dict[Algorithm, Callable[[Any], str]] = {
+    "sha256": lambda file: hashlib.file_digest(file, hashlib.sha256).hexdigest(),
+    "blake2b": lambda file: hashlib.file_digest(file, functools.partial(hashlib.blake2b, digest_size=16)).hexdigest(),
+    "rows": lambda file: str(pq.read_metadata(file).num_rows),
 }
+_FEW_LINES = 1000  # of the journal: not worth writing again
 _LOCK = threading.Lock()
 
 
@@ -28,10 +33,11 @@ def file_digest(path: str | Path, algorithm: Algorithm = "sha256") -> str:
 
     Args:
         path: local, or an fsspec URL; a file that its store gives no time for is read each time.
-        algorithm: `sha256`, or `blake2b` of 16 bytes.
+        algorithm: `sha256`, or `blake2b` of 16 bytes; `rows`: not a digest but a Parquet file's number of rows.
 
     Raises:
         FileNotFoundError: there is no such file.
+        pyarrow.ArrowException, OSError: it is no Parquet file.
     """
     uri, journal = str(path), backend.cache() / "digests.txt"
     name = _name(uri, algorithm)
@@ -40,7 +46,7 @@ def file_digest(path: str | Path, algorithm: Algorithm = "sha256") -> str:
     if digest is not None:
         return digest
     with backend.open_file(uri) as file:
-        digest = hashlib.file_digest(file, _ALGORITHMS[algorithm]).hexdigest()
+        digest = _ALGORITHMS[algorithm](file)
     if name and name == _name(uri, algorithm):  # it did not change while it was read
         line = os.fsencode(f"\n{digest} {name}")  # the break comes first, so that one torn by a kill spoils no other
         with _LOCK, journal.open("ab") as lines:
@@ -57,10 +63,21 @@ def _name(uri: str, algorithm: Algorithm) -> str | None:
 
 @functools.cache
 def _digests(journal: Path) -> dict[str, str]:
-    """Read the journal once; a line that a kill cut off names a file that is not there."""
-    digests = {}
+    """Read the journal once; a line that a kill cut off names a file that is not there.
+
+    Where most lines are of versions that a later one replaced, it is written anew. What another process adds in that
+    moment may get lost: one more reading of a file.
+    """
+    digests, latest, num_lines = {}, {}, 0
     if journal.exists():
         for line in os.fsdecode(journal.read_bytes()).split("\n"):
             digest, _, name = line.partition(" ")
             digests[name] = digest
+            algorithm, _, rest = name.partition(" ")
+            latest[algorithm, rest[rest.find("/") :]] = line
+            num_lines += 1
+    if num_lines > 2 * len(latest) and num_lines > _FEW_LINES:
+        spooled = journal.with_name(f".tmp-{uuid.uuid4().hex}")
+        spooled.write_bytes(os.fsencode("\n".join(latest.values())))
+        os.replace(spooled, journal)
     return digests

@@ -3,6 +3,7 @@
 StorageError
 ├── MissingDataset   there is no manifest: never built, or not committed
 ├── DamagedDataset   a part or file is gone or its bytes changed; names the path
+├── AlreadyCommitted another run has committed the dataset first
 └── SchemaMismatch   a frame does not have the columns of its kind
 """
 
@@ -24,6 +25,10 @@ class DamagedDataset(StorageError):
         )
         self.uri = uri
         self.path = path
+
+
+class AlreadyCommitted(StorageError):
+    """Another run has committed the dataset first; its commit counts."""
 
 
 class SchemaMismatch(StorageError, ValueError):

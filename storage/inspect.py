@@ -14,7 +14,7 @@ from storage.schemas import SCHEMAS
 
 
 def datasets(root: str, kind: str | None = None, partition: str | None = None) -> Iterator[tuple[DatasetRef, Manifest]]:
-    """Walk the committed datasets of a store, by kind (in pipeline order), partition and time.
+    """Walk the committed datasets of a store, by kind (in pipeline order), partition and age.
 
     A dataset whose manifest cannot be read is left out here; `check_dataset` names it.
     """
@@ -29,7 +29,7 @@ def datasets(root: str, kind: str | None = None, partition: str | None = None) -
                     continue
                 if content is not None:
                     committed.append((ref, content))
-            yield from sorted(committed, key=lambda pair: (pair[1].created_at, pair[0].fingerprint))
+            yield from sorted(committed, key=lambda pair: pair[1].age)
 
 
 def resolve(root: str, name: str) -> DatasetRef:

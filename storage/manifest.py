@@ -1,14 +1,47 @@
 """What a dataset is called, and its manifest: written last, it is the commit, and it says all there is to know."""
 
-from typing import Any
+import datetime
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from storage import backend
 from storage.errors import DamagedDataset, MissingDataset
 from storage.fingerprints import fingerprint
 
 NAME = "manifest.json"
+MOST_BYTES = 1 << 28  # of a manifest: that of a million parts
+
+
+def _segment(name: str) -> str:
+    """See that a string is one name in a folder, and nothing but that: what a stranger wrote leads nowhere else."""
+    if name in ("", ".", "..") or "/" in name or "\\" in name or not name.isprintable() or len(name.encode()) > 255:
+        raise ValueError(f"expected a file name, got {name[:99]!r}")
+    return name
+
+
+def _path(name: str) -> str:
+    """See that a string leads to a file below the dataset's folder."""
+    for segment in name.split("/"):
+        _segment(segment)
+    if len(name.encode()) > 1024:
+        raise ValueError(f"expected a short path, got one of {len(name)} letters")
+    return name
+
+
+def _time(text: str) -> str:
+    datetime.datetime.fromisoformat(text)
+    return text
+
+
+Segment = Annotated[str, AfterValidator(_segment)]
+MOST = 2**63 - 1
+Count = Annotated[int, Field(ge=0, le=MOST, strict=True)]
+
+
+def part_name(shard: int, sha256: str) -> str:
+    """Name a Parquet part: its number, and the start of its checksum."""
+    return f"part-{shard:05d}-{sha256[:12]}.parquet"
 
 
 class DatasetRef(BaseModel):
@@ -39,10 +72,10 @@ class Part(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    name: str
-    rows: int
-    bytes: int
-    sha256: str
+    name: Annotated[str, AfterValidator(_path)]
+    rows: Count
+    bytes: Count
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Input(BaseModel):
@@ -51,9 +84,9 @@ class Input(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     name: str
-    kind: str
-    partition: str
-    fingerprint: str
+    kind: Segment
+    partition: Segment
+    fingerprint: Segment
     content: str
 
     def ref(self, root: str) -> DatasetRef:
@@ -64,20 +97,44 @@ class Input(BaseModel):
 class Manifest(BaseModel):
     """What a dataset is, where it comes from and what it cost."""
 
-    kind: str
-    partition: str
-    fingerprint: str
-    step: str
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    kind: Segment
+    partition: Segment
+    fingerprint: Segment
+    number: Count = 0
+    """Counts the commits of this kind and partition: the newest has the highest, whatever clocks said."""
+    step: Segment
     code: str
     arguments: dict[str, Any]
     inputs: list[Input]
     columns: dict[str, str]
-    parts: list[Part]
+    parts: Annotated[list[Part], Field(min_length=1)]
     files: list[Part]
     versions: dict[str, str]
-    created_at: str
-    seconds: float
-    peak_memory_bytes: int
+    created_at: Annotated[str, AfterValidator(_time)]
+    seconds: Annotated[float, Field(ge=0)]
+    peak_memory_bytes: Count
+
+    @model_validator(mode="after")
+    def _names(self) -> "Manifest":
+        """See that parts are named as `Writer` names them, and that files lie in folders and not over one another."""
+        for shard, part in enumerate(self.parts):
+            if part.name != part_name(shard, part.sha256):
+                raise ValueError(f"expected part {shard} to be named after its checksum, got {part.name!r}")
+        taken = {
+            name[:end] for name in (file.name for file in self.files) for end in range(len(name)) if name[end] == "/"
+        }
+        for file in self.files:
+            if file.rows or "/" not in file.name or file.name in taken:
+                raise ValueError(f"expected each file once, in a folder and without rows, got {file.name!r}")
+            taken.add(file.name)
+        return self
+
+    @property
+    def age(self) -> tuple[int, str, str]:
+        """What datasets of one kind and partition are sorted by, oldest first."""
+        return self.number, self.created_at, self.fingerprint
 
     @property
     def rows(self) -> int:
@@ -109,15 +166,23 @@ def load(ref: DatasetRef) -> Manifest:
     """
     uri = f"{ref.uri}/{NAME}"
     try:
-        content = backend.read_bytes(uri)
-    except FileNotFoundError as error:
+        if backend.is_local(uri) and (backend.size(uri) or 0) > MOST_BYTES:
+            raise DamagedDataset(ref.uri, uri, f"expected at most {MOST_BYTES} bytes, got {backend.size(uri)}")
+        content = Manifest.model_validate_json(backend.read_bytes(uri))
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise MissingDataset(
             f"dataset '{ref.uri}': expected {NAME}, found none. Run the pipeline that builds it."
         ) from error
-    try:
-        return Manifest.model_validate_json(content)
+    except IsADirectoryError as error:
+        raise DamagedDataset(ref.uri, uri, "expected a file, got a folder") from error
     except ValidationError as error:
-        raise DamagedDataset(ref.uri, uri, f"expected a manifest, got {error.error_count()} errors") from error
+        first = error.errors(include_url=False, include_input=False)[0]
+        problem = f"expected a manifest, got {error.error_count()} errors: {first['loc']!r} {first['msg']}"
+        raise DamagedDataset(ref.uri, uri, problem) from error
+    if (content.kind, content.partition, content.fingerprint) != (ref.kind, ref.partition, ref.fingerprint):
+        found = f"{content.kind}/{content.partition}/{content.fingerprint}"
+        raise DamagedDataset(ref.uri, uri, f"expected this dataset's manifest, got that of {found}")
+    return content
 
 
 def find(ref: DatasetRef) -> Manifest | None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 
 from storage import backend, manifest
 from storage.digests import file_digest
@@ -23,9 +24,20 @@ def damage(uri: str, part: Part) -> str | None:
         return "file missing"
     if size != part.bytes:
         return f"expected {part.bytes} bytes, got {size}"
-    if backend.is_local(uri) and file_digest(uri) != part.sha256:
+    return _unlike(uri, part) if backend.is_local(uri) else None
+
+
+def _unlike(path: str | Path, part: Part) -> str | None:
+    """Compare a local file's bytes with what was committed, and a Parquet part's rows with what the file says."""
+    if file_digest(path) != part.sha256:
         return f"checksum differs from the manifest's {part.sha256[:12]}"
-    return None
+    if "/" in part.name:
+        return None
+    try:
+        rows = file_digest(path, "rows")
+    except (pa.ArrowException, OSError) as error:
+        return f"expected a Parquet file, got: {str(error).partition(chr(10))[0]}"
+    return None if rows == str(part.rows) else f"expected {part.rows} rows, got {rows}"
 
 
 def check_dataset(ref: DatasetRef, content: Manifest) -> None:
@@ -50,9 +62,9 @@ def sound_path(ref: DatasetRef, part: Part) -> Path:
     if problem := damage(uri, part):
         raise DamagedDataset(ref.uri, uri, problem)
     path = backend.fetch(uri, part.sha256)
-    if not backend.is_local(uri) and file_digest(path) != part.sha256:
+    if not backend.is_local(uri) and (problem := _unlike(path, part)):
         path.unlink()
-        raise DamagedDataset(ref.uri, uri, f"checksum differs from the manifest's {part.sha256[:12]}")
+        raise DamagedDataset(ref.uri, uri, problem)
     return path
 
 

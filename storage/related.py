@@ -62,7 +62,7 @@ def find_related(root: str, partition: str, allowed: Collection[Name] | None = N
 def _newest(
     root: str, kind: str, partition: str, allowed: Collection[Name] | None
 ) -> list[tuple[DatasetRef, Manifest]]:
-    """List a kind's datasets, newest first; of two made in one second, the one that was made from the other.
+    """List a kind's datasets, newest first; of two made at once, the one that was made from the other.
 
     Ledgers that a bake-off compared come last, in the order of being made: all but the first were made for it alone.
     """
@@ -73,7 +73,7 @@ def _newest(
         if allowed is None or (ref.kind, ref.partition, ref.fingerprint) in allowed
     ]
     depth = {ref: len(_ancestors(root, content)) for ref, content in pairs}
-    pairs.sort(key=lambda pair: (pair[1].created_at, depth[pair[0]]), reverse=True)
+    pairs.sort(key=lambda pair: (pair[1].number, pair[1].created_at, depth[pair[0]]), reverse=True)
     bake_offs = inspect.datasets(root, "bake_off") if kind == "hard_negatives" else ()
     compared = {entry.ref(root) for _, content in bake_offs for entry in content.inputs}
     return [pair for pair in pairs if pair[0] not in compared] + [pair for pair in pairs[::-1] if pair[0] in compared]

@@ -8,6 +8,7 @@ goes on from the records it finds.
 import contextlib
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from storage import backend, manifest
-from storage.errors import DamagedDataset
-from storage.manifest import DatasetRef, Part
+from storage import backend, inspect, manifest
+from storage.errors import AlreadyCommitted, DamagedDataset
+from storage.manifest import DatasetRef, Part, part_name
 from storage.reader import damage, sound_path
 from storage.schemas import SCHEMAS, check
 
 PROGRESS = "progress"
+_RECORD = re.compile(r"([0-9]{5,})\.json")
 
 
 class Writer:
@@ -34,6 +36,7 @@ class Writer:
         self.columns: dict[str, str] = {}
         self._parts: dict[int, Part] = {}
         self._files: dict[str, Part] = {}
+        self._spooled: dict[str, Path] = {}  # the files, which have no checksum in their names: moved with the commit
         self._earlier = self._records()  # of parts that a killed build left
 
     @property
@@ -62,13 +65,13 @@ class Writer:
         pq.write_table(table, spooled, compression="zstd", row_group_size=65_536)
         sha256 = backend.checksum(spooled)
         part = Part(
-            name=f"part-{number:05d}-{sha256[:12]}.parquet",
+            name=part_name(number, sha256),
             rows=table.num_rows,
             bytes=spooled.stat().st_size,
             sha256=sha256,
         )
         backend.put(spooled, f"{self.ref.uri}/{part.name}")
-        backend.put_bytes(part.model_dump_json().encode(), f"{self.ref.uri}/{PROGRESS}/{number:05d}.json")
+        _record(self.ref, number, part)
         self.columns = {field.name: str(field.type) for field in table.schema}
         self._parts[number] = part
 
@@ -87,12 +90,12 @@ class Writer:
         """Copy a local folder's files into the dataset, below `name/`."""
         for file in sorted(entry for entry in path.rglob("*") if entry.is_file()):
             spooled = backend.spool(f"{self.ref.uri}/part")
-            spooled.write_bytes(file.read_bytes())
+            shutil.copyfile(file, spooled)
             inner = f"{name}/{file.relative_to(path).as_posix()}"
             self._files[inner] = Part(
                 name=inner, rows=0, bytes=spooled.stat().st_size, sha256=backend.checksum(spooled)
             )
-            backend.put(spooled, f"{self.ref.uri}/{inner}")
+            self._spooled[inner] = spooled
 
     def adopt(self, source: DatasetRef, name: str) -> None:
         """Take over the files that another dataset has below `name/`; on one disk without a second copy of the bytes.
@@ -108,9 +111,9 @@ class Writer:
                 except OSError:  # another disk, or a file system without hard links
                     shutil.copyfile(path, spooled)
                 self._files[file.name] = file
-                backend.put(spooled, f"{self.ref.uri}/{file.name}")
+                self._spooled[file.name] = spooled
 
-    def finish(self) -> None:
+    def check(self) -> None:
         """See that there is something to commit: a dataset without rows still has one part, with the columns.
 
         Raises:
@@ -124,65 +127,89 @@ class Writer:
                 "Write every shard that `missing` names."
             )
 
-    def clear_progress(self) -> None:
-        """Remove the records of parts: the manifest lists them now."""
-        for name in backend.names(f"{self.ref.uri}/{PROGRESS}"):
-            backend.remove(f"{self.ref.uri}/{PROGRESS}/{name}")
+    def put_files(self) -> None:
+        """Move the files to their names, over those of an earlier commit: its manifest is replaced right after."""
+        for name, spooled in sorted(self._spooled.items()):
+            backend.put(spooled, f"{self.ref.uri}/{name}")
 
     def _records(self) -> dict[int, Part]:
         records = {}
-        for name in backend.names(f"{self.ref.uri}/{PROGRESS}"):
+        for shard, uri in _record_uris(self.ref).items():
             try:
-                part = Part.model_validate_json(backend.read_bytes(f"{self.ref.uri}/{PROGRESS}/{name}"))
+                part = Part.model_validate_json(backend.read_bytes(uri))
             except (ValidationError, FileNotFoundError):  # torn by a crash, or another run has just committed
                 continue
-            records[int(name.partition(".")[0])] = part
+            if part.name == part_name(shard, part.sha256):
+                records[shard] = part
         return records
 
 
+def _record(ref: DatasetRef, shard: int, part: Part) -> None:
+    backend.put_bytes(part.model_dump_json().encode(), f"{ref.uri}/{PROGRESS}/{shard:05d}.json")
+
+
+def _record_uris(ref: DatasetRef) -> dict[int, str]:
+    """List the records of parts, by shard; what else lies there is not ours."""
+    found = [
+        (_RECORD.fullmatch(name), f"{ref.uri}/{PROGRESS}/{name}") for name in backend.names(f"{ref.uri}/{PROGRESS}")
+    ]
+    return {int(match[1]): uri for match, uri in found if match}
+
+
 def salvage(ref: DatasetRef) -> None:
-    """Take a damaged dataset's commit back, but keep the record of its sound parts: only the others are built again."""
+    """Record a damaged dataset's sound parts, so that only the others are built again; its commit stays meanwhile."""
     try:
         committed = manifest.find(ref)
     except DamagedDataset:
         committed = None
-    for number, part in enumerate(committed.parts if committed else []):
+    for shard, part in enumerate(committed.parts if committed else []):
         with contextlib.suppress(DamagedDataset):
             sound_path(ref, part)
-            record = f"{ref.uri}/{PROGRESS}/{number:05d}.json"
-            backend.put_bytes(part.model_dump_json().encode(), record)
-    backend.remove(f"{ref.uri}/{manifest.NAME}")
+            _record(ref, shard, part)
 
 
-def discard(ref: DatasetRef) -> None:
-    """Take a dataset's commit back and forget its parts: all of it is built again."""
-    backend.remove(f"{ref.uri}/{manifest.NAME}")
-    for name in backend.names(f"{ref.uri}/{PROGRESS}"):
-        backend.remove(f"{ref.uri}/{PROGRESS}/{name}")
+def forget(ref: DatasetRef) -> None:
+    """Remove the records of parts: all of the dataset is built again, or a manifest lists them now."""
+    for uri in _record_uris(ref).values():
+        backend.remove(uri)
 
 
-def commit(writer: Writer, **facts: Any) -> manifest.Manifest:
+def commit(writer: Writer, *, only_new: bool = False, **facts: Any) -> manifest.Manifest:
     """Make a dataset count: write its manifest, from when on it exists.
 
     Args:
         writer: holds the parts.
+        only_new: leave a commit alone that another run has made meanwhile. A local store's runs wait for one another;
+            on a remote one this is what keeps them apart.
         facts: the manifest's other fields: step, code, arguments, inputs, versions, created_at, seconds and
             peak_memory_bytes.
 
     Returns:
         The manifest.
+
+    Raises:
+        AlreadyCommitted: there is a commit, and `only_new` was asked for.
     """
-    writer.finish()
+    ref = writer.ref
+    writer.check()
+    siblings = dict(inspect.datasets(ref.root, ref.kind, ref.partition))
+    if only_new and ref in siblings:  # before its files are written over
+        raise AlreadyCommitted(ref.uri)
     content = manifest.Manifest(
-        kind=writer.ref.kind,
-        partition=writer.ref.partition,
-        fingerprint=writer.ref.fingerprint,
+        kind=ref.kind,
+        partition=ref.partition,
+        fingerprint=ref.fingerprint,
+        number=min(max((one.number for one in siblings.values()), default=0) + 1, manifest.MOST),
         columns=writer.columns,
         parts=writer.parts,
         files=writer.files,
         **facts,
     )
     text = json.dumps(content.model_dump(mode="json"), indent=2, ensure_ascii=False, sort_keys=True)
-    backend.put_bytes(f"{text}\n".encode(), f"{writer.ref.uri}/{manifest.NAME}")
-    writer.clear_progress()
+    writer.put_files()
+    try:
+        backend.put_bytes(f"{text}\n".encode(), f"{ref.uri}/{manifest.NAME}", only_new=only_new)
+    except FileExistsError as error:
+        raise AlreadyCommitted(ref.uri) from error
+    forget(ref)
     return content

@@ -19,8 +19,9 @@ from flows.configs import ResourcesConfig
 from flows.run.pipeline import BuildResult, Pipeline, StagedPromise
 from flows.run.progress import Bars, log_progress, with_artifact
 from storage import DamagedDataset, DatasetRef, Manifest
-from tasks.engine.build import Surroundings, build, state, sweep
+from tasks.engine.build import Surroundings, build, commit_number, state
 from tasks.engine.step import Promise, deferred
+from tasks.engine.turn import sweep
 
 torch = deferred("torch")  # only a step that runs a network needs it
 
@@ -39,11 +40,15 @@ class Execution:
     refresh: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        """Make the locks."""
+        """Make the locks, and note what a refresh is to replace: what another run builds from now on is new enough."""
         self._shares = {"model": threading.Semaphore(1), "jvm": threading.Semaphore(1)}
         self._one_at_a_time = {str(promise.ref(self.root)): threading.Lock() for promise in self.pipeline.promises}
         self._by_uri = {staged.promise.ref(self.root).uri: staged for staged in self.pipeline.staged}
-        self._refreshed: set[str] = set()
+        self._replaces = {
+            str(staged.promise.ref(self.root)): commit_number(staged.promise, self.root)
+            for staged in self.pipeline.staged
+            if staged.named(self.refresh)
+        }
 
     def run(self) -> list[BuildResult]:
         """Submit every Promise and wait; a failed Promise leaves those that need it unrun.
@@ -94,23 +99,23 @@ class Execution:
         promise, log = staged.promise, logging.getLogger("polyloom.run")
         key = str(promise.ref(self.root))
         with self._one_at_a_time[key]:
-            refresh = staged.named(self.refresh) and key not in self._refreshed
             stored = state(promise, self.root)
-            if stored.manifest and not refresh:
-                sweep(promise, self.root)
+            if stored.manifest and stored.manifest.number != self._replaces.get(key):
+                sweep(promise.ref(self.root))
                 return BuildResult.of(staged, stored.manifest, "cached")
             if stored.damaged:
                 log.warning("%s: %s", promise, stored.reason)
-            manifest = self._build(staged, refresh=refresh)
-            self._refreshed.add(key)
-            reason = "refresh" if refresh else stored.reason
+            manifest, reason = self._build(staged)
+            if reason == "cached":
+                log.info("%s: another run has built it", promise)
+                return BuildResult.of(staged, manifest, "cached")
             why = "" if reason == "not built" else f" ({reason})"
             log.info("%s: built %s rows in %.1f s%s", promise, f"{manifest.rows:,}", manifest.seconds, why)
             return BuildResult.of(staged, manifest, "built", reason)
 
-    def _build(self, staged: StagedPromise, *, refresh: bool) -> Manifest:
+    def _build(self, staged: StagedPromise) -> tuple[Manifest, str]:
         try:
-            return self._build_in_turn(staged.promise, refresh=refresh)
+            return self._build_in_turn(staged.promise)
         except DamagedDataset as damage:
             producer = self._by_uri.get(damage.uri)
             if producer is None or producer.promise is staged.promise:
@@ -119,10 +124,11 @@ class Execution:
             self._make(producer)  # outside the share: the producer may need the same one
             return self._build_in_turn(staged.promise)
 
-    def _build_in_turn(self, promise: Promise, *, refresh: bool = False) -> Manifest:
+    def _build_in_turn(self, promise: Promise) -> tuple[Manifest, str]:
         """Build while holding the share of the resource that the step needs."""
+        replaces = self._replaces.get(str(promise.ref(self.root)))
         with self._shares.get(promise.step.resource, contextlib.nullcontext()):
-            return build(promise, self.root, self._surroundings(promise), refresh=refresh)
+            return build(promise, self.root, self._surroundings(promise), replaces=replaces)
 
     def _surroundings(self, promise: Promise) -> Surroundings:
         log = logging.getLogger(f"polyloom.{promise.step.name}")

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from storage import Manifest
-from tasks.engine.build import state, sweep
+from tasks.engine.build import state
 from tasks.engine.step import Promise
+from tasks.engine.turn import sweep
 
 STAGES = ("ingest", "retrieve", "denoise", "supplement", "plan_batches", "train", "evaluate", "export")
 Promises = dict[str, Promise]  # by language
@@ -151,7 +152,7 @@ class BuildResult:
             stored = state(staged.promise, root)
             if stored.manifest is None:
                 return None
-            sweep(staged.promise, root)
+            sweep(staged.promise.ref(root))
             results.append(cls.of(staged, stored.manifest, "cached"))
         return results
 

@@ -1,36 +1,30 @@
 """Where a Promise meets the store: is its dataset there, and if not, build it."""
 
-import contextlib
 import datetime
-import fcntl
 import importlib.metadata
 import logging
-import os
 import resource
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from storage import (
+    AlreadyCommitted,
     DamagedDataset,
     Input,
     Manifest,
     MissingDataset,
     Writer,
-    backend,
     check_dataset,
     commit,
-    discard,
     find,
-    fingerprint,
+    forget,
     load,
     salvage,
 )
 from tasks.engine.job import Job, Progress
 from tasks.engine.step import Promise
+from tasks.engine.turn import scratch, turn
 
 _LIBRARIES = ("faiss-cpu", "polars", "pyarrow", "pyserini", "scikit-learn", "tokenizers", "torch", "transformers")
 
@@ -71,14 +65,14 @@ def state(promise: Promise, root: str) -> State:
         manifest = find(ref)
         if manifest is None:
             return State(None, "not built")
+        recorded = {entry.name: entry.content for entry in manifest.inputs}
+        for name, entry in promise.inputs.items():
+            now = _content(entry, root)
+            if now is not None and now != recorded.get(name):
+                return State(None, f"input {name} changed")
         check_dataset(ref, manifest)
     except DamagedDataset as damage:
         return State(None, str(damage), damaged=True)
-    recorded = {entry.name: entry.content for entry in manifest.inputs}
-    for name, entry in promise.inputs.items():
-        now = _content(entry, root)
-        if now is not None and now != recorded.get(name):
-            return State(None, f"input {name} changed")
     return State(manifest, "cached")
 
 
@@ -89,54 +83,81 @@ def _content(promise: Promise, root: str) -> str | None:
         return None  # the input's own state says so, and it is built first
 
 
-def build(promise: Promise, root: str, surroundings: Surroundings, *, refresh: bool = False) -> Manifest:
-    """Build a Promise's dataset and commit it.
+def commit_number(promise: Promise, root: str) -> int | None:
+    """Return the number of a dataset's commit, another one after each build; None where there is no readable one."""
+    try:
+        manifest = find(promise.ref(root))
+    except DamagedDataset:
+        return None
+    return manifest.number if manifest else None
 
-    A killed build goes on from its committed shards and its scratch folder; a damaged dataset keeps its sound parts.
+
+def build(
+    promise: Promise, root: str, surroundings: Surroundings, *, replaces: int | None = None
+) -> tuple[Manifest, str]:
+    """Build a Promise's dataset and commit it, or take what another run has built meanwhile.
+
+    One build of a dataset goes on at a time; others wait. What was committed stays until its successor is complete. A
+    killed build goes on from its committed shards and its scratch folder; a damaged dataset keeps its sound parts.
 
     Args:
         promise: its inputs must be built.
         root: the store.
         surroundings: device, batch size and such.
-        refresh: build all of it again, whatever is there.
+        replaces: build all of it again in place of the commit of this number, even if that is sound.
 
     Returns:
-        The manifest of the dataset.
+        The manifest of the dataset, and why it was built: `refresh` or a state's reason; `cached` if it was not.
 
     Raises:
         MissingDataset, DamagedDataset: an input is not there or not sound; names it.
     """
-    ref, stored = promise.ref(root), state(promise, root)
-    if stored.damaged and not refresh:
-        salvage(ref)
-    elif refresh or stored.reason != "not built":
-        discard(ref)
-    inputs = [_input(name, entry, root) for name, entry in promise.inputs.items()]
-    log = logging.getLogger(f"polyloom.{promise.step.name}")
+    ref, log = promise.ref(root), logging.getLogger(f"polyloom.{promise.step.name}")
+    with turn(ref, log) as folder:
+        stored = state(promise, root)
+        refresh = replaces is not None and commit_number(promise, root) in (replaces, None)
+        if stored.manifest and not refresh:
+            return stored.manifest, "cached"
+        inputs = [_input(name, entry, root) for name, entry in promise.inputs.items()]
+        if stored.damaged and not refresh:
+            salvage(ref)
+        elif refresh or stored.reason != "not built":
+            forget(ref)
+        with scratch(folder, keep=not refresh) as work:
+            try:
+                manifest = _run(promise, root, surroundings, inputs, work, only_new=stored.reason == "not built")
+            except AlreadyCommitted:  # on another machine, where this one's locks do not reach
+                return load(ref), "cached"
+        return manifest, "refresh" if refresh else stored.reason
+
+
+def _run(
+    promise: Promise, root: str, surroundings: Surroundings, inputs: list[Input], work: Path, *, only_new: bool
+) -> Manifest:
     started, created = time.monotonic(), datetime.datetime.now(datetime.UTC)
-    with _scratch(ref.uri, keep=not refresh) as scratch:
-        writer = Writer(ref)
-        job = Job(
-            out=writer,
-            device=surroundings.device,
-            batch_tokens=surroundings.batch_tokens,
-            threads=surroundings.threads,
-            scratch=scratch,
-            progress=surroundings.progress,
-            log=log,
-        )
-        promise.run(job, root)
-        return commit(
-            writer,
-            step=promise.step.name,
-            code=promise.step.code,
-            arguments=promise.settings,
-            inputs=inputs,
-            versions=_versions(),
-            created_at=created.isoformat(timespec="seconds"),
-            seconds=round(time.monotonic() - started, 3),
-            peak_memory_bytes=_peak_memory_bytes(),
-        )
+    writer = Writer(promise.ref(root))
+    job = Job(
+        out=writer,
+        device=surroundings.device,
+        batch_tokens=surroundings.batch_tokens,
+        threads=surroundings.threads,
+        scratch=work,
+        progress=surroundings.progress,
+        log=logging.getLogger(f"polyloom.{promise.step.name}"),
+    )
+    promise.run(job, root)
+    return commit(
+        writer,
+        only_new=only_new,
+        step=promise.step.name,
+        code=promise.step.code,
+        arguments=promise.settings,
+        inputs=inputs,
+        versions=_versions(),
+        created_at=created.isoformat(timespec="seconds"),
+        seconds=round(time.monotonic() - started, 3),
+        peak_memory_bytes=_peak_memory_bytes(),
+    )
 
 
 def _input(name: str, promise: Promise, root: str) -> Input:
@@ -157,51 +178,3 @@ def _peak_memory_bytes() -> int:
 
 def _versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in ("polyloom", *_LIBRARIES)}
-
-
-def sweep(promise: Promise, root: str) -> None:
-    """Remove what a build of a committed dataset left that was killed right after its commit; a live build's stays."""
-    folder = _scratch_folder(promise.ref(root).uri)
-    if folder.exists() and (lock := _lock(folder)) is not None:
-        shutil.rmtree(folder)
-        os.close(lock)
-
-
-def _scratch_folder(uri: str) -> Path:
-    base = backend.local_path(uri) if backend.is_local(uri) else backend.cache() / fingerprint(uri)
-    return base / "scratch"
-
-
-@contextlib.contextmanager
-def _scratch(uri: str, *, keep: bool) -> Iterator[Path]:
-    """Give a build its scratch folder: the one a killed build left, unless another live build holds it."""
-    folder = _scratch_folder(uri)
-    lock = _lock(folder)
-    if lock is None:
-        with tempfile.TemporaryDirectory(prefix="polyloom-") as temporary:
-            yield Path(temporary)
-        return
-    try:
-        if not keep:
-            shutil.rmtree(folder / "work", ignore_errors=True)
-        (folder / "work").mkdir(exist_ok=True)
-        yield folder / "work"
-        shutil.rmtree(folder)
-    finally:
-        os.close(lock)
-
-
-def _lock(folder: Path) -> int | None:
-    """Lock a folder for this process; the kernel lets go when the process dies. None: another build holds it."""
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "lock"
-        lock = os.open(path, os.O_CREAT | os.O_RDWR)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            return None
-        if path.exists() and path.stat().st_ino == os.fstat(lock).st_ino:
-            return lock
-        os.close(lock)  # the build that held it has just finished and removed the folder

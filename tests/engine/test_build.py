@@ -1,6 +1,7 @@
 """Keeping promises: cached, built, rebuilt, resumed."""
 
-import fcntl
+import logging
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -9,7 +10,10 @@ from support.loom import SURROUNDINGS, NumberConfig, double_numbers, make_number
 
 import storage
 from storage import MissingDataset
-from tasks.engine.build import build, state, sweep
+from tasks.engine.build import build, state
+from tasks.engine.turn import sweep, turn
+
+LOG = logging.getLogger("polyloom.test")
 
 
 @pytest.fixture
@@ -33,7 +37,7 @@ def test_built_dataset_is_cached(root):
 def test_manifest_tells_inputs_settings_and_cost(root):
     one = numbers()
     build(one, root, SURROUNDINGS)
-    manifest = build(double_numbers("sw", numbers=one, factor=2), root, SURROUNDINGS)
+    manifest, _ = build(double_numbers("sw", numbers=one, factor=2), root, SURROUNDINGS)
     assert [entry.fingerprint for entry in manifest.inputs] == [one.fingerprint]
     assert manifest.arguments["factor"] == 2
     assert manifest.versions["polars"] == pl.__version__
@@ -49,22 +53,22 @@ def test_missing_input_is_an_error_and_writes_nothing(root):
 
 def test_damage_is_reported_and_rebuilt_with_equal_content(root):
     promise = numbers()
-    before = build(promise, root, SURROUNDINGS)
+    before, _ = build(promise, root, SURROUNDINGS)
     path = storage.backend.local_path(promise.ref(root).uri) / before.parts[0].name
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     found = state(promise, root)
     assert found.damaged
     assert str(path) in found.reason
-    assert build(promise, root, SURROUNDINGS).content == before.content
+    assert build(promise, root, SURROUNDINGS)[0].content == before.content
     assert state(promise, root).cached
 
 
 def test_input_rebuilt_with_equal_content_leaves_the_rest_cached(root):
     one = numbers()
     two = double_numbers("sw", numbers=one, factor=2)
-    build(one, root, SURROUNDINGS)
+    first, _ = build(one, root, SURROUNDINGS)
     build(two, root, SURROUNDINGS)
-    build(one, root, SURROUNDINGS, refresh=True)
+    build(one, root, SURROUNDINGS, replaces=first.number)
     assert state(two, root).cached
 
 
@@ -73,7 +77,6 @@ def test_input_with_other_content_makes_the_rest_stale(root):
     two = double_numbers("sw", numbers=one, factor=2)
     build(one, root, SURROUNDINGS)
     build(two, root, SURROUNDINGS)
-    storage.discard(one.ref(root))
     writer = storage.Writer(one.ref(root))
     writer.write(loom._rows([7]))
     old = storage.load(two.ref(root))
@@ -90,8 +93,9 @@ def test_input_with_other_content_makes_the_rest_stale(root):
 
 
 def test_refresh_builds_again(root):
-    build(numbers(), root, SURROUNDINGS)
-    build(numbers(), root, SURROUNDINGS, refresh=True)
+    first, _ = build(numbers(), root, SURROUNDINGS)
+    second, why = build(numbers(), root, SURROUNDINGS, replaces=first.number)
+    assert (why, second.content) == ("refresh", first.content)
     assert loom.CALLS == ["make_numbers", "make_numbers"]
 
 
@@ -99,30 +103,30 @@ def test_scratch_goes_with_the_commit(root):
     promise = numbers()
     build(promise, root, SURROUNDINGS)
     left = {path.name for path in storage.backend.local_path(promise.ref(root).uri).iterdir()}
-    assert {name.partition("-")[0] for name in left} <= {"manifest.json", "part", "progress"}
+    assert {name.partition("-")[0] for name in left} <= {"lock", "manifest.json", "part", "progress"}
 
 
 def test_scratch_of_a_build_killed_after_its_commit_is_swept(root):
     promise = numbers()
     build(promise, root, SURROUNDINGS)
-    folder = storage.backend.local_path(promise.ref(root).uri) / "scratch"
-    (folder / "work").mkdir(parents=True)
-    (folder / "work" / "index").write_text("left behind")
-    (folder / "lock").touch()
-    sweep(promise, root)
-    assert not folder.exists()
+    folder = Path(promise.ref(root).uri)
+    (folder / "scratch" / "work").mkdir(parents=True)
+    (folder / "scratch" / "work" / "index").write_text("left behind")
+    (folder / ".tmp-0").write_text("half a pa")
+    sweep(promise.ref(root))
+    assert not (folder / "scratch").exists()
+    assert not list(folder.glob(".tmp-*"))
     assert state(promise, root).cached
 
 
 def test_scratch_of_a_live_build_is_not_swept(root):
     promise = numbers()
     build(promise, root, SURROUNDINGS)
-    folder = storage.backend.local_path(promise.ref(root).uri) / "scratch"
-    (folder / "work").mkdir(parents=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        sweep(promise, root)
-        assert (folder / "work").exists()
+    folder = Path(promise.ref(root).uri)
+    with turn(promise.ref(root), LOG):
+        (folder / "scratch" / "work").mkdir(parents=True)
+        sweep(promise.ref(root))
+        assert (folder / "scratch" / "work").exists()
 
 
 def test_stage_over_languages_sums_them(root):

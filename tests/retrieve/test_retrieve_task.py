@@ -178,7 +178,7 @@ def test_encoder_is_the_same_however_its_folder_is_spelled(root, tmp_path, monke
     contents = set()
     for number, source in enumerate(("model", "./model", str(tmp_path / "model"), "another")):
         promise = steps.prepare_encoder(config=EncoderConfig(model=source), digest=model_digest(source))
-        contents.add((promise.fingerprint, build(promise, f"{root}-{number}", SURROUNDINGS).content))
+        contents.add((promise.fingerprint, build(promise, f"{root}-{number}", SURROUNDINGS)[0].content))
     assert len(contents) == 1
 
 

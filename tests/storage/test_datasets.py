@@ -79,6 +79,8 @@ def test_salvage_keeps_the_sound_shards(ref):
     manifest = commit(writer, **FACTS)
     flip_a_byte(f"{ref.uri}/{manifest.parts[1].name}")
     storage.salvage(ref)
+    with pytest.raises(DamagedDataset):  # it stays what it was until it is built again
+        storage.read(ref)
     again = Writer(ref)
     assert again.missing(3) == [1]
     again.write(qrels("b"), shard=1)
@@ -86,11 +88,13 @@ def test_salvage_keeps_the_sound_shards(ref):
     assert storage.read(ref)["doc_id"].to_list() == ["a", "b", "c"]
 
 
-def test_discard_forgets_every_shard(ref):
-    write(ref, qrels("a"))
-    storage.discard(ref)
-    assert storage.find(ref) is None
+def test_forgotten_shards_are_built_again_and_the_commit_stays(ref):
+    manifest = write(ref, qrels("a"))
+    storage.salvage(ref)
+    assert Writer(ref).missing(1) == []
+    storage.forget(ref)
     assert Writer(ref).missing(1) == [0]
+    assert storage.load(ref) == manifest
 
 
 def test_killed_build_goes_on_from_its_shards(ref):

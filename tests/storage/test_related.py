@@ -4,6 +4,7 @@ import pytest
 from support.datasets import FACTS
 
 from storage import SCHEMAS, DatasetRef, Input, Writer, commit, load
+from storage.inspect import resolve
 from storage.related import find_related
 
 
@@ -68,6 +69,18 @@ def test_ledgers_of_a_bake_off_come_after_a_runs_own(put, tmp_path):
     assert names(find_related(str(tmp_path), "sw"), "hard_negatives") == [later]
 
 
+@pytest.mark.parametrize("second", [0, 2, 59])
+def test_newest_is_what_was_committed_last_whatever_the_clock_says(put, tmp_path, second):
+    queries = put("queries/sw/q", 30)
+    put("hard_negatives/sw/z", 2, queries)
+    put("hard_negatives/sw/b", 40, queries)
+    late = put("hard_negatives/sw/a", second, queries)
+    assert names(find_related(str(tmp_path), "sw"), "hard_negatives") == [late]
+    assert str(resolve(str(tmp_path), "hard_negatives/sw")) == late
+    commit(Writer(resolve(str(tmp_path), "hard_negatives/sw/z")), **FACTS)  # built again
+    assert names(find_related(str(tmp_path), "sw"), "hard_negatives") == ["hard_negatives/sw/z"]
+
+
 def test_of_two_ledgers_of_one_second_the_one_made_from_the_other_counts(put, tmp_path):
     queries = put("queries/sw/q", 1)
     first = put("hard_negatives/sw/z", 2, queries)
@@ -76,13 +89,13 @@ def test_of_two_ledgers_of_one_second_the_one_made_from_the_other_counts(put, tm
 
 
 def test_run_of_another_training_does_not_belong(put, tmp_path):
+    stranger = put("training_log/all/s", 1)
     queries = put("queries/sw/q", 1)
+    bm25 = put("run/sw/bm25", 2, queries, system="bm25")
     plan = put("batch_plan/all/p", 3, put("hard_negatives/sw/h", 2, queries))
     training = put("training_log/all/t", 4, plan)
-    stranger = put("training_log/all/s", 1)
     run = put("run/sw/own", 5, queries, training, system="trained")
     put("run/sw/strange", 6, queries, stranger, system="trained")
-    bm25 = put("run/sw/bm25", 2, queries, system="bm25")
     assert names(find_related(str(tmp_path), "sw"), "run") == [run, bm25]
 
 

@@ -95,7 +95,7 @@ def test_killed_tuning_starts_anew_and_ends_like_an_undisturbed_one(
     with pytest.raises(KeyboardInterrupt, match="stop"):
         build(step(folder), str(tmp_path), SURROUNDINGS)
     monkeypatch.setattr(lora, "save_adapter", original)
-    manifest = build(step(folder), str(tmp_path), SURROUNDINGS)
+    manifest, _ = build(step(folder), str(tmp_path), SURROUNDINGS)
     assert manifest.content == storage.load(step(folder).ref(store)).content
 
 
