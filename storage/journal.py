@@ -1,9 +1,11 @@
 """A file that records are added to one by one and that survives a kill: what has been paid for is not paid for again.
 
 Not a dataset: no step's result depends on whether a record was found here or had to be made. Each line is one record
-as JSON. A line that a kill or a full disk cut off is no record; what follows it starts on a line of its own.
+as JSON, with a checksum. A line that a kill or a full disk cut off, or that has changed since, is no record; what
+follows it starts on a line of its own.
 """
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -49,7 +51,7 @@ class Journal:
 
     def add(self, key: str, record: dict[str, Any]) -> None:
         """Add a record; it is on the disk when this returns."""
-        line = orjson.dumps({"key": key, "record": record}) + b"\n"
+        line = orjson.dumps({"key": key, "record": record, "check": _check(key, record)}) + b"\n"
         written = os.write(self._file, line)  # one write at the end of the file: lines of several processes do not mix
         if written != len(line):
             raise OSError(
@@ -89,5 +91,11 @@ def _key(line: bytes) -> str | None:
         content = orjson.loads(line)
     except orjson.JSONDecodeError:
         return None
-    whole = isinstance(content, dict) and isinstance(content.get("key"), str) and "record" in content
-    return content["key"] if whole else None
+    match content:
+        case {"key": str(key), "record": dict(record), **others}:
+            return key if not others or others == {"check": _check(key, record)} else None  # earlier ones had none
+    return None
+
+
+def _check(key: str, record: dict[str, Any]) -> str:
+    return hashlib.sha256(orjson.dumps([key, record])).hexdigest()[:16]

@@ -9,6 +9,7 @@ from flows.weave import weave
 from storage import checkout
 from tasks.engine.build import state
 from tasks.engine.step import Promise, deferred
+from tasks.train.checksums import write_packed
 from tasks.train.config import write_settings
 
 _PACKAGE = Path(__file__).parents[1] / "tasks"
@@ -19,7 +20,7 @@ cd "$(dirname "$0")"
 export PYTHONPATH=code
 start="python -m"
 [ "${NPROC:-1}" = 1 ] || start="$start torch.distributed.run --standalone --nproc-per-node=$NPROC -m"
-exec $start tasks.train.launch %s --recipe recipe.json --out out "$@"
+exec $start tasks.train.launch %s --recipe recipe.json --packed packed.json --out out "$@"
 """
 
 train_task = deferred("tasks.train.task")  # loads torch
@@ -61,6 +62,7 @@ def pack_training(config: PipelineConfig, to: Path) -> None:
             shutil.copyfile(file, target)
     write_settings(config.train, to / "recipe.json")
     (to / "train.sh").write_text(_SCRIPT % " ".join(words), encoding="utf-8")
+    write_packed(to)
 
 
 def _copy_dataset(folder: Path, to: Path) -> None:

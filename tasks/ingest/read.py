@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tasks.ingest.records import Record, read_jsonl, read_records, read_tsv
+from tasks.ingest.records import Record, read_jsonl, read_tsv
 from tasks.ingest.rows import BadRow, Document, Judgement, Query, bad_row
+from tasks.ingest.tables import read_records
 
 File = tuple[str, str, str]  # path, format (jsonl, tsv or parquet), split ("" where the file does not tell)
 

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 import orjson
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.ingest.config import LAYOUTS, What
 from tasks.ingest.files import SUFFIXES
 from tasks.ingest.lines import read_lines
+from tasks.ingest.rows import on_one_line
 from tasks.languages import check_language
 
 # In the last part of a path that has one of these, the first that it has.
@@ -117,6 +119,14 @@ def _columns(path: Path) -> list[str] | int:
     """Return the names of a table's columns; of a file without a header, their number."""
     if not path.is_file():
         path = path.with_name(path.name + ".gz")
+    try:
+        return _read_columns(path)
+    except (orjson.JSONDecodeError, pa.ArrowException, UnicodeDecodeError, OSError) as error:
+        got = on_one_line(str(error))
+        raise ValueError(f"{path}: expected a file that is what its name says, got: {got}. Mend it.") from error
+
+
+def _read_columns(path: Path) -> list[str] | int:
     if ".parquet" in path.suffixes:
         return list(pq.read_schema(path).names)
     line = next(read_lines(str(path)), (0, b""))[1].decode(errors="replace")

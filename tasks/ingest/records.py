@@ -1,4 +1,4 @@
-"""Lines -> records: JSON objects, split columns, Parquet rows; each with its line and what to show of it."""
+"""Lines -> records: JSON objects, split columns; each with its line and what to show of it."""
 
 import json
 import re
@@ -6,15 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
-import fsspec
 import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tasks.ingest.lines import read_lines
 from tasks.ingest.rows import BadRow, DamagedFile, bad_row
 
-PARQUET_BATCH_ROWS = 4096
 _KEY = re.compile(rb'"\s*:')
 _QUOTED = re.compile('"(?:[^"]|"")*"')
 _OPEN = re.compile('"(?:[^"]|"")*')
@@ -29,26 +25,6 @@ class Record(NamedTuple):
     line: int
     fields: Mapping[str, Any]
     raw: bytes
-
-
-def read_records(path: str, file_format: str, names: Sequence[str], optional: str = "") -> Iterator[Record | BadRow]:
-    """Yield the records of a table; `Raises` besides as the reader of its format.
-
-    Args:
-        path: local path or fsspec URL.
-        file_format: `jsonl`, `tsv` (the first line names the columns) or `parquet`.
-        names: the columns to read; a TSV or Parquet file must have them.
-        optional: one more column that may be missing.
-
-    Raises:
-        ValueError: a TSV or Parquet file lacks one of the columns.
-        FileNotFoundError: there is no such file.
-    """
-    if file_format == "jsonl":
-        return read_jsonl(path)
-    if file_format == "parquet":
-        return _read_parquet(path, names, optional)
-    return read_tsv(path, names, headed=True)
 
 
 def read_jsonl(path: str) -> Iterator[Record | BadRow]:
@@ -120,7 +96,7 @@ def _split_lines(path: str, names: Sequence[str], *, headed: bool) -> Iterator[R
             all_quoted = all(_QUOTED.fullmatch(value) for value in values)
         values = [_unquoted(value, all_quoted) for value in values]
         if header is None:
-            _check_columns(path, values, names)
+            check_columns(path, values, names)
             header = values
         elif len(values) != len(header):
             got = f"{len(values)} columns instead of {len(header)}"
@@ -176,23 +152,12 @@ def _some_readable(path: str, rows: Iterable[Record | BadRow]) -> Iterator[Recor
         raise DamagedFile(path, None, "a line that can be read", got, "See that the file is what its name says")
 
 
-def _read_parquet(path: str, names: Sequence[str], optional: str) -> Iterator[Record | BadRow]:
-    number = 0
-    with fsspec.open(path, "rb") as file:
-        try:
-            table = pq.ParquetFile(file)
-            _check_columns(path, table.schema_arrow.names, names)
-            columns = [*names, *([optional] if optional in table.schema_arrow.names else [])]
-            for batch in table.iter_batches(PARQUET_BATCH_ROWS, columns=columns):
-                for fields in batch.to_pylist():
-                    number += 1
-                    yield Record(number, fields, orjson.dumps(fields, default=str))
-        except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
-            got = f"{str(error).splitlines()[0]} after {number} rows"
-            raise DamagedFile(path, None, "a sound Parquet file", got) from error
+def check_columns(path: str, columns: Sequence[str], names: Sequence[str]) -> None:
+    """See that a table has the columns that are read.
 
-
-def _check_columns(path: str, columns: Sequence[str], names: Sequence[str]) -> None:
+    Raises:
+        ValueError: it lacks one, or has one twice.
+    """
     if missing := [name for name in names if name not in columns]:
         raise ValueError(
             f"{path}: expected columns {list(names)}, got {list(columns)} without {missing}. "

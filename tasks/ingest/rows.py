@@ -24,7 +24,7 @@ QUARANTINE = {
 # reason -> (what a row must be, what to do about one that is not)
 REASONS = {
     "broken JSON": ("one JSON object per line", "Correct the line"),
-    "not UTF-8": ("UTF-8 text", "Convert the file, for example with `iconv -f latin1 -t utf-8`"),
+    "not UTF-8": ("UTF-8 text", "Write its texts as UTF-8; `iconv -f latin1 -t utf-8` does it for text files"),
     "repeated JSON key": ("every key once in an object", "Remove one of the two"),
     "wrong number of columns": ("the layout's columns", "Correct the line: columns are split by tabs"),
     "quote not closed": (
@@ -79,6 +79,11 @@ class Judgement(NamedTuple):
     split: str
 
 
+def on_one_line(text: str) -> str:
+    """Show what a file or library says without what would break the line or move a terminal's cursor."""
+    return "".join(one if one.isprintable() else " " for one in text).strip()
+
+
 class DamagedFile(ValueError):
     """A file that cannot be read: always an error."""
 
@@ -86,7 +91,9 @@ class DamagedFile(ValueError):
         self, path: str, line: int | None, expected: str, got: str, cure: str = "Fetch the file again"
     ) -> None:
         place = path if line is None else f"{path}, line {line}"
-        super().__init__(f"{place}: expected {expected}, got {got}. {cure}; ingest.on_bad_row is about rows alone.")
+        super().__init__(
+            f"{place}: expected {expected}, got {on_one_line(got)}. {cure}; ingest.on_bad_row is about rows alone."
+        )
 
 
 class BadRow(NamedTuple):
@@ -103,9 +110,10 @@ class BadRow(NamedTuple):
     def message(self) -> str:
         """The error's text: where, what was expected, what was there, what to do."""
         expected, cure = REASONS[self.reason]
-        field = f", field '{self.field}'" if self.field else ""
+        got = f"{on_one_line(self.got)} ({self.reason})"
+        field = f", field '{on_one_line(self.field)}'" if self.field else ""
         return (
-            f"{self.source}, line {self.line}{field}: expected {expected}, got {self.got} ({self.reason}). "
+            f"{self.source}, line {self.line}{field}: expected {expected}, got {got}. "
             f"{cure}, or set ingest.on_bad_row to 'quarantine' to leave such rows out."
         )
 

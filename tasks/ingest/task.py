@@ -195,7 +195,7 @@ def queries_of(queries: dict[str, Source], qrels: dict[str, Source], part: str) 
     others = ("train",) if part == "dev" else ("dev", "")
     mine = (row for row in given if isinstance(row, BadRow) or row.split not in others)
     earlier = _read_queries(train) if part == "dev" and train and not shared else ()
-    return questions.unique_queries(mine, (row for row in earlier if isinstance(row, Query)))
+    yield from questions.unique_queries(mine, (row for row in earlier if isinstance(row, Query)))
 
 
 def judgements_of(
@@ -221,7 +221,9 @@ def judgements_of(
 
     unique = list(judgements.unique_judgements(filter(mine, _read_judgements(source))))
     unknown = judgements.unknown_documents(unique, corpus)
-    return judgements.known_judgements(unique, splits=split_of, unknown_doc_ids=unknown, relevant_from=relevant_from)
+    yield from judgements.known_judgements(
+        unique, splits=split_of, unknown_doc_ids=unknown, relevant_from=relevant_from
+    )
 
 
 def _scanned(queries: Mapping[str, DatasetRef]) -> dict[str, pl.LazyFrame]:

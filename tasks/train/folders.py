@@ -51,12 +51,6 @@ def identity(folders: Iterable[Path], settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps([held, settings], sort_keys=True).encode()).hexdigest()[:32]
 
 
-def finished_training(out: Path) -> str | None:
-    """Return the name of the training whose whole result a folder holds, or None."""
-    path = out / RESULT
-    return str(json.loads(path.read_text(encoding="utf-8"))["training"]) if path.is_file() else None
-
-
 def _content(manifest: dict[str, Any]) -> list[Any]:
     files = {file["name"]: file["sha256"] for file in manifest["files"]}
     return [manifest["kind"], manifest["partition"], [part["sha256"] for part in manifest["parts"]], files]

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from tasks.train.checksums import check_packed
 from tasks.train.config import read_settings
 from tasks.train.data import Inputs
 from tasks.train.events import MEMORY_ADVICE, Meter, Report, emit, shorten
@@ -48,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _train(given: argparse.Namespace, events: int) -> None:
+    if given.packed and os.environ.get("RANK", "0") == "0":  # one of those that torchrun starts looks for all
+        check_packed(given.packed)
     device = given.device or ("cuda" if torch.cuda.is_available() else "cpu")
     workers = join_workers(device)
     say = partial(emit, events) if workers.rank == 0 else _say_nothing
@@ -78,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         )
     parser.add_argument("--recipe", type=Path, required=True, help="JSON file of the settings")
     parser.add_argument("--out", type=Path, required=True, help="folder for the result")
+    parser.add_argument("--packed", type=Path, help="checksums of the files beside it, checked before anything else")
     parser.add_argument("--checkpoints", type=Path, help="folder for checkpoints; default: OUT/checkpoints")
     parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is one")
     parser.add_argument(

@@ -1,7 +1,6 @@
 """A training from folder to folder: datasets in; model, log and the facts of the result out. Knows no store."""
 
 import fcntl
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -13,10 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.models.encoder import Encoder
+from tasks.train.checksums import is_finished, write_result
 from tasks.train.config import TrainConfig
 from tasks.train.data import Inputs, read_data
 from tasks.train.events import LogRow, Report
-from tasks.train.folders import LOG, MODEL, RESULT, finished_training
+from tasks.train.folders import LOG, MODEL, RESULT
 from tasks.train.loop import train
 from tasks.train.workers import Workers
 
@@ -51,7 +51,7 @@ def run_training(
     """
     name = inputs.identity(config)
     with _alone(out) if workers.rank == 0 else nullcontext():
-        if finished_training(out) == name:
+        if is_finished(out, name):
             return
         data = read_data(inputs)
         encoder = Encoder.load(inputs.encoder[0] / "model", device=device)
@@ -73,9 +73,7 @@ def _write_result(encoder: Encoder, log: Iterable[LogRow], out: Path, name: str)
     shutil.rmtree(out / MODEL, ignore_errors=True)  # half of it may be there, of a killed run
     encoder.save(out / MODEL)
     pq.write_table(pa.Table.from_pylist([asdict(row) for row in log]), out / LOG)
-    temporary = out / f".{RESULT}"
-    temporary.write_text(json.dumps({"training": name}) + "\n", encoding="utf-8")
-    os.replace(temporary, out / RESULT)
+    write_result(out, name)
 
 
 @contextmanager

@@ -12,9 +12,10 @@ from tasks.models.layout import Role
 from tasks.models.texts import document_text
 from tasks.models.tokenizer import TextTokenizer
 from tasks.train import launch
+from tasks.train.checksums import check_result, finished_training
 from tasks.train.config import TrainConfig, write_settings
 from tasks.train.data import Inputs
-from tasks.train.folders import LOG, MODEL, finished_training
+from tasks.train.folders import LOG, MODEL
 from tasks.train.process import follow, run
 from tasks.train.tokens import FILES, write_token_file
 
@@ -134,12 +135,13 @@ def _train(job: Job, config: TrainConfig, inputs: Inputs) -> Path:
 
 
 def _result_from_elsewhere(config: TrainConfig, inputs: Inputs) -> Path:
-    """Return the folder of a result from another machine, if it is this training's."""
+    """Return the folder of a result from another machine, if it is this training's, every byte of it."""
     out = Path(str(config.result)).expanduser().absolute()
-    name = inputs.identity(config)
-    if finished_training(out) != name:
+    name, found = inputs.identity(config), finished_training(out)
+    if found != name:
         raise ValueError(
-            f"train.result: expected the finished training {name} in {out}, got {finished_training(out)}. Pack this "
+            f"train.result: expected the finished training {name} in {out}, got {found or 'none'}. Pack this "
             "configuration again and train that, or leave train.result empty."
         )
+    check_result(out)
     return out

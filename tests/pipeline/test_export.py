@@ -1,5 +1,6 @@
 """The finished model as people use it, and training on another machine."""
 
+import json
 import os
 import subprocess
 import sys
@@ -83,14 +84,33 @@ def test_packed_training_runs_without_the_project_and_its_result_is_taken(built,
     changed = ("--set", "train.learning_rate=5e-4")
     bundle = tmp_path / "bundle"
     assert "train.result" in loom("pack", "tiny.yaml", *changed, "--to", str(bundle))
-    environment = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(["sh", bundle / "train.sh"], cwd="/", env=environment, capture_output=True, check=False)
+    tokens = max(bundle.glob("tokens*/**/*.bin"), key=lambda path: path.stat().st_size)
+    whole = tokens.read_bytes()
+    tokens.write_bytes(whole[:-2])
+    done = train(bundle)
+    assert done.returncode == 3
+    assert "got other bytes. Copy the packing to this machine again" in json.loads(done.stdout)["text"]
+    assert tokens.name in json.loads(done.stdout)["text"]
+    tokens.write_bytes(whole)
+    done = train(bundle)
     assert done.returncode == 0, done.stderr
-    answer = loom.run("tiny.yaml", *changed, "--set", f"train.result={bundle / 'out'}", "--until", "train")
+
+    taken = ("--set", f"train.result={bundle / 'out'}", "--until", "train")
+    weights = bundle / "out" / "model" / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-4])
+    output = loom("run", "tiny.yaml", *changed, *taken, code=1).replace("\n", " ")
+    assert "model.safetensors: expected it as result.json lists it, got other bytes" in output
+    weights.write_bytes(whole)
+    answer = loom.run("tiny.yaml", *changed, *taken)
     (training,) = [entry for entry in answer["stages"] if entry["kind"] == "training_log"]
-    assert training["status"] == "built"
+    assert training["status"] == "built"  # and not by the run before
     folder = loom.folder / "data" / "training_log" / "all" / training["fingerprint"]
-    weights = (bundle / "out" / "model" / "model.safetensors").read_bytes()
-    assert (folder / "model" / "model.safetensors").read_bytes() == weights
-    output = loom("run", "tiny.yaml", "--set", "train.seed=3", "--set", f"train.result={bundle / 'out'}", code=1)
+    assert (folder / "model" / "model.safetensors").read_bytes() == whole
+    output = loom("run", "tiny.yaml", "--set", "train.seed=3", *taken, code=1)
     assert "train.result: expected the finished training" in output.replace("\n", " ")
+
+
+def train(bundle: Path) -> subprocess.CompletedProcess[bytes]:
+    environment = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+    return subprocess.run(["sh", bundle / "train.sh"], cwd="/", env=environment, capture_output=True, check=False)

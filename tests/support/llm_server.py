@@ -13,9 +13,10 @@ from typing import Any
 Answer = Callable[[str, str, int], str]
 """system, user, seed -> the text of the reply."""
 
-Fault = Callable[[str, int], str | None]
-"""user, how often it was asked before -> None, or one of
-too_many | broken | cut | slow | not_json | not_a_completion | refused | filtered | unauthorized | unknown."""
+Fault = Callable[[str, int], str | bytes | None]
+"""user, how often it was asked before -> None; the bytes of the whole answer, head included; or one of
+too_many | broken | cut | slow | drip | endless | not_json | not_a_completion | refused | filtered | unauthorized |
+unknown."""
 
 
 def marks(system: str, user: str, seed: int) -> str:
@@ -41,6 +42,7 @@ class LlmServer:
         self.keys: list[str | None] = []
         self.lock = threading.Lock()
         self.at_once = self.most_at_once = 0
+        self.bytes_sent = 0  # of endless answers
         self.closing = threading.Event()
         self._http = _Quiet(("127.0.0.1", 0), _handler(self))
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}/v1"
@@ -93,8 +95,14 @@ def _handler(server: LlmServer) -> type[BaseHTTPRequestHandler]:
                 with server.lock:
                     server.at_once -= 1
 
-        def _respond(self, fault: str | None, answer: Callable[[], str]) -> None:
-            if fault == "too_many":
+        def _respond(self, fault: str | bytes | None, answer: Callable[[], str]) -> None:
+            if isinstance(fault, bytes):
+                self._send_raw(fault)
+            elif fault == "drip":  # a byte now and then, for as long as somebody listens
+                self._send_raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", more=b" ", wait_seconds=0.05)
+            elif fault == "endless":
+                self._send_raw(b"HTTP/1.1 200 OK\r\n\r\n", more=b" " * (1 << 20), wait_seconds=0)
+            elif fault == "too_many":
                 self._send(429, {"error": {"message": "slow down"}}, {"Retry-After": server.retry_after})
             elif fault == "broken":
                 self._send(500, {"error": {"message": "overloaded"}})
@@ -119,6 +127,15 @@ def _handler(server: LlmServer) -> type[BaseHTTPRequestHandler]:
                 if fault == "slow":
                     server.closing.wait(server.slow_seconds)
                 self._send(200, _completion(answer()))
+
+        def _send_raw(self, head: bytes, more: bytes = b"", wait_seconds: float = 0) -> None:
+            self.close_connection = True
+            self.wfile.write(head)
+            self.wfile.flush()
+            while more and not server.closing.wait(wait_seconds):
+                self.wfile.write(more)
+                self.wfile.flush()
+                server.bytes_sent += len(more)
 
         def _send(self, status: int, content: dict[str, Any], headers: dict[str, str] | None = None) -> None:
             self._send_bytes(status, json.dumps(content).encode(), headers)

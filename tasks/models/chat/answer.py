@@ -4,13 +4,15 @@ import email.utils
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
 
 from tasks.models.chat import Reply
 
 _PASSING = {408, 409, 425, 429}
 _REFUSALS = {"content_filter", "content_policy_violation", "context_length_exceeded"}  # of one prompt, not of all
+_MOST_TOKENS = 1 << 30  # of one answer
 _SHOWN = 300  # characters of an answer that an error shows
 
 RUN_AGAIN = "All replies so far are kept: see to the endpoint and run the same command again."
@@ -38,13 +40,22 @@ class _Choice(BaseModel):
 
 
 class _Usage(BaseModel):
-    prompt_tokens: int
-    completion_tokens: int
+    prompt_tokens: int = Field(ge=0, le=_MOST_TOKENS)
+    completion_tokens: int = Field(ge=0, le=_MOST_TOKENS)
 
 
 class _Answer(BaseModel):
     choices: list[_Choice] = Field(min_length=1)
     usage: _Usage | None = None
+
+    @field_validator("usage", mode="wrap")
+    @classmethod
+    def _or_none(cls, value: Any, read: ValidatorFunctionWrapHandler) -> _Usage | None:
+        """Take a count that is none for no count: the reply is worth as much, and it is estimated."""
+        try:
+            return _Usage.model_validate(read(value))
+        except ValidationError:
+            return None
 
 
 class _Error(BaseModel):
@@ -71,7 +82,7 @@ def read_answer(
         now: with time zone; what a date in `retry-after` is compared with.
         prompt_tokens: an estimate, for servers that count no tokens.
     """
-    shown = body.decode(errors="replace")[:_SHOWN].strip()
+    shown = _in_one_line(body)
     if status == 200:
         return _read_completion(body, shown, prompt_tokens)
     reason = f"HTTP {status}" + (f" ({shown})" if shown else "")
@@ -81,7 +92,7 @@ def read_answer(
         return Reply(text=shown, prompt_tokens=0, completion_tokens=0)
     if status in (401, 403):
         cure = "Check the key in the environment variable that api_key_variable names."
-    elif status == 404:
+    elif status == 404 or status < 400:  # a redirect is not followed: the key is for this server
         cure = "Check base_url (up to /v1) and the model's name."
     else:
         cure = "Correct what the server objects to."
@@ -107,13 +118,19 @@ def _is_refusal(body: bytes) -> bool:
         return False
 
 
+def _in_one_line(body: bytes) -> str:
+    """Show the beginning of an answer, whatever it is, without what would move a terminal's cursor."""
+    text = body[: 4 * _SHOWN].decode(errors="replace")[:_SHOWN]
+    return " ".join("".join(one if one.isprintable() else " " for one in text).split())
+
+
 def _retry_after(value: str | None, now: datetime) -> float:
     """Read the header's seconds or date; 0 where it is absent, past or neither."""
-    if value is None:
-        return 0.0
-    if value.strip().isdigit():
-        return float(value)
     try:
-        return max((email.utils.parsedate_to_datetime(value) - now).total_seconds(), 0.0)
-    except (TypeError, ValueError):
-        return 0.0
+        seconds = float(value or 0)
+    except ValueError:
+        try:
+            seconds = (email.utils.parsedate_to_datetime(str(value)) - now).total_seconds()
+        except (TypeError, ValueError, OverflowError):
+            return 0.0
+    return seconds if seconds > 0 else 0.0

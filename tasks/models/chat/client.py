@@ -95,7 +95,7 @@ def open_chat(config: ChatConfig, *, device: str, batch_tokens: int, adapter: Pa
         adapter: a folder with a LoRA adapter for a local LLM, as peft saves it.
 
     Raises:
-        ValueError: an adapter for an endpoint, or a local model that cannot chat.
+        ValueError: an adapter for an endpoint, a local model that cannot chat, or a key that is none.
         FileNotFoundError: there is no such local model.
     """
     budget = Budget(max_calls=config.max_calls, max_tokens=config.max_tokens)
@@ -114,12 +114,17 @@ def open_chat(config: ChatConfig, *, device: str, batch_tokens: int, adapter: Pa
             f"LLM: expected a local model for the adapter {adapter}, got the endpoint {config.base_url}. "
             "Set client: local, or serve the adapted model there."
         )
+    key = os.environ.get(config.api_key_variable, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError(
+            f"{config.api_key_variable}: expected a key in printable ASCII characters, got others. Set it again."
+        )
     return Endpoint(
         base_url=config.base_url,
         model=config.model,
         temperature=config.temperature,
         max_new_tokens=config.max_new_tokens,
-        api_key=os.environ.get(config.api_key_variable, "").strip() or None,
+        api_key=key or None,
         max_concurrency=config.max_concurrency,
         budget=budget,
     )

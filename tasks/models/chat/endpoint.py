@@ -2,6 +2,7 @@
 
 import queue
 import random
+import zlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,8 @@ from tasks.models.chat.budget import Budget, estimate_tokens
 _LONGEST_WAIT_SECONDS = 60.0  # between two tries, unless the server asks for more
 _LONGEST_ASKED_SECONDS = 600.0  # that a server's Retry-After is heeded
 _POLL_SECONDS = 0.05
+MAX_ANSWER_BYTES = 8 << 20
+"""Of one answer, unpacked: many times the longest reply; what goes on after it is not read."""
 
 Arrived = queue.SimpleQueue[tuple[int, Reply] | None]
 
@@ -83,7 +86,9 @@ class Endpoint:
                 if failures:
                     return
 
-        headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
+        headers = {"Accept-Encoding": "identity"} | (
+            {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
+        )
         limits = httpx.Limits(max_connections=self._max_concurrency)
         try:
             async with (
@@ -131,18 +136,21 @@ class Endpoint:
 
     async def _post(self, client: httpx.AsyncClient, request: Request, prompt_tokens: int) -> Reply | Trouble:
         try:
-            with anyio.fail_after(self._timeout_seconds):
-                response = await client.post(self.url, json=self._body(request))
+            with anyio.fail_after(self._timeout_seconds):  # of all of it: a server may send a byte a second
+                async with client.stream("POST", self.url, json=self._body(request)) as response:
+                    body = await _limited(response)
         except TimeoutError:
             return Trouble(f"nothing within {self._timeout_seconds:g} s", passing=True)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
             return Trouble(f"{type(error).__name__} ({error})", passing=False, cure="Correct base_url or the key.")
-        except httpx.TransportError as error:
+        except (httpx.RequestError, zlib.error) as error:
             return Trouble(f"{type(error).__name__} ({error})", passing=True)
+        if response.status_code == 200 and len(body) > MAX_ANSWER_BYTES:
+            return Trouble(f"an answer of more than {MAX_ANSWER_BYTES:,} bytes", passing=True)
         return read_answer(
             response.status_code,
             response.headers,
-            response.content,
+            body,
             now=datetime.now(UTC),
             prompt_tokens=prompt_tokens,
         )
@@ -158,3 +166,19 @@ class Endpoint:
 
     def _without_key(self, text: str) -> str:
         return text.replace(self._api_key, "***") if self._api_key else text
+
+
+async def _limited(response: httpx.Response) -> bytes:
+    """Read a body, unpacked, up to a byte more than is allowed: a megabyte of gzip may stand for a gigabyte.
+
+    Raises:
+        zlib.error: it says that it is packed, and not as gzip or deflate are.
+    """
+    body = b""
+    async for piece in response.aiter_raw():
+        body += piece
+        if len(body) > MAX_ANSWER_BYTES:
+            break
+    if response.headers.get("content-encoding", "identity").strip().lower() in ("", "identity"):
+        return body
+    return zlib.decompressobj(wbits=47).decompress(body, MAX_ANSWER_BYTES + 1)  # 47: gzip or zlib, as it begins
