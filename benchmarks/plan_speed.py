@@ -129,7 +129,7 @@ def measure(folder: Path, sizes: dict[str, int], measured: Measured) -> None:
             }
             topics = frames["queries"].select("query_id").collect()
             # Documents have no texts here: the copies that tasks/plan_batches looks for are not measured.
-            documents = pl.LazyFrame(schema={"doc_id": pl.String, "text": pl.String})
+            documents = pl.LazyFrame(schema=dict.fromkeys(("doc_id", "title", "text"), pl.String))
             topic = np.random.default_rng(number).zipf(1.5, size=topics.height) % NUM_TOPICS
             topics = topics.with_columns(topic=pl.Series(topic, dtype=pl.Int32))
             built.append(tables.build_table(language, **frames, topics=topics, documents=documents))

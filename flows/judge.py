@@ -174,20 +174,12 @@ def judge(
     }
 
 
-def relabel(
-    config: PipelineConfig, corpus: Promises, queries: Promises, qrels: Promises, hard_negatives: Promises
-) -> Promises:
+def relabel(config: PipelineConfig, qrels: Promises, hard_negatives: Promises) -> Promises:
     """Promise the judgements to train on: the given ones, or with what the judge finds highly relevant."""
     if not config.denoise.relabel:
         return qrels
     return {
-        language: relabel_candidates(
-            language,
-            qrels=judgements,
-            hard_negatives=hard_negatives[language],
-            queries=queries[language],
-            corpus=corpus[language],
-        )
+        language: relabel_candidates(language, qrels=judgements, hard_negatives=hard_negatives[language])
         for language, judgements in qrels.items()
     }
 

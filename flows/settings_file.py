@@ -1,17 +1,16 @@
 """A file of settings -> checked settings; what is wrong with it is said in a line each, with the nearest right name."""
 
 import dataclasses
-import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
+from flows.settings_errors import describe_errors
 from tasks.engine.step import Settings
 
 S = TypeVar("S", bound=Settings)
@@ -75,10 +74,7 @@ def validate(path: Path, content: Mapping[str, Any], model: type[S]) -> S:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        found = error.errors()
-        wrong = [one["loc"] for one in found]
-        inner = {loc[:depth] for loc in wrong for depth in range(1, len(loc))}  # a wrong entry makes its list too short
-        lines = [_describe(one, model) for one in found if one["loc"] not in inner]
+        lines = describe_errors(error, model)
         if len(lines) == 1:
             raise ConfigError(f"{path}: {lines[0]}") from error
         text = "\n  ".join([f"{path}: expected valid settings, got {len(lines)} wrong:", *lines])
@@ -164,51 +160,6 @@ def _apply(content: dict[str, Any], override: str) -> None:
             raise ConfigError(f"--set {key}: expected '{name}' to hold settings, got {inner!r}. Check the key.")
         place = inner
     place[names[-1]] = value
-
-
-def _describe(error: ErrorDetails, model: type) -> str:
-    """Say one thing that pydantic found wrong, with the name that was probably meant."""
-    where = ".".join(map(str, error["loc"])) or "settings"
-    message = error["msg"].removeprefix("Value error, ")
-    got = repr(error["input"])
-    hint = ""
-    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        message = "there is no such setting"
-        hint = _nearest_setting(error["loc"], model)
-    elif error["type"] == "literal_error":
-        choices = re.findall("'([^']*)'", str(error.get("ctx", {}).get("expected")))
-        hint = _did_you_mean(difflib.get_close_matches(str(error["input"]), choices, n=1))
-    elif error["type"] == "value_error":
-        # our own text: says what was there, and often the setting
-        return message if message.startswith((f"{where}:", f"{where}.")) else f"{where}: {message}"
-    return f"{where}: {message} (got {got if len(got) <= 80 else got[:80] + '…'}).{hint}"
-
-
-def _nearest_setting(loc: tuple[int | str, ...], model: type) -> str:
-    """Name a setting of the same name elsewhere; else the one beside it that is spelled most alike."""
-    *parents, wrong = (str(part) for part in loc if isinstance(part, str))
-    paths = list(_paths(model, ()))
-    beside = [path[-1] for path in paths if list(path[:-1]) == parents]
-    near = [".".join(path) for path in sorted(paths, key=len) if path[-1] == wrong][:1]
-    near = near or difflib.get_close_matches(wrong, beside, n=1, cutoff=0.7)
-    return _did_you_mean(near) or f" There are: {', '.join(beside)}."
-
-
-def _did_you_mean(names: list[str]) -> str:
-    return f" Did you mean {names[0]}?" if names else ""
-
-
-def _paths(model: type[Any], prefix: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Walk the names of all settings, sections included; an entry of a list has its list's name before its own."""
-    if issubclass(model, BaseModel):
-        fields: dict[str, Any] = {name: field.annotation for name, field in model.model_fields.items()}
-    else:
-        fields = {one.name: one.type for one in dataclasses.fields(model)}
-    for name, annotation in fields.items():
-        yield (*prefix, name)
-        for kind in (annotation, *get_args(annotation)):
-            if isinstance(kind, type) and (dataclasses.is_dataclass(kind) or issubclass(kind, BaseModel)):
-                yield from _paths(kind, (*prefix, name))
 
 
 def _texts(value: Any, where: str) -> Iterator[tuple[str, str]]:

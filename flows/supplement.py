@@ -71,6 +71,7 @@ def supplement(
             new_candidates=new_candidates[language],
             scores=[given.scores[language], scores],
             qrels=given.qrels[language],
+            queries=given.queries[language],
             corpus=given.corpus[language],
             text=config.text.document,
             config=config.denoise.select,

@@ -78,7 +78,7 @@ def _until_trained(config: PipelineConfig, encoder: Promise, texts: Texts) -> tu
         find=partial(_retrieve_again, config, texts, retrieved),
         score=partial(judge, config, texts.corpus, train.queries, train.qrels, retrieved.fused),
     )
-    qrels = relabel(config, texts.corpus, train.queries, train.qrels, hard_negatives)
+    qrels = relabel(config, train.qrels, hard_negatives)
     topics, batch_plan = _plan_batches(config, texts, retrieved, hard_negatives, qrels)
     # What a batch plan can name: tokenized once, so that another threshold or seed tokenizes nothing.
     named = {language: [retrieved.fused[language], qrels[language]] for language in texts.corpus}
@@ -170,6 +170,7 @@ def _plan_batches(
         corpus=texts.corpus,
         text=config.text.document,
         config=config.plan_batches,
+        **config.own_document_arguments(),
     )
     return topics, batch_plan
 

@@ -10,7 +10,7 @@ from tasks.denoise import ledger as ledgers
 from tasks.denoise.config import SelectConfig
 from tasks.denoise.pairs import PAIR, train_queries
 from tasks.engine.job import Job
-from tasks.models.texts import document_text, same_text
+from tasks.models.texts import document_text, find_echoes, same_text
 
 _MIN_JUDGED = 20  # relevant, and not relevant, pairs; a language with fewer takes those of all languages
 _RELIABILITY_BINS = 5  # of a language
@@ -79,8 +79,8 @@ def select_hard_negatives(
     """Decide on every candidate of the train queries: the ledger."""
     candidates = scan(fused).join(train_queries(scan(queries)).lazy(), on="query_id", how="semi").collect()
     judged = read(qrels)
-    texts = _texts(corpus, text, candidates, judged)
-    ledger = select.select_hard_negatives(candidates, read(scores), judged, config, texts)
+    texts, echoes = _read_texts(corpus, text, queries, candidates, judged)
+    ledger = select.select_hard_negatives(candidates, read(scores), judged, config, texts, echoes)
     job.out.write(ledgers.as_given(ledger))
 
 
@@ -91,6 +91,7 @@ def extend_hard_negatives(
     new_candidates: DatasetRef,
     scores: list[DatasetRef],
     qrels: DatasetRef,
+    queries: DatasetRef,
     corpus: DatasetRef,
     text: str,
     config: SelectConfig,
@@ -102,25 +103,23 @@ def extend_hard_negatives(
         pl.concat([read(ref) for ref in scores]).unique(PAIR, keep="first", maintain_order=True),
         judged,
         config,
-        _texts(corpus, text, candidates, judged),
+        *_read_texts(corpus, text, queries, candidates, judged),
     )
     extended = ledgers.extend_ledger(read(hard_negatives), decided, candidates, num_negatives=config.num_negatives)
     job.out.write(extended)
 
 
-def _texts(corpus: DatasetRef, text: str, *named: pl.DataFrame) -> pl.DataFrame:
-    """Return doc_id and `same`, equal where the texts are, of the documents that some tables name."""
+def _read_texts(
+    corpus: DatasetRef, text: str, queries: DatasetRef, *named: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return of the documents that some tables name: doc_id and `same`, equal where the texts are; and the echoes."""
     wanted = pl.concat([table.select("doc_id") for table in named]).unique().lazy()
-    rows = scan(corpus).join(wanted, on="doc_id", how="semi").select("doc_id", text=document_text(text))
-    numbers = rows.select("doc_id", same=same_text("text").hash())
-    return numbers.collect(engine="streaming")  # no more of the corpus in memory than the numbers
+    documents = scan(corpus).join(wanted, on="doc_id", how="semi")
+    numbers = documents.select("doc_id", text=document_text(text)).select("doc_id", same=same_text("text").hash())
+    # No more of the corpus in memory than the numbers.
+    return numbers.collect(engine="streaming"), find_echoes(scan(queries), documents)
 
 
-def relabel_candidates(
-    job: Job, *, qrels: DatasetRef, hard_negatives: DatasetRef, queries: DatasetRef, corpus: DatasetRef
-) -> None:
+def relabel_candidates(job: Job, *, qrels: DatasetRef, hard_negatives: DatasetRef) -> None:
     """Add what the ledger relabelled to the judgements: to train on, never to measure or calibrate."""
-    ledger = read(hard_negatives)
-    documents = scan(corpus).join(ledger.lazy().select("doc_id").unique(), on="doc_id", how="semi").collect()
-    echoes = ledgers.echoes(ledger, read(queries), documents)
-    job.out.write(ledgers.relabel(read(qrels), ledger.join(echoes, on=PAIR, how="anti")))
+    job.out.write(ledgers.relabel(read(qrels), read(hard_negatives)))

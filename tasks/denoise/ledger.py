@@ -4,7 +4,6 @@ import polars as pl
 
 from tasks.denoise.pairs import PAIR
 from tasks.denoise.select import RELABELLED
-from tasks.models.texts import document_text, same_text
 
 
 def as_given(ledger: pl.DataFrame) -> pl.DataFrame:
@@ -50,23 +49,6 @@ def extend_ledger(
     )
     ledger = pl.concat([first, second])
     return ledger.sort("query_id", pl.col("origin") != "given", "rank", "doc_id")
-
-
-def echoes(pairs: pl.DataFrame, queries: pl.DataFrame, documents: pl.DataFrame) -> pl.DataFrame:
-    """Find the pairs whose document says nothing but the query: highly relevant to any judge, and nothing to learn.
-
-    Args:
-        pairs: query_id, doc_id and others.
-        queries: query_id, text.
-        documents: doc_id, title, text.
-
-    Returns:
-        query_id, doc_id.
-    """
-    asked = queries.select("query_id", query=same_text("text"))
-    titled = documents.select("doc_id", text=document_text("title_and_text"))
-    said = pl.concat([documents.select("doc_id", "text"), titled]).select("doc_id", query=same_text("text")).unique()
-    return pairs.select(PAIR).join(asked, on="query_id").join(said, on=["doc_id", "query"], how="semi").select(PAIR)
 
 
 def relabel(qrels: pl.DataFrame, ledger: pl.DataFrame) -> pl.DataFrame:

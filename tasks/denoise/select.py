@@ -8,11 +8,12 @@ Reasons, stable, one per row of the ledger:
 | `judged_not_relevant` | kept | a person judged it not relevant; no strategy overrules that |
 | `judged_relevant` | dropped | a person judged it relevant |
 | `copy_of_relevant` | dropped | its text is that of a document judged relevant, or of one that is `relabelled` |
+| `says_the_query` | dropped | its text is the query's own, with or without its title: whatever people and judges say |
 | `relabelled` | dropped | not judged by people, of grade 2, and grade 2 becomes positive: `relabel_candidates` |
 | `rank_within_shift` | dropped | `shifted`: among the first `shift` ranks |
 | `score_above_max` | dropped | `threshold`: scores above `max_score` |
 | `score_near_positive` | dropped | `margin`, `percent`: scores above what the positive's score allows |
-| `positive_not_scored` | dropped | `margin`, `percent`: the query has no positive with a score to compare with |
+| `positive_not_scored` | dropped | `margin`, `percent`: the query has no positive to compare with |
 | `grade_above_max` | dropped | `grade`: the judge's grade is above `max_grade_kept` |
 | `probability_above_max` | dropped | `grade`: more probably relevant than `max_probability`, where no LLM judged it |
 | `verdict_unparsed` | dropped | the strategy needs the LLM's verdict, and most of its replies could not be read |
@@ -25,7 +26,7 @@ import polars as pl
 
 from tasks.denoise.config import SelectConfig
 
-RELABELLED, COPY, HIGHLY_RELEVANT = "relabelled", "copy_of_relevant", 2
+RELABELLED, COPY, ECHO, HIGHLY_RELEVANT = "relabelled", "copy_of_relevant", "says_the_query", 2
 
 Strategy = Callable[[SelectConfig], pl.Expr]
 """Settings -> why a candidate is unsafe, null where it is safe, over the columns rank, score, positive_score
@@ -97,21 +98,23 @@ def select_hard_negatives(
     qrels: pl.DataFrame,
     settings: SelectConfig,
     texts: pl.DataFrame | None = None,
+    echoes: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Decide on every candidate: kept as a hard negative, or dropped, each with its reason.
 
-    Judgements come first: judged relevant is always dropped, and so are its copies under other ids; judged not
-    relevant is always safe. Then the strategy drops what is unsafe, and of the rest the `num_negatives` best ranked are
-    kept: hardest is what the retrievers rank highest, not what the judge finds most probably relevant.
+    Judgements come first: judged relevant is always dropped, and so are its copies under other ids, and what says no
+    more than the query; judged not relevant is always safe. Then the strategy drops what is unsafe, and of the rest the
+    `num_negatives` best ranked are kept: hardest is what the retrievers rank highest, not what the judge finds most
+    probably relevant.
 
     Args:
         candidates: one row per candidate: query_id, doc_id, rank (from 1), score (fused), systems.
         scores: one row per scored pair, the positives too: query_id, doc_id, judge, raw, probability, grade.
         qrels: one row per judgement: query_id, doc_id, relevance (0 or less = judged not relevant).
-        settings: strategy, limits and the number to keep. With `score: fused`, a positive has a score only where it
-            was retrieved.
+        settings: strategy, limits and the number to keep.
         texts: doc_id, same (equal where the texts are) of the documents that candidates and judgements name; none: no
             document is taken for another's copy.
+        echoes: query_id, doc_id of the documents that say the query, see `find_echoes`; none: no document does.
 
     Returns:
         The ledger, one row per candidate: query_id, doc_id, rank, fused_score, systems, judge, raw, probability,
@@ -122,17 +125,20 @@ def select_hard_negatives(
         ValueError: a candidate has no row, or several, in `scores`.
 
     Source: the paper, 3.3 (2), 4.1, B.3; `percent` and `margin` are TopK-PercPos and TopK-MarginPos of NV-Retriever,
-        arXiv 2407.15831, with the query's best-scored positive as the reference.
+        arXiv 2407.15831, with the query's best-scored positive as the reference. With `score: fused`, where none was
+        retrieved, the score of the last candidate: as in fusion, what is not in a list has beaten nothing of it.
     """
     table = _join_scores(candidates, scores, qrels)
     is_fused = settings.score == "fused"
     compared = "fused_score" if is_fused else settings.score
-    positives = _best_positive(table if is_fused else scores, qrels, compared)
+    positives = _best_positive(table if is_fused else scores, qrels, compared, or_lowest=is_fused)
     table = (
         _with_text(table, qrels, texts)
         .join(positives, on="query_id", how="left")
         .with_columns(score=pl.col(compared))
         .with_columns(unsafe=pl.coalesce(_relabelled(settings), STRATEGIES[settings.strategy](settings)))
+        .join(_noted(echoes, table), on=["query_id", "doc_id"], how="left")
+        .with_columns(unsafe=pl.coalesce("echo", "unsafe"))
     )
     return _decide(table, settings.num_negatives).select(
         "query_id",
@@ -149,6 +155,11 @@ def select_hard_negatives(
         "reason",
         "hardness",
     )
+
+
+def _noted(echoes: pl.DataFrame | None, table: pl.DataFrame) -> pl.DataFrame:
+    pairs = table.clear() if echoes is None else echoes
+    return pairs.select("query_id", "doc_id", echo=pl.lit(ECHO))
 
 
 def _relabelled(settings: SelectConfig) -> pl.Expr:
@@ -190,14 +201,18 @@ def _join_scores(candidates: pl.DataFrame, scores: pl.DataFrame, qrels: pl.DataF
     return table.join(qrels.select(*pair, "relevance"), on=pair, how="left")
 
 
-def _best_positive(scored: pl.DataFrame, qrels: pl.DataFrame, compared: str) -> pl.DataFrame:
-    relevant = qrels.filter(pl.col("relevance") > 0).select("query_id", "doc_id")
-    return (
-        scored.select("query_id", "doc_id", compared)
-        .join(relevant, on=["query_id", "doc_id"])
-        .group_by("query_id")
-        .agg(positive_score=pl.col(compared).max())
-    )
+def _best_positive(
+    scored: pl.DataFrame, qrels: pl.DataFrame, compared: str, *, or_lowest: bool = False
+) -> pl.DataFrame:
+    """Return query_id and positive_score; where no positive is scored null, or the lowest score of the query."""
+    pair = ["query_id", "doc_id"]
+    relevant = qrels.filter(pl.col("relevance") > 0).select(pair)
+    score = scored.join(relevant, on=pair).group_by("query_id").agg(positive_score=pl.col(compared).max())
+    if not or_lowest:
+        return score
+    lowest = scored.join(relevant, on="query_id", how="semi").group_by("query_id").agg(lowest=pl.col(compared).min())
+    found = lowest.join(score, on="query_id", how="left")
+    return found.select("query_id", positive_score=pl.coalesce("positive_score", "lowest"))
 
 
 def _decide(table: pl.DataFrame, num_negatives: int) -> pl.DataFrame:
@@ -211,6 +226,8 @@ def _decide(table: pl.DataFrame, num_negatives: int) -> pl.DataFrame:
         .then(pl.lit("judged_relevant"))
         .when((pl.col("text_relevance") > 0) | (is_again & pl.col("same").is_not_null()))
         .then(pl.lit(COPY))
+        .when(pl.col("unsafe") == ECHO)
+        .then(pl.lit(ECHO))
         .when(pl.col("relevance") <= 0)
         .then(pl.lit("judged_not_relevant"))
         .otherwise(pl.coalesce("unsafe", pl.lit("safe")))

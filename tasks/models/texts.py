@@ -34,3 +34,19 @@ def same_text(column: str) -> pl.Expr:
     """
     folded = pl.col(column).str.normalize("NFKC").str.to_uppercase().str.to_lowercase()  # by upper case: ß is ss
     return folded.str.normalize("NFKC").str.replace_all(r"\s+", " ").str.strip_chars()
+
+
+def find_echoes(queries: pl.LazyFrame, documents: pl.LazyFrame) -> pl.DataFrame:
+    """Find the documents that say nothing but a query, with or without their title: no negatives of it, nor answers.
+
+    Args:
+        queries: query_id, text.
+        documents: doc_id, title, text.
+
+    Returns:
+        query_id, doc_id, each pair once, in no particular order.
+    """
+    asked = queries.select("query_id", same=same_text("text").hash())
+    whole = documents.select("doc_id", document_text("title_and_text"))
+    said = pl.concat([documents.select("doc_id", "text"), whole]).select("doc_id", same=same_text("text").hash())
+    return said.join(asked, on="same").select("query_id", "doc_id").unique().collect(engine="streaming")

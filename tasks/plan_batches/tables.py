@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from tasks.models.texts import same_text
+from tasks.models.texts import document_text, find_echoes, same_text
 
 HARMLESS_REASONS = ("beyond_num_negatives",)  # dropped, but not for what it is
 
@@ -96,12 +96,14 @@ def build_table(
     ledger: pl.LazyFrame,
     topics: pl.DataFrame,
     documents: pl.LazyFrame,
+    text: str = "title_and_text",
+    ignore_own_document: bool = False,
 ) -> LanguageTable:
     """Number one language's train queries and documents.
 
     A document is unsafe for a query if it is judged relevant, or if the ledger did not keep it and gives it a grade of
-    1 or 2 or dropped it for what it is, or if it is a copy of such a document. Queries with the same text share what is
-    known.
+    1 or 2 or dropped it for what it is, or if it says no more than the query, or if it is a copy of such a document.
+    Queries with the same text share what is known.
 
     Args:
         language: its code.
@@ -109,7 +111,10 @@ def build_table(
         qrels: their judgements: query_id, doc_id, relevance; those of other queries count for nothing.
         ledger: its hard_negatives: query_id, doc_id, decision, reason, grade, hardness.
         topics: topics of at least those that have a positive: query_id, topic.
-        documents: doc_id, text of at least those that judgements and ledger name; one that is not there has no copy.
+        documents: doc_id, title, text of at least those that judgements and ledger name; one that is not there has no
+            copy.
+        text: what of a document is read, see `document_text`.
+        ignore_own_document: a document with the query's id is unsafe too, whatever it says.
 
     Raises:
         ValueError: a train query with a positive has no topic.
@@ -124,10 +129,20 @@ def build_table(
     query_ids = positives["query_id"].unique().sort()
     document_ids = pl.concat([positives["doc_id"], candidates["doc_id"]]).unique().sort()
     query = query_ids.to_frame().with_row_index("query")
-    numbered = _number_documents(document_ids, documents)
-    relevant, candidates = (pairs.join(numbered, on="doc_id").drop("doc_id") for pairs in (relevant, candidates))
+    documents = documents.join(document_ids.to_frame().lazy(), on="doc_id", how="semi")
+    echoes = find_echoes(queries, documents)
+    if ignore_own_document:
+        echoes = pl.concat([echoes, texts.select("query_id", doc_id="query_id")])
+    numbered = _number_documents(document_ids, documents.select("doc_id", text=document_text(text)))
+    relevant, candidates, echoes = (
+        pairs.join(numbered, on="doc_id").drop("doc_id") for pairs in (relevant, candidates, echoes)
+    )
 
-    unsafe = _unsafe_documents(relevant, candidates, texts).join(query, on="query_id").select("query", "identity")
+    unsafe = (
+        _unsafe_documents([relevant, candidates.filter("unsafe"), echoes], texts)
+        .join(query, on="query_id")
+        .select("query", "identity")
+    )
     hard_negatives = _hard_negatives(candidates, query, unsafe)
     positives = relevant.join(query, on="query_id").select("query", "document", "identity").unique()
     is_positive = np.zeros(len(document_ids), dtype=bool)
@@ -158,9 +173,9 @@ def _hard_negatives(candidates: pl.DataFrame, query: pl.DataFrame, unsafe: pl.Da
     )
 
 
-def _unsafe_documents(relevant: pl.DataFrame, candidates: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
+def _unsafe_documents(suspects: list[pl.DataFrame], texts: pl.DataFrame) -> pl.DataFrame:
     """Return query_id, identity of what is relevant or unsafe to any query of the same text."""
-    suspect = pl.concat([pairs.select("query_id", "identity") for pairs in (relevant, candidates.filter("unsafe"))])
+    suspect = pl.concat([pairs.select("query_id", "identity") for pairs in suspects])
     by_text = suspect.join(texts, on="query_id").select("text", "identity").unique()
     return texts.join(by_text, on="text")
 
@@ -197,7 +212,7 @@ def _number_documents(document_ids: pl.Series, documents: pl.LazyFrame) -> pl.Da
     """Return doc_id, document (its place among the ids), identity (the place of the first one with its text)."""
     numbered = document_ids.to_frame().with_row_index("document")
     text = same_text("text").hash()  # a number is enough to tell a million texts apart
-    texts = documents.join(numbered.lazy(), on="doc_id", how="semi").select("doc_id", text).unique("doc_id")
+    texts = documents.select("doc_id", text).unique("doc_id")
     first = pl.col("document").min().over("text")
     identity = pl.when(pl.col("text").is_null()).then("document").otherwise(first).alias("identity")
     found = texts.collect(engine="streaming")  # no more of the corpus in memory than the numbers

@@ -4,7 +4,6 @@ import polars as pl
 
 from storage import DatasetRef, iter_parts, read, scan
 from tasks.engine.job import Job
-from tasks.models.texts import document_text
 from tasks.plan_batches import plan, shares, tables, weights
 from tasks.plan_batches.config import PlanBatchesConfig
 from tasks.plan_batches.deal import separable_size
@@ -43,6 +42,7 @@ def plan_batches(
     corpus: dict[str, DatasetRef],
     text: str,
     config: PlanBatchesConfig,
+    ignore_own_document: bool = False,
 ) -> None:
     """Put the train queries into batches, with no known positive, nor a copy of one, as a negative of another."""
     languages = []
@@ -56,7 +56,9 @@ def plan_batches(
                     qrels=scan(qrels[name]),
                     ledger=scan(hard_negatives[name]),
                     topics=in_language.select("query_id", "topic").collect(),
-                    documents=scan(corpus[name]).select("doc_id", text=document_text(text)),
+                    documents=scan(corpus[name]),
+                    text=text,
+                    ignore_own_document=ignore_own_document,
                 )
             )
             advance(1)

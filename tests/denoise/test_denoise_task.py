@@ -260,8 +260,7 @@ def test_relabelling_adds_what_the_ledger_relabelled(store: str):
     config = DenoiseConfig(**CONFIG.model_dump() | {"relabel": True, "grade_cuts": (0.0, 0.0)})
     ledger = woven(config)["ledger.sw"]
     qrels = write_qrels("sw", language="sw")
-    texts = {"queries": write_queries("sw", language="sw"), "corpus": write_corpus("sw", language="sw")}
-    judged = make(steps.relabel_candidates("sw", qrels=qrels, hard_negatives=ledger, **texts), store)
+    judged = make(steps.relabel_candidates("sw", qrels=qrels, hard_negatives=ledger), store)
     rows = make(ledger, store)
     assert set(rows.filter(pl.col("relevance").is_null())["reason"]) == {"relabelled"}
     assert len(judged) == len(make(qrels, store)) + rows["relevance"].null_count()

@@ -9,8 +9,9 @@ import pytest
 
 from tasks.denoise import select
 from tasks.denoise.config import READ_BY_STRATEGY, DenoiseConfig, SelectConfig, Strategy
-from tasks.denoise.ledger import echoes, relabel
+from tasks.denoise.ledger import relabel
 from tasks.denoise.select import STRATEGIES, select_hard_negatives
+from tasks.models.texts import find_echoes
 
 SYSTEMS = pl.List(pl.Struct({"system": pl.String, "rank": pl.Int32, "score": pl.Float32}))
 CANDIDATES = pl.DataFrame(
@@ -54,10 +55,14 @@ def ledger(
     scores: pl.DataFrame = SCORES,
     qrels: pl.DataFrame = QRELS,
     texts: dict[str, str] | None = None,
+    echoes: str = "",
     **limits: float,
 ) -> pl.DataFrame:
-    settings = {"strategy": strategy, "score": score, "num_negatives": num_negatives, **limits}
-    return select_hard_negatives(candidates, scores, qrels, SelectConfig.model_validate(settings), numbered(texts))
+    settings = SelectConfig.model_validate(
+        {"strategy": strategy, "score": score, "num_negatives": num_negatives, **limits}
+    )
+    pairs = pl.DataFrame({"query_id": ["q"] * len(echoes), "doc_id": [*echoes]}) if echoes else None
+    return select_hard_negatives(candidates, scores, qrels, settings, numbered(texts), pairs)
 
 
 def numbered(texts: dict[str, str] | None) -> pl.DataFrame | None:
@@ -136,10 +141,19 @@ def test_margin_and_percent_drop_all_unjudged_without_a_scored_positive():
     assert kept("percent", qrels=without) == "c"
 
 
-def test_fused_reference_is_missing_when_the_positive_was_not_retrieved():
+def test_positive_that_was_not_retrieved_has_beaten_nothing_of_the_fused_list():
     rest = CANDIDATES.filter(pl.col("doc_id") != "a")
-    assert kept("margin", score="fused", candidates=rest) == "c"
+    for strategy, limit in (("margin", {"margin": 0.15}), ("percent", {"percent": 90.0})):
+        found = reasons(strategy, score="fused", candidates=rest, **limit)
+        assert found == dict.fromkeys("bdef", "score_near_positive") | {"c": "judged_not_relevant"}
+    assert kept("margin", score="fused", candidates=rest, margin=0.0) == "cf"  # f is last, and the reference
     assert kept("margin", score="probability", candidates=rest) == "cdef"
+
+
+def test_positive_that_was_retrieved_is_the_reference_where_another_was_not():
+    two = pl.concat([QRELS, pl.DataFrame([("q", "z", 1)], schema=QRELS.schema, orient="row")])
+    assert kept("margin", score="fused", qrels=two, margin=2.5) == "cdef"  # a has 6
+    assert reasons("margin", score="fused", qrels=two, margin=2.5)["b"] == "score_near_positive"
 
 
 def test_best_of_several_positives_is_the_reference():
@@ -296,9 +310,17 @@ def test_document_that_says_what_the_query_says_is_an_echo_whatever_its_id_title
         ("c", "Kettle:", "cannot sign in"),
         ("d", "", "How do I return a desk?"),
     ]
-    pairs = pl.DataFrame([(q, d) for q in "qp" for d in "abcd"], schema=["query_id", "doc_id"], orient="row")
-    found = echoes(pairs, queries, pl.DataFrame(documents, schema=["doc_id", "title", "text"], orient="row"))
-    assert sorted(found.rows()) == [("p", "c"), ("q", "a"), ("q", "b")]
+    corpus = pl.DataFrame(documents, schema=["doc_id", "title", "text"], orient="row")
+    assert sorted(find_echoes(queries.lazy(), corpus.lazy()).rows()) == [("p", "c"), ("q", "a"), ("q", "b")]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_echo_of_the_query_is_no_negative_and_no_positive_whatever_people_and_judges_say(strategy: str):
+    # a is judged relevant and stays so, c judged not relevant, f the least suspicious, b would be relabelled
+    found = reasons(strategy, echoes="abcf", relabel=True)
+    assert found["a"] == "judged_relevant"
+    assert {found[doc] for doc in "bcf"} == {"says_the_query"}
+    assert not {*kept(strategy, echoes="abcf")} & {*"abcf"}
 
 
 def test_relabelling_overrules_no_person():

@@ -138,13 +138,13 @@ def score(*doc_ids: str, **changed: Any) -> Promise:
 
 
 def ledger(*doc_ids: str, config: DenoiseConfig = CONFIG) -> Promise:
-    shared: dict[str, Any] = {"qrels": write_qrels("en"), "corpus": write_corpus("en"), "text": "text"}
+    shared: dict[str, Any] = {"queries": write_queries("en"), "qrels": write_qrels("en"), "corpus": write_corpus("en")}
     given = steps.select_hard_negatives(
         "en",
         fused=write_fused("en"),
         scores=write_scores("en"),
-        queries=write_queries("en"),
         config=config.select,
+        text="text",
         **shared,
     )
     return steps.extend_hard_negatives(
@@ -153,6 +153,7 @@ def ledger(*doc_ids: str, config: DenoiseConfig = CONFIG) -> Promise:
         new_candidates=write_new("en", doc_ids=doc_ids),
         scores=[write_scores("en"), calibrate("en", raw=score(*doc_ids), known=write_raw("en"))],
         config=config.select,
+        text="text",
         **shared,
     )
 

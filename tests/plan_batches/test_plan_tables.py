@@ -6,7 +6,7 @@ import pytest
 from support.plan_data import Language, ledger_frame, plain_language, qrels_frame, queries_frame, table_of, topics_frame
 
 from tasks.models.texts import same_text
-from tasks.plan_batches.tables import Lists, count_queries, shortfalls
+from tasks.plan_batches.tables import Lists, build_table, count_queries, shortfalls
 
 LISTS = Lists(start=np.array([0, 2, 2, 5]), document=np.array([7, 8, 1, 2, 3]))
 
@@ -98,6 +98,25 @@ def test_copies_are_one_document_in_the_table():
     assert table.hard_negatives.document.tolist() == [4]  # d is a copy of q1's positive b
     assert table.unsafe.document.tolist() == [0, 1, 1, 2]
     assert table.identity.dtype == np.int32
+
+
+def test_document_that_says_the_query_is_unsafe_for_it_wherever_it_comes_from():
+    # e is q1's kept hard negative; c is q2's positive and says what q1 says
+    texts = {"e": "WHO  wrote it?", "c": "who wrote it?"}
+    table = replace(TWO, text={"q1": "Who wrote it?"}, documents=texts).table
+    assert table.hard_negatives.document.tolist() == [3]  # d alone
+    assert table.unsafe[0].tolist() == [0, 1, 2]  # a, b; c and its copy e
+    assert table.unsafe_positives[0].tolist() == [0, 1, 2]
+    assert TWO.table.unsafe[0].tolist() == [0, 1]
+
+
+def test_document_with_the_querys_id_is_unsafe_where_it_is_to_be_ignored():
+    frames = {"queries": queries_frame(["a", "q"]), "qrels": qrels_frame({"a": ["b"], "q": ["a"]})}
+    frames |= {"ledger": ledger_frame({}), "documents": pl.DataFrame({"doc_id": ["a"], "title": "", "text": "else"})}
+    lazy = {name: frame.lazy() for name, frame in frames.items()}
+    topics = topics_frame({"a": 0, "q": 0})
+    assert build_table("en", **lazy, topics=topics).unsafe[0].tolist() == [1]
+    assert build_table("en", **lazy, topics=topics, ignore_own_document=True).unsafe[0].tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(

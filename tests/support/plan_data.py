@@ -54,11 +54,11 @@ def table_of(
     topics: pl.DataFrame,
     documents: Mapping[str, str] | None = None,
 ) -> LanguageTable:
-    """Build a table from whole frames, and of the texts of such documents as may have copies."""
+    """Build a table from whole frames, and of the texts of such documents as may have copies or say a query."""
     texts = pl.DataFrame(
         {"doc_id": list(documents or {}), "text": list((documents or {}).values())},
         schema={"doc_id": pl.String, "text": pl.String},
-    )
+    ).with_columns(title=pl.lit(""))
     frames = {"queries": queries.lazy(), "qrels": qrels.lazy(), "ledger": ledger.lazy(), "documents": texts.lazy()}
     return build_table(name, topics=topics, **frames)
 
@@ -125,7 +125,7 @@ def plain_language(name: str, num_queries: int, *, num_kept: int = 10, num_topic
 def languages(draw: st.DrawFn, name: str) -> Language:
     """A small language whose queries share positives, candidates, likely relevant documents and, some, their text.
 
-    Some documents are copies of others.
+    Some documents are copies of others, and some say what a query says.
     """
     num_queries, num_documents = draw(st.integers(4, 30)), draw(st.integers(20, 80))
     most_positives, most_dropped = draw(st.integers(1, 3)), draw(st.integers(0, 3))
@@ -141,4 +141,6 @@ def languages(draw: st.DrawFn, name: str) -> Language:
         text[query] = f"text {rng.integers(4 * num_queries)}"
     copies = draw(st.integers(1, 3)) * num_documents  # the more texts there may be, the fewer are the same
     texts = {document: f"{['A', 'a ', ' ａ'][rng.integers(3)]} {rng.integers(copies)}" for document in documents}
+    for document in documents[:: draw(st.sampled_from([5, 20]))]:
+        texts[document] = f"TEXT  {rng.integers(4 * num_queries)}"
     return Language(name, positives, kept, dropped, topic, text, texts)

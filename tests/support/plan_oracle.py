@@ -43,6 +43,8 @@ class Known:
                 self.positives[query].add(doc)
         for query, doc in [*relevant, *suspect]:
             by_text[text[query]] |= copies[_fold(documents[doc])] if documents and doc in documents else {doc}
+        for own in set(text.values()):
+            by_text[own] |= copies[own]  # what says the query itself
         self.unsafe = {query: by_text[text[query]] for query in self.positives}
 
 
