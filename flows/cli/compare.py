@@ -7,8 +7,9 @@ import typer
 
 from flows.ablation_variants import compare, list_variants, load_ablation, means_per_variant, missing_variants
 from flows.cli.options import Config, Json, Set, out, write_json
-from flows.cli.run_flow import prefect_api, run_flow
+from flows.cli.run_flow import run_flow
 from flows.configs import load_config
+from flows.run.api import setting
 from flows.run.pipeline import BuildResult
 from flows.show import console as show_as
 from flows.show.bake_off_table import dropped_table, kept_table
@@ -27,7 +28,7 @@ def ablation(
     settings = load_ablation(ablation_file)
     names, seeds = tuple(variant or ()), tuple(seed or ())
     variants = list_variants(settings, ablation_file, overrides=tuple(set_ or ()), variants=names, seeds=seeds)
-    todo = variants if prefect_api() else missing_variants(variants)
+    todo = variants if setting("PREFECT_API_URL") else missing_variants(variants)
     if todo:
         rows = run_flow("ablation", out, todo, variants, settings.reference)
     else:
@@ -49,7 +50,7 @@ def bake_off(
     names = tuple(strategy or STRATEGIES)
     pipeline = weave_bake_off(settings, names)
     check_scores(pipeline, settings.storage.location)
-    results = None if prefect_api() else BuildResult.of_stored(pipeline, settings.storage.location)
+    results = None if setting("PREFECT_API_URL") else BuildResult.of_stored(pipeline, settings.storage.location)
     if results is None:
         results = [BuildResult(**row) for row in run_flow("bake_off", out, settings, list(names))]
     comparison = inspect.rows(pipeline.promises[-1].ref(settings.storage.location))

@@ -14,15 +14,18 @@ from flows.cli.check import check, init
 from flows.cli.compare import ablation, bake_off
 from flows.cli.look import explain, ls, show
 from flows.cli.options import Config, Json, Set, out, write_json
-from flows.cli.run_flow import prefect_api, run_flow
+from flows.cli.run_flow import run_flow
 from flows.configs import PipelineConfig, load_config
+from flows.run.api import PrefectUnavailable, setting
 from flows.run.pipeline import BuildResult, Pipeline
+from flows.run.stop import Stopped, leave, listening
 from flows.settings_file import ConfigError
 from flows.show import console as show_as
 from flows.show.estimate import estimate
 from flows.weave import weave
 from storage import MissingDataset, StorageError, inspect
 from tasks.engine.build import state
+from tasks.faults import describe
 from tasks.models.chat import BudgetExhausted, ChatUnavailable
 from tasks.retrieve.analyzers import standard_note
 from tasks.supplement.languages import fallback_note
@@ -38,8 +41,9 @@ _CAUSED_BY_USERS = (
     BudgetExhausted,
     ChatUnavailable,
     ConfigError,
-    FileNotFoundError,
     MissingDataset,
+    OSError,
+    PrefectUnavailable,
     StorageError,
     TrainingFailed,
     ValueError,
@@ -59,7 +63,9 @@ def run(
     pipeline = weave(settings, until)
     pipeline.check_names(refresh or [])
     _say_notes(pipeline, settings)
-    results = None if refresh or prefect_api() else BuildResult.of_stored(pipeline, settings.storage.location)
+    results = (
+        None if refresh or setting("PREFECT_API_URL") else BuildResult.of_stored(pipeline, settings.storage.location)
+    )
     if results is None:
         settings.resources.check_device()
         rows = run_flow("train_retriever", out, settings, until, refresh)
@@ -151,10 +157,14 @@ err = Console(stderr=True)
 
 def main() -> None:
     """Run the command; what a user can cause ends in one clear line, not in a traceback."""
-    try:
-        app()
-    except _CAUSED_BY_USERS as error:
-        if os.environ.get("POLYLOOM_TRACEBACK"):
-            raise
-        err.print(f"[bold red]polyloom:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(1)
+    with listening():
+        try:
+            app()
+        except Stopped as stopped:
+            leave(stopped.exit_status, str(stopped))
+        except _CAUSED_BY_USERS as error:
+            if os.environ.get("POLYLOOM_TRACEBACK"):
+                raise
+            text = describe(error) if isinstance(error, OSError) else str(error)
+            err.print(f"[bold red]polyloom:[/] {escape(text)}", highlight=False, soft_wrap=True)
+            sys.exit(1)

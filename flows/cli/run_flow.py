@@ -3,23 +3,20 @@
 import importlib
 import logging
 import os
-import tomllib
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.logging import RichHandler
 
-from flows.run.progress import Bars
-from tasks.engine.step import deferred
-
-execute = deferred("flows.run.execute")  # loads Prefect, which reads the environment at import
+from flows.run import api
+from flows.run.progress import Bars, shown
 
 ENVIRONMENT = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 20 is tight on a small machine
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR",  # what there is to say, `polyloom` says
+    # what there is to say, `polyloom` says; the API's log has all of it
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR" if os.environ.get("POLYLOOM_TRACEBACK") else "CRITICAL",
     "PREFECT_LOGGING_EXTRA_LOGGERS": "polyloom",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "TOKENIZERS_PARALLELISM": "true",
@@ -46,24 +43,11 @@ def run_flow(name: str, console: Console, *arguments: Any) -> Any:
     log.setLevel(logging.INFO)
     handler = RichHandler(console=console, show_path=False, show_level=False, markup=False, log_time_format="[%X]")
     with Bars(console) as bars, bars.draw("starting Prefect", 1, ""):
+        api.make_ready()
         flow = getattr(importlib.import_module(f"flows.{name}"), name)
         log.addHandler(handler)
     try:
-        with execute.bars(Bars(console)):
+        with shown(Bars(console)):
             return flow(*arguments)
     finally:
         log.removeHandler(handler)
-
-
-def prefect_api() -> str | None:
-    """Return the URL of the Prefect API that is set up here, in the environment or a profile."""
-    if url := os.environ.get("PREFECT_API_URL"):
-        return url
-    home = Path(os.environ.get("PREFECT_HOME", Path.home() / ".prefect"))
-    try:
-        profiles = tomllib.loads((home / "profiles.toml").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    active = os.environ.get("PREFECT_PROFILE", profiles.get("active", ""))
-    url = profiles.get("profiles", {}).get(active, {}).get("PREFECT_API_URL")
-    return str(url) if url else None

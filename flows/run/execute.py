@@ -5,19 +5,20 @@ import functools
 import logging
 import os
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.configs import ResourcesConfig
 from flows.run.pipeline import BuildResult, Pipeline, StagedPromise
-from flows.run.progress import Bars, log_progress, with_artifact
+from flows.run.progress import SHOWN, log_progress, with_artifact
+from flows.run.stop import UNDER_WAY, ending
 from storage import DamagedDataset, DatasetRef, Manifest
 from tasks.engine.build import Surroundings, build, commit_number, state
 from tasks.engine.step import Promise, deferred
@@ -26,8 +27,6 @@ from tasks.engine.turn import sweep
 torch = deferred("torch")  # only a step that runs a network needs it
 
 AT_A_TIME = 2  # steps: memory grows with it, and networks run one at a time in any case
-
-BARS: list[Bars] = []  # the command line's bars while it runs a pipeline in this process
 
 
 @dataclass
@@ -58,6 +57,11 @@ class Execution:
         Raises:
             Exception: that of the first Promise that failed.
         """
+        context = FlowRunContext.get()
+        with ending(context.flow_run.id if context and context.flow_run else None):
+            return self._run()
+
+    def _run(self) -> list[BuildResult]:
         futures: dict[str, Any] = {}
         results: dict[str, BuildResult] = {}
         # Prefect draws its graph by the identity of objects: a reference has to outlive the run, or another object
@@ -128,13 +132,17 @@ class Execution:
         """Build while holding the share of the resource that the step needs."""
         replaces = self._replaces.get(str(promise.ref(self.root)))
         with self._shares.get(promise.step.resource, contextlib.nullcontext()):
-            return build(promise, self.root, self._surroundings(promise), replaces=replaces)
+            UNDER_WAY[str(promise)] = ""
+            try:
+                return build(promise, self.root, self._surroundings(promise), replaces=replaces)
+            finally:
+                del UNDER_WAY[str(promise)]
 
     def _surroundings(self, promise: Promise) -> Surroundings:
         log = logging.getLogger(f"polyloom.{promise.step.name}")
         draw = (
-            functools.partial(BARS[-1].draw, str(promise))
-            if BARS
+            functools.partial(SHOWN[-1].draw, str(promise))
+            if SHOWN
             else functools.partial(log_progress, log, str(promise))
         )
         return Surroundings(
@@ -143,17 +151,6 @@ class Execution:
             threads=os.cpu_count() or 1,
             progress=functools.partial(with_artifact, draw, str(promise)),
         )
-
-
-@contextlib.contextmanager
-def bars(drawn: Bars) -> Iterator[None]:
-    """Show progress as bars on this process's terminal."""
-    BARS.append(drawn)
-    try:
-        with drawn:
-            yield
-    finally:
-        BARS.remove(drawn)
 
 
 def _device(setting: str) -> str:

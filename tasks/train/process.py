@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from tasks.engine.children import start
 from tasks.engine.job import Advance
 from tasks.train.events import MEMORY_ADVICE
 
@@ -46,7 +47,7 @@ def run(module: str, arguments: Sequence[str], *, num_processes: int, stderr: Pa
     """
     with (
         stderr.open("wb") as errors,
-        subprocess.Popen(
+        start(
             _command(module, arguments, num_processes),
             stdin=subprocess.PIPE,  # never written to: see `launch`
             stdout=subprocess.PIPE,

@@ -1,0 +1,36 @@
+"""Processes that a step starts: Ctrl-C does not reach them past this one, and none outlives it."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+_STARTED: "weakref.WeakSet[subprocess.Popen[bytes]]" = weakref.WeakSet()
+
+
+def start(command: Sequence[str], **options: Any) -> "subprocess.Popen[bytes]":
+    """Start a process in a group of its own; the terminal's signals are this process's to handle.
+
+    Args:
+        command: the program and its arguments.
+        options: those of `subprocess.Popen`.
+    """
+    return end_with_this(subprocess.Popen(command, process_group=0, **options))
+
+
+def end_with_this(child: "subprocess.Popen[bytes]") -> "subprocess.Popen[bytes]":
+    """Let `end_children` end a process that was started elsewhere, too."""
+    _STARTED.add(child)
+    return child
+
+
+def end_children() -> None:
+    """Kill all that still run, with those in their own groups; they are gone before this process is."""
+    for child in list(_STARTED):
+        if child.poll() is None:
+            child.kill()
+            with contextlib.suppress(ProcessLookupError):  # it leads no group, or has just ended
+                os.killpg(child.pid, signal.SIGKILL)
