@@ -17,6 +17,7 @@ from flows.cli.options import Config, Json, Set, out, write_json
 from flows.cli.run_flow import prefect_api, run_flow
 from flows.configs import PipelineConfig, load_config
 from flows.run.pipeline import BuildResult, Pipeline
+from flows.run.record import recorded
 from flows.settings_file import ConfigError
 from flows.show import console as show_as
 from flows.show.estimate import estimate
@@ -60,7 +61,10 @@ def run(
     pipeline.check_names(refresh or [])
     _say_notes(pipeline, settings)
     results = None if refresh or prefect_api() else BuildResult.of_stored(pipeline, settings.storage.location)
-    if results is None:
+    if results is not None:
+        with recorded(settings, pipeline, results, until=until) as record:
+            record.notes = show_as.result_notes(pipeline, settings)
+    else:
         settings.resources.check_device()
         rows = run_flow("train_retriever", out, settings, until, refresh)
         results = [BuildResult(**row) for row in rows]

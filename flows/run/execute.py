@@ -44,6 +44,8 @@ class Execution:
         self._one_at_a_time = {str(promise.ref(self.root)): threading.Lock() for promise in self.pipeline.promises}
         self._by_uri = {staged.promise.ref(self.root).uri: staged for staged in self.pipeline.staged}
         self._refreshed: set[str] = set()
+        self.results: dict[str, BuildResult] = {}  # by the name of the dataset, as they come
+        self.failed: set[str] = set()
 
     def run(self) -> list[BuildResult]:
         """Submit every Promise and wait; a failed Promise leaves those that need it unrun.
@@ -54,7 +56,6 @@ class Execution:
             Exception: that of the first Promise that failed.
         """
         futures: dict[str, Any] = {}
-        results: dict[str, BuildResult] = {}
         # Prefect draws its graph by the identity of objects: a reference has to outlive the run, or another object
         # takes its place in memory and an arrow appears between strangers.
         refs = [promise.ref(self.root) for promise in self.pipeline.promises]
@@ -62,15 +63,18 @@ class Execution:
             for staged, ref in zip(self.pipeline.staged, refs, strict=True):
                 inputs = [futures[str(entry.ref(self.root))] for entry in staged.promise.inputs.values()]
                 parameters = {"dataset": ref, "inputs": inputs}
-                futures[str(ref)] = runner.submit(self._as_task(staged, results), parameters)
+                futures[str(ref)] = runner.submit(self._as_task(staged), parameters)
             for future in futures.values():
                 future.wait()
-        for future in futures.values():
-            if future.state.is_failed() or future.state.is_crashed():
-                future.result()
-        return [results[key] for key in futures]
+        wrong = {
+            key: future for key, future in futures.items() if future.state.is_failed() or future.state.is_crashed()
+        }
+        self.failed |= set(wrong)
+        for future in wrong.values():
+            future.result()
+        return [self.results[key] for key in futures]
 
-    def _as_task(self, staged: StagedPromise, results: dict[str, BuildResult]) -> Any:
+    def _as_task(self, staged: StagedPromise) -> Any:
         promise = staged.promise
 
         @task(
@@ -83,7 +87,7 @@ class Execution:
         )
         def make_dataset(dataset: DatasetRef, inputs: list[DatasetRef]) -> State[DatasetRef] | DatasetRef:
             result = self._make(staged)
-            results[str(dataset)] = result
+            self.results[str(dataset)] = result
             if result.status == "cached":
                 return Completed(name="Cached", message=f"{dataset} is in the store", data=dataset)
             return dataset
