@@ -87,7 +87,9 @@ def list_variants(
             name=name,
             seed=seed,
             config=load_config(
-                base, (*ablation.set, *settings, *(f"{key}={seed}" for key in ablation.seed_settings), *overrides)
+                base,
+                (*ablation.set, *settings, *(f"{key}={seed}" for key in ablation.seed_settings), *overrides),
+                variant=f"{name}, seed {seed}",
             ),
         )
         for seed in ablation.seeds

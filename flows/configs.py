@@ -2,10 +2,11 @@
 
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from flows.settings_file import ConfigError, read_content, validate
 from tasks.denoise.config import DenoiseConfig
@@ -69,6 +70,15 @@ class TextConfig(Settings):
     max_document_tokens: int = Field(default=256, ge=4, description="Documents are cut here.")
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where a configuration comes from; for records alone."""
+
+    file: str | None = None
+    variant: str | None = None
+    """Of an ablation."""
+
+
 class PipelineConfig(Settings):
     """One pipeline: from raw corpora to a measured retriever."""
 
@@ -85,6 +95,12 @@ class PipelineConfig(Settings):
     plan_batches: PlanBatchesConfig = PlanBatchesConfig()
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    _origin: Origin = PrivateAttr(default=Origin())
+
+    @property
+    def origin(self) -> Origin:
+        """The file that it was read from, if any."""
+        return self._origin
 
     @property
     def ignores_own_document(self) -> bool:
@@ -120,12 +136,13 @@ class PipelineConfig(Settings):
         return self
 
 
-def load_config(path: Path, overrides: tuple[str, ...] = ()) -> PipelineConfig:
+def load_config(path: Path, overrides: tuple[str, ...] = (), variant: str | None = None) -> PipelineConfig:
     """Read a configuration.
 
     Args:
         path: a YAML file.
         overrides: `stage.key=value` each; the value is YAML.
+        variant: the name of the overrides in an ablation, for the run's record.
 
     Raises:
         ConfigError: as `read_settings`; the file is an ablation's.
@@ -135,4 +152,6 @@ def load_config(path: Path, overrides: tuple[str, ...] = ()) -> PipelineConfig:
         raise ConfigError(
             f"{path}: expected the settings of one pipeline, got an ablation. Run `polyloom ablation {path}`."
         )
-    return validate(path, content, PipelineConfig)
+    config = validate(path, content, PipelineConfig)
+    config._origin = Origin(str(path), variant)
+    return config

@@ -6,6 +6,7 @@ from prefect import flow
 
 from flows.configs import PipelineConfig
 from flows.run.execute import Execution
+from flows.run.record import recorded
 from flows.show import artifacts
 from flows.show.console import result_notes
 from flows.weave import weave
@@ -26,6 +27,11 @@ def train_retriever(
     config.resources.check_device()
     pipeline = weave(config, until)
     pipeline.check_names(refresh or [])
-    results = Execution(pipeline, config.storage.location, config.resources, frozenset(refresh or [])).run()
-    artifacts.publish(results, pipeline, config.storage.location, result_notes(pipeline, config))
+    execution = Execution(pipeline, config.storage.location, config.resources, frozenset(refresh or []))
+    with recorded(
+        config, pipeline, execution.results.values(), failed=execution.failed, until=until, refresh=refresh
+    ) as run:
+        results = execution.run()
+        run.notes = result_notes(pipeline, config)
+        artifacts.publish(results, pipeline, config.storage.location, run.notes)
     return [result.as_json() for result in results]

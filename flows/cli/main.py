@@ -18,6 +18,7 @@ from flows.cli.run_flow import run_flow
 from flows.configs import PipelineConfig, load_config
 from flows.run.api import PrefectUnavailable, setting
 from flows.run.pipeline import BuildResult, Pipeline
+from flows.run.record import recorded
 from flows.run.stop import Stopped, leave, listening
 from flows.settings_file import ConfigError
 from flows.show import console as show_as
@@ -66,7 +67,10 @@ def run(
     results = (
         None if refresh or setting("PREFECT_API_URL") else BuildResult.of_stored(pipeline, settings.storage.location)
     )
-    if results is None:
+    if results is not None:
+        with recorded(settings, pipeline, results, until=until) as record:
+            record.notes = show_as.result_notes(pipeline, settings)
+    else:
         settings.resources.check_device()
         rows = run_flow("train_retriever", out, settings, until, refresh)
         results = [BuildResult(**row) for row in rows]

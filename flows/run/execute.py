@@ -48,6 +48,8 @@ class Execution:
             for staged in self.pipeline.staged
             if staged.named(self.refresh)
         }
+        self.results: dict[str, BuildResult] = {}  # by the name of the dataset, as they come
+        self.failed: set[str] = set()
 
     def run(self) -> list[BuildResult]:
         """Submit every Promise and wait; a failed Promise leaves those that need it unrun.
@@ -63,7 +65,6 @@ class Execution:
 
     def _run(self) -> list[BuildResult]:
         futures: dict[str, Any] = {}
-        results: dict[str, BuildResult] = {}
         # Prefect draws its graph by the identity of objects: a reference has to outlive the run, or another object
         # takes its place in memory and an arrow appears between strangers.
         refs = [promise.ref(self.root) for promise in self.pipeline.promises]
@@ -71,15 +72,18 @@ class Execution:
             for staged, ref in zip(self.pipeline.staged, refs, strict=True):
                 inputs = [futures[str(entry.ref(self.root))] for entry in staged.promise.inputs.values()]
                 parameters = {"dataset": ref, "inputs": inputs}
-                futures[str(ref)] = runner.submit(self._as_task(staged, results), parameters)
+                futures[str(ref)] = runner.submit(self._as_task(staged), parameters)
             for future in futures.values():
                 future.wait()
-        for future in futures.values():
-            if future.state.is_failed() or future.state.is_crashed():
-                future.result()
-        return [results[key] for key in futures]
+        wrong = {
+            key: future for key, future in futures.items() if future.state.is_failed() or future.state.is_crashed()
+        }
+        self.failed |= set(wrong)
+        for future in wrong.values():
+            future.result()
+        return [self.results[key] for key in futures]
 
-    def _as_task(self, staged: StagedPromise, results: dict[str, BuildResult]) -> Any:
+    def _as_task(self, staged: StagedPromise) -> Any:
         promise = staged.promise
 
         @task(
@@ -92,7 +96,7 @@ class Execution:
         )
         def make_dataset(dataset: DatasetRef, inputs: list[DatasetRef]) -> State[DatasetRef] | DatasetRef:
             result = self._make(staged)
-            results[str(dataset)] = result
+            self.results[str(dataset)] = result
             if result.status == "cached":
                 return Completed(name="Cached", message=f"{dataset} is in the store", data=dataset)
             return dataset

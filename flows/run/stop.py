@@ -42,7 +42,7 @@ class Ending:
 
     how: Literal["completed", "failed", "stopped"]
     text: str = ""
-    """The error's text, or where it was stopped."""
+    """The error's type and text, or where it was stopped."""
 
 
 @dataclass
@@ -74,8 +74,9 @@ def ending(flow_run: Any, tell: Callable[[Ending], None] = lambda _ending: None)
     try:
         with listening():  # again: Prefect has put a handler of its own in place
             yield
-    except Exception as error:
-        tell(Ending("failed", str(error)))
+    except BaseException as error:
+        how: Literal["failed", "stopped"] = "failed" if isinstance(error, Exception) else "stopped"
+        tell(Ending(how, f"{type(error).__name__}: {error}".rstrip(": ")))
         raise
     else:
         tell(Ending("completed"))

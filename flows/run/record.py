@@ -1,0 +1,113 @@
+"""Every run leaves a record in its store, however it ends: a context manager around it."""
+
+import contextlib
+import dataclasses
+import datetime
+import importlib.metadata
+import time
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from flows.configs import PipelineConfig
+from flows.run.pipeline import BuildResult, Pipeline
+from flows.run.stop import Ending, ending
+from storage import inspect, runs
+from storage.runs import Run, RunDataset
+from tasks.engine.step import Promise
+
+
+@contextlib.contextmanager
+def recorded(
+    config: PipelineConfig,
+    pipeline: Pipeline,
+    results: Collection[BuildResult],
+    *,
+    failed: set[str] | frozenset[str] = frozenset(),
+    until: str | None = None,
+    refresh: list[str] | None = None,
+) -> Iterator[Run]:
+    """Record what runs inside: "running" at once, and at the end what became of it. What it raises goes on.
+
+    Args:
+        config: all settings.
+        pipeline: what was asked for.
+        results: what is done; read at the end.
+        failed: the names of those datasets whose step failed; read at the end.
+        until: as it was asked.
+        refresh: as it was asked.
+
+    Yields:
+        The record; `report` and `notes` may be set on it.
+    """
+    root, began = config.storage.location, time.monotonic()
+    default = _plain(PipelineConfig(languages=config.languages))
+    run = Run(
+        id=runs.new_id(root),
+        name=config.name,
+        file=config.origin.file,
+        variant=config.origin.variant,
+        until=until,
+        refresh=refresh or [],
+        changed=differing(_plain(config), default),
+        settings=_plain(config),
+        codes={promise.step.name: promise.step.code for promise in pipeline.promises},
+        datasets=[_dataset(staged.stage, staged.promise) for staged in pipeline.staged],
+        started_at=_now(),
+        version=importlib.metadata.version("polyloom"),
+        process=runs.this_process(),
+    )
+    runs.write(root, run)
+
+    def close(end: Ending) -> None:
+        run.state, run.error = end.how, " ".join(end.text.split()) or None
+        done = {(result.kind, result.partition, result.fingerprint): result for result in list(results)}
+        for one in run.datasets:
+            if result := done.get((one.kind, one.partition, one.fingerprint)):
+                one.status, one.rows, one.seconds = result.status, result.rows, result.seconds
+                one.reason, one.content = result.reason, result.content
+            elif str(one.ref(root)) in failed:
+                one.status = "failed"
+        measured = [one.ref(root) for one in run.of("metrics") if one.status in ("built", "cached")]
+        run.metrics = [row for ref in measured for row in inspect.metrics_means(ref)]
+        run.ended_at, run.seconds = _now(), round(time.monotonic() - began, 1)
+        runs.write(root, run)
+
+    with ending(None, close):
+        yield run
+
+
+def differing(settings: Mapping[str, Any], others: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the settings that are not the same in others: dotted name -> value; None where they are not there."""
+    changed: dict[str, Any] = {}
+    for name in dict.fromkeys([*settings, *others]):
+        one, other = settings.get(name), others.get(name)
+        if isinstance(one, dict) and isinstance(other, dict):
+            changed |= differing(one, other, f"{prefix}{name}.")
+        elif one != other:
+            changed[f"{prefix}{name}"] = one
+    return changed
+
+
+def _dataset(stage: str, promise: Promise) -> RunDataset:
+    return RunDataset(
+        stage=stage,
+        step=promise.step.name,
+        kind=promise.step.produces,
+        partition=promise.partition,
+        fingerprint=promise.fingerprint,
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return settings as JSON knows them, those that are kept out of fingerprints included."""
+    if isinstance(value, BaseModel) or dataclasses.is_dataclass(value):
+        return {name: _plain(inner) for name, inner in value.__dict__.items()}
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

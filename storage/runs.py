@@ -1,0 +1,174 @@
+"""Records of runs, `<root>/runs/<id>.json`: what was asked, what became of every dataset, and how it ended.
+
+A record is written when a run begins and again when it ends, each time in one step. That of a killed run still says
+"running"; whether its process lives is asked when it is read.
+"""
+
+import datetime
+import os
+import socket
+import uuid
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ValidationError
+
+from storage import backend
+from storage.errors import MissingDataset
+from storage.manifest import DatasetRef
+
+FOLDER = "runs"
+_STAMP = "%Y%m%d-%H%M%S"
+
+Outcome = Literal["built", "cached", "failed", "not run"]
+State = Literal["running", "completed", "failed", "stopped", "killed"]
+
+
+class RunDataset(BaseModel):
+    """One dataset of a run, in an order in which inputs come first."""
+
+    stage: str
+    step: str
+    kind: str
+    partition: str
+    fingerprint: str
+    status: Outcome = "not run"
+    rows: int | None = None
+    seconds: float = 0.0
+    """What this run spent; 0 where the dataset was there."""
+    reason: str = ""
+    content: str = ""
+    """Hash of what it holds."""
+
+    def ref(self, root: str) -> DatasetRef:
+        """Name the dataset in its store."""
+        return DatasetRef(kind=self.kind, partition=self.partition, fingerprint=self.fingerprint, root=root)
+
+
+class Run(BaseModel):
+    """One run of a pipeline."""
+
+    id: str
+    """Sorts by start: date, time and four letters; a clock that was put back takes no earlier one."""
+    name: str
+    """That of the configuration."""
+    file: str | None = None
+    """The configuration's file; None where there is none, as for one from the Prefect UI."""
+    variant: str | None = None
+    """Of an ablation."""
+    until: str | None = None
+    refresh: list[str] = []
+    changed: dict[str, Any] = {}
+    """Settings that are not the defaults: dotted name -> value."""
+    settings: dict[str, Any] = {}
+    """All of them, nested."""
+    codes: dict[str, str] = {}
+    """Step -> fingerprint of its code."""
+    datasets: list[RunDataset] = []
+    metrics: list[dict[str, Any]] = []
+    """Means: system, language (`all`: the mean over them), metric, value, num_queries, new_value, num_new."""
+    notes: list[str] = []
+    state: State = "running"
+    error: str | None = None
+    started_at: str
+    ended_at: str | None = None
+    seconds: float = 0.0
+    report: str | None = None
+    """Where its report lies."""
+    version: str = ""
+    """Of polyloom."""
+    process: str = ""
+    """Host, process id and start of the process, to tell whether it lives."""
+
+    def of(self, kind: str, partition: str | None = None) -> list[RunDataset]:
+        """List its datasets of a kind, those that others of them were made from first."""
+        return [one for one in self.datasets if one.kind == kind and partition in (None, one.partition)]
+
+    def mean(self, metric: str = "nDCG@10", system: str = "trained") -> float | None:
+        """Return a system's mean over languages, if it was measured."""
+        asked = (system, "all", metric)
+        found = [row["value"] for row in self.metrics if (row["system"], row["language"], row["metric"]) == asked]
+        return found[0] if found else None
+
+
+def new_id(root: str) -> str:
+    """Name a run that begins now, after all others of the store, whatever the clock says."""
+    stamp = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    if others := _ids(root):
+        newest = datetime.datetime.strptime(others[-1][:15], _STAMP).replace(tzinfo=datetime.UTC)
+        stamp = max(stamp, newest + datetime.timedelta(seconds=1))
+    return f"{stamp:{_STAMP}}-{uuid.uuid4().hex[:4]}"
+
+
+def write(root: str, run: Run) -> None:
+    """Write a run's record in one step, over an earlier one."""
+    backend.put_bytes(run.model_dump_json(indent=1).encode() + b"\n", f"{root}/{FOLDER}/{run.id}.json")
+
+
+def read(root: str, run_id: str) -> Run:
+    """Read a run's record; `state` is "killed" where its process is gone.
+
+    Raises:
+        MissingDataset: there is none, or it cannot be read.
+    """
+    uri = f"{root}/{FOLDER}/{run_id}.json"
+    try:
+        run = Run.model_validate_json(backend.read_bytes(uri))
+    except FileNotFoundError as error:
+        raise MissingDataset(f"run '{run_id}': expected {uri}, found none. See `polyloom runs`.") from error
+    except ValidationError as error:
+        raise MissingDataset(
+            f"{uri}: expected the record of a run, got {error.error_count()} errors. Remove the file."
+        ) from error
+    return run.model_copy(update={"state": "killed"}) if run.state == "running" and _is_dead(run.process) else run
+
+
+def runs(root: str) -> list[Run]:
+    """List the runs of a store, the newest first."""
+    return [read(root, one) for one in reversed(_ids(root))]
+
+
+def find(root: str, name: str) -> Run:
+    """Find the run that a person means.
+
+    Args:
+        root: the store.
+        name: `latest` (the last completed run), the start or the last four letters of an id, or the name of a
+            pipeline (its last completed run).
+
+    Raises:
+        MissingDataset: there is none, or several with that start.
+    """
+    if ids := [one for one in _ids(root) if one.startswith(name) or one.endswith(f"-{name}")]:
+        if len(ids) > 1:
+            raise MissingDataset(f"run '{name}': expected one, got {len(ids)}: {', '.join(ids)}. Write more of its id.")
+        return read(root, ids[0])
+    for run in runs(root):
+        if run.state == "completed" and name in ("latest", run.name):
+            return run
+    raise MissingDataset(f"run '{name}': expected a completed run in '{root}', found none. See `polyloom runs`.")
+
+
+def this_process() -> str:
+    """Name this process, so that another one can tell whether it lives."""
+    return f"{socket.gethostname()} {os.getpid()} {_started(os.getpid())}"
+
+
+def _ids(root: str) -> list[str]:
+    """List the ids of all runs, the oldest first; temporary files are none."""
+    names = backend.names(f"{root}/{FOLDER}")
+    return [name.removesuffix(".json") for name in names if name.endswith(".json") and not name.startswith(".")]
+
+
+def _started(pid: int) -> str:
+    """Tell when a process began, in the kernel's ticks, so that another one with its id is not taken for it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def _is_dead(process: str) -> bool:
+    """Say whether a process of this machine is gone; of another machine's nothing is known."""
+    host, pid, started = process.rsplit(" ", 2)
+    return host == socket.gethostname() and _started(int(pid)) != started

@@ -1,0 +1,89 @@
+"""The record of a run: written at its beginning, and however it ends."""
+
+import pytest
+from prefect import flow
+from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_LEVEL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+from support.loom import NumberConfig, fail, make_numbers, sum_numbers
+
+from flows.configs import PipelineConfig
+from flows.run.execute import Execution
+from flows.run.pipeline import Pipeline
+from flows.run.record import differing, recorded
+from storage import runs
+
+
+@pytest.fixture
+def config(tmp_path):
+    return PipelineConfig.model_validate(
+        {"name": "mine", "languages": ["en"], "storage": {"root": str(tmp_path)}, "plan_batches": {"seed": 7}}
+    )
+
+
+def woven(*further):
+    numbers = make_numbers("en", config=NumberConfig(values=(1,)))
+    return Pipeline.weave({"ingest": [numbers], "train": [step(numbers) for step in further]}, metrics=[])
+
+
+def test_a_run_is_on_record_while_it_goes_on_and_after(config):
+    root = config.storage.location
+    with recorded(config, woven(), [], until="ingest", refresh=["ingest"]) as run:
+        (early,) = runs.runs(root)
+        assert (early.state, early.ended_at, [one.status for one in early.datasets]) == ("running", None, ["not run"])
+        run.report = "report.html"
+    (late,) = runs.runs(root)
+    assert (late.id, late.name, late.state, late.until, late.refresh, late.report) == (
+        early.id, "mine", "completed", "ingest", ["ingest"], "report.html",
+    )  # fmt: skip
+    assert late.ended_at >= late.started_at
+    assert {name: late.changed[name] for name in ("name", "plan_batches.seed")} == {
+        "name": "mine",
+        "plan_batches.seed": 7,
+    }
+    assert late.settings["train"]["checkpoint_steps"] == 200  # out of fingerprints, but a setting
+    assert late.codes == {"make_numbers": woven().promises[0].step.code}
+
+
+@pytest.mark.parametrize(("error", "state"), [(ValueError("no\nsuch"), "failed"), (KeyboardInterrupt(), "stopped")])
+def test_one_that_does_not_end_well_says_how(config, error, state):
+    with pytest.raises(type(error)), recorded(config, woven(), []):
+        raise error
+    (run,) = runs.runs(config.storage.location)
+    assert run.state == state
+    assert run.error == ("ValueError: no such" if state == "failed" else "KeyboardInterrupt")
+
+
+def test_differing_settings_are_named_with_dots():
+    one = {"a": {"b": 1, "c": [1, 2]}, "d": None, "e": {"f": 1}}
+    assert differing(one, one) == {}
+    assert differing(one, {"a": {"b": 1, "c": [1]}, "d": {"x": 1}, "g": 1}) == {
+        "a.c": [1, 2],
+        "d": None,
+        "e": {"f": 1},
+        "g": None,
+    }
+
+
+@pytest.mark.prefect
+@pytest.mark.timeout(180)
+def test_what_was_done_before_a_step_failed_is_on_record(config, prefect_api):
+    root = config.storage.location
+    pipeline = woven(
+        lambda numbers: fail(numbers=numbers), lambda numbers: sum_numbers(parts={"x": fail(numbers=numbers)})
+    )
+
+    @flow(name="test", persist_result=False)
+    def execute():
+        execution = Execution(pipeline, root, config.resources)
+        with recorded(config, pipeline, execution.results.values(), failed=execution.failed):
+            execution.run()
+
+    quiet = {PREFECT_API_URL: prefect_api, PREFECT_LOGGING_LEVEL: "CRITICAL", PREFECT_LOGGING_TO_API_ENABLED: False}
+    with temporary_settings(quiet), pytest.raises(ValueError, match="Do not use this step"):
+        execute()
+    (run,) = runs.runs(root)
+    assert [(one.step, one.status, one.rows) for one in run.datasets] == [
+        ("make_numbers", "built", 1),
+        ("fail", "failed", None),
+        ("sum_numbers", "not run", None),
+    ]
+    assert (run.state, run.error[:17]) == ("failed", "ValueError: fail:")
