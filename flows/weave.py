@@ -163,6 +163,7 @@ def _plan_batches(
 ) -> tuple[Promise, Promise]:
     topics = _topics(config, texts, retrieved, qrels)
     batch_plan = plan_batches(
+        "all",
         hard_negatives=hard_negatives,
         queries=texts.train.queries,
         qrels=qrels,

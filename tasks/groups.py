@@ -62,6 +62,40 @@ def group_queries(queries: pl.DataFrame, qrels: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(groups).sort(_QUERY)
 
 
+def separable_size(own: pl.DataFrame, barred: pl.DataFrame) -> int:
+    """Return the largest batch that leaves room to deal queries so that none has a document of its own as a negative.
+
+    A batch takes one query whose only relevant document is d, and then no other query that d is barred to.
+
+    Args:
+        own: query, document: what is relevant to the queries to deal; copies of a document under one name.
+        barred: query, document: what must not be a negative of a query, what is relevant to it included.
+
+    Returns:
+        The size, at most the number of queries; 0 where there are none.
+
+    Source: docs/decisions/0005-batch-plan.md
+    """
+    own = own.unique()
+    num_queries = own["query"].n_unique()
+    alone = own.filter(pl.len().over("query") == 1).group_by("document").agg(alone=pl.len().cast(pl.Int64))
+    others = barred.unique().group_by("document").agg(barred=pl.len().cast(pl.Int64))
+    rooms = alone.join(others, on="document").select((num_queries - pl.col("barred")) // pl.col("alone") + 1)
+    return int(min([num_queries, *rooms.to_series().to_list()]))
+
+
+def largest_batch(relevant: pl.DataFrame) -> int:
+    """Return the `separable_size` that judgements alone allow.
+
+    Args:
+        relevant: query_id, same (the same for queries with the same text, who share what is relevant), key (the same
+            for documents with the same text); of the queries to train on.
+    """
+    own = relevant.select("query_id", "same").unique().join(relevant.select("same", "key").unique(), on="same")
+    names = {"query": "query_id", "document": "key"}
+    return separable_size(relevant.select(**names), own.select(**names))
+
+
 def say_split(groups: pl.DataFrame) -> list[str]:
     """Say which languages had a group that was split, a line each."""
     counts = groups.group_by("language").agg(pl.len(), num=pl.col("by_document").sum()).filter(pl.col("num") > 0)

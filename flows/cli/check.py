@@ -1,5 +1,7 @@
 """Commands on files of one's own: `check` reads what a configuration names, `init` writes one for a folder."""
 
+import math
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,14 +12,20 @@ from rich.padding import Padding
 
 from flows.cli.options import Config, Json, Set, out, write_json
 from flows.configs import PipelineConfig, load_config
+from flows.run.pipeline import Pipeline
 from flows.settings_file import check_variables
 from flows.show.console import plain_table
-from tasks.ingest.check import characters_per_token, check_files
+from storage import read, scan
+from tasks.engine.build import state
+from tasks.ingest.check import characters_per_token, check_files, hash_texts, max_batch_size
+from tasks.ingest.config import Source
 from tasks.ingest.recognise import recognise
 from tasks.plan_batches.config import PlanBatchesConfig
 from tasks.retrieve.analyzers import analyzer_of
+from tasks.steps import plan_batches
 
 SHOWN = 20  # problems of a language on the terminal; --json has all
+SMALL = 64_000_000  # bytes of a corpus that `plan` reads by the way
 _COLUMNS = {
     "queries": "num_queries", "judged": "num_judgements", "relevant": "num_relevant",
     "without\nrelevant": "num_without_relevant", "copies": "num_copies", "text in\ntrain": "num_in_train",
@@ -99,6 +107,35 @@ def _print_language(one: dict[str, Any], settings: PipelineConfig) -> None:
         lines.append(f"[red]… and {more:,} more; --json has all[/]")
     out.print(f"[bold]{language}[/]")
     out.print(Padding("\n".join(lines), (0, 0, 0, 2)), highlight=False)
+
+
+def say_separable(pipeline: Pipeline, settings: PipelineConfig) -> list[str]:
+    """Say which batches separate all positives: by the datasets where they are built, else by files that are small."""
+    found = [promise for promise in pipeline.promises if promise.step is plan_batches]
+    if not found or not settings.plan_batches.same_language:
+        return []
+    sizes: dict[str, int] = {}
+    root = settings.storage.location
+    for language, queries in found[0].arguments["queries"].items():
+        corpus, judged = (found[0].arguments[name][language] for name in ("corpus", "qrels"))
+        judged = judged.arguments.get("qrels", judged)  # relabelling comes later
+        if all(state(promise, root).cached for promise in (queries, judged, corpus)):
+            hashes = hash_texts(scan(corpus.ref(root)), settings.text.document).collect(engine="streaming")
+            sizes[language] = max_batch_size(read(queries.ref(root)), read(judged.ref(root)), hashes)
+        elif settings.ingest.layout != "atlas" and _num_bytes(corpus.arguments["source"]) <= SMALL:
+            sizes[language] = check_files(settings.ingest, language, settings.text.document)["max_batch_size"]
+    if not sizes:
+        return ["Which batches separate all positives is known when ingest has run: --until ingest."]
+    line = ", ".join(f"{language} {size:,}" for language, size in sizes.items())
+    batch_size = settings.plan_batches.batch_size
+    clash = min(sizes.values()) < batch_size
+    note = f". plan_batches.batch_size is {batch_size}: what clashes is left out of the loss" if clash else ""
+    return [f"Largest batches that separate all positives: {line}{note}."]
+
+
+def _num_bytes(source: Source) -> float:
+    paths = [file.path for file in source.files]
+    return math.inf if any("://" in path for path in paths) else sum(map(os.path.getsize, paths))
 
 
 def _sized(plan: PlanBatchesConfig, checks: list[dict[str, Any]]) -> dict[str, Any]:

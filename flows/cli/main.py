@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from flows.cli import carry
-from flows.cli.check import check, init
+from flows.cli.check import check, init, say_separable
 from flows.cli.compare import ablation, bake_off
 from flows.cli.look import explain, ls, show
 from flows.cli.options import Config, Json, Set, out, write_json
@@ -107,6 +107,8 @@ def plan(config: Config, set_: Set = None, until: Until = None) -> None:
     _say_notes(pipeline, settings)
     for line in show_as.encoder_lines(pipeline.promises):
         out.print(escape(line), highlight=False, soft_wrap=True)
+    for line in say_separable(pipeline, settings):
+        out.print(line, highlight=False, soft_wrap=True)
     if missing:
         estimates = estimate(missing, root)
         out.print(show_as.estimate_table(estimates))

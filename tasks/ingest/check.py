@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import polars as pl
 
+from tasks.groups import largest_batch
 from tasks.ingest.config import FileSplit, IngestConfig, Source, What
 from tasks.ingest.corpus import corpus_parts
 from tasks.ingest.files import find_source
@@ -51,8 +52,8 @@ def check_files(config: IngestConfig, language: str, text: str) -> dict[str, Any
     repeated = asked.filter(dev).join(asked.filter(~dev), on="same", how="semi").height
     copies = asked.group_by("split").agg(num_copies=pl.len() - pl.col("same").n_unique())
     splits = count_by_split(asked, judged).join(copies, on="split", maintain_order="left")
-    to_train_on = asked.filter(split="train").select("query_id", "same")
-    relevant = judged.filter(pl.col("relevance") > 0).join(to_train_on, on="query_id")
+    to_train_on = asked.filter(split="train")
+    relevant = judged.filter(pl.col("relevance") > 0).join(to_train_on, on="query_id", how="semi")
     return {
         "language": language,
         "num_documents": corpus.height,
@@ -61,32 +62,27 @@ def check_files(config: IngestConfig, language: str, text: str) -> dict[str, Any
         "longest_query": asked["text"].str.len_chars().max() or 0,
         "splits": splits.with_columns(num_in_train=pl.when(dev).then(pl.lit(repeated))).to_dicts(),
         "num_to_train_on": relevant["query_id"].n_unique(),
-        "max_batch_size": max_batch_size(relevant.join(corpus, on="doc_id")),
+        "max_batch_size": max_batch_size(to_train_on, judged, corpus),
         "problems": list(dict.fromkeys(problems)),  # a file that holds all splits is read twice
     }
 
 
-def max_batch_size(relevant: pl.DataFrame) -> int:
-    """Return the largest batch that leaves room to deal queries so that none has a document of its own as a negative.
-
-    A batch takes one query whose only relevant document is d, and then no other query to which d is relevant.
+def max_batch_size(queries: pl.DataFrame, judged: pl.DataFrame, corpus: pl.DataFrame) -> int:
+    """Return the largest batch that separates all positives, going by the judgements.
 
     Args:
-        relevant: query_id, same (the same for queries with the same text, who share what is relevant), key (the same
-            for documents with the same text); of the queries to train on.
-
-    Returns:
-        The size, at most the number of queries; 0 where there are none.
-
-    Source: docs/decisions/0005-batch-plan.md; `separable_size` of `tasks.plan_batches.deal` says it of a ledger.
+        queries: query_id, text of those to train on.
+        judged: query_id, doc_id, relevance.
+        corpus: doc_id, key, as `hash_texts` returns them.
     """
-    own = relevant.select("query_id", "same", "key").unique()
-    known = own.select("query_id", "same").unique().join(own.select("same", "key").unique(), on="same")
-    num_queries = own["query_id"].n_unique()
-    alone = own.filter(pl.len().over("query_id") == 1).group_by("key").agg(alone=pl.len().cast(pl.Int64))
-    barred = known.group_by("key").agg(barred=pl.len().cast(pl.Int64))
-    rooms = alone.join(barred, on="key").select((num_queries - pl.col("barred")) // pl.col("alone") + 1).to_series()
-    return int(min([num_queries, *rooms.to_list()]))
+    asked = queries.select("query_id", same=same_text("text"))
+    return largest_batch(judged.filter(pl.col("relevance") > 0).join(asked, on="query_id").join(corpus, on="doc_id"))
+
+
+def hash_texts(documents: pl.LazyFrame, text: str) -> pl.LazyFrame:
+    """Return doc_id, key (a hash of what makes texts equal) and length (characters) of doc_id, title and text."""
+    key, length = same_text("text").hash().alias("key"), pl.col("text").str.len_chars().alias("length")
+    return documents.select("doc_id", document_text(text)).select("doc_id", key, length)
 
 
 def _find(
@@ -116,9 +112,8 @@ def _usable(rows: Iterable[Row | BadRow], problems: list[str]) -> Iterator[Row]:
 def _read_corpus(source: Source | None, text: str, problems: list[str]) -> pl.DataFrame:
     """Read a corpus: doc_id, key (a hash of what makes texts equal), length (characters)."""
     rows = _usable(documents_of(source, lambda _: None), problems) if source else ()
-    parts = [part.select("doc_id", document_text(text)) for part in corpus_parts(rows)]
-    key, length = same_text("text").hash().alias("key"), pl.col("text").str.len_chars().alias("length")
-    return pl.concat([pl.DataFrame(schema=_CORPUS), *(part.select("doc_id", key, length) for part in parts)])
+    parts = (hash_texts(part.lazy(), text).collect() for part in corpus_parts(rows))
+    return pl.concat([pl.DataFrame(schema=_CORPUS), *parts])
 
 
 def _read_asked(

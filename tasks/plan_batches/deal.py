@@ -36,7 +36,7 @@ class Dealer:
         self._rng, self._slot_rng = rng.spawn(2)  # apart, so that it doesn't matter how many are dealt at once
         first = table.identity[table.positives.document[table.positives.start[:-1]]]
         self._first_positive = np.unique(first, return_inverse=True)[1]
-        self._separable_size = separable_size(table)
+        self._separable_size = table.separable_size()
         # Sizes of the batches that are not yet handed out; and the slots dealt so far, the last batch maybe unfinished.
         self._size = np.empty(0, dtype=np.int64)
         self._query = np.empty(0, dtype=np.int64)
@@ -134,21 +134,6 @@ def check_room(table: LanguageTable, batch_size: int) -> None:
     """
     if table.num_queries < batch_size:
         raise ValueError(_too_few(table, batch_size))
-
-
-def separable_size(table: LanguageTable) -> int:
-    """Return the largest size of batches in which all positives may be kept apart, going by the counts alone.
-
-    A batch takes one query whose only positive is d, and then no other query that d is unsafe for; copies count as one.
-    """
-    answers = table.identity[table.positives.document]
-    start = table.positives.start[:-1]
-    least, most = (function.reduceat(answers, start) for function in (np.minimum, np.maximum))
-    num_alone = np.bincount(least[least == most], minlength=table.num_documents)
-    num_barred = np.bincount(table.unsafe.document, minlength=table.num_documents)
-    answered = num_alone > 0
-    sizes = (table.num_queries - num_barred[answered]) // num_alone[answered] + 1
-    return int(min(sizes.min(initial=table.num_queries), table.num_queries))
 
 
 def _too_few(table: LanguageTable, batch_size: int) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from tasks.groups import separable_size
 from tasks.models.texts import document_text, find_echoes, same_text
 
 HARMLESS_REASONS = ("beyond_num_negatives",)  # dropped, but not for what it is
@@ -86,6 +87,15 @@ class LanguageTable:
     def num_documents(self) -> int:
         """Documents in the pool."""
         return len(self.document_ids)
+
+    def separable_size(self) -> int:
+        """Return the largest size of batches in which all positives may be kept apart, going by the counts alone."""
+
+        def pairs(lists: Lists) -> pl.DataFrame:
+            query, document = lists.of(np.arange(self.num_queries))
+            return pl.DataFrame({"query": query, "document": self.identity[document]})
+
+        return separable_size(pairs(self.positives), pairs(self.unsafe))
 
 
 def build_table(

@@ -6,7 +6,6 @@ from storage import DatasetRef, iter_parts, read, scan
 from tasks.engine.job import Job
 from tasks.plan_batches import plan, shares, tables, weights
 from tasks.plan_batches.config import PlanBatchesConfig
-from tasks.plan_batches.deal import separable_size
 from tasks.plan_batches.topics import cluster_topics, first_positives, gather_vectors, label_topics
 
 CLUSTERS_SEED = 13  # not the plan's: another plan has the same topics
@@ -65,7 +64,7 @@ def plan_batches(
     for line in tables.shortfalls(languages, num_negatives=config.num_negatives):
         job.log.info("%s", line)
     for table in languages:
-        if config.same_language and (most := separable_size(table)) < config.batch_size:
+        if config.same_language and (most := table.separable_size()) < config.batch_size:
             job.log.info("%s: too many queries share a positive for batches of more than %d", table.language, most)
     weight = weights.sample_weights(
         tables.count_queries(languages),

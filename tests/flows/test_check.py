@@ -4,12 +4,17 @@ import json
 
 import polars as pl
 import pytest
+import yaml
 from rich.console import Console
 from support import raw_files
+from support.in_process import build_missing
+from typer.testing import CliRunner
 
 from flows.cli.main import app
-from flows.configs import PipelineConfig
-from tasks.ingest.check import check_files, max_batch_size
+from flows.configs import PipelineConfig, load_config
+from flows.weave import weave
+from tasks.groups import largest_batch
+from tasks.ingest.check import check_files
 
 TABLE = {"layout": "table", "corpus": "docs.jsonl", "queries": "{split}.tsv", "qrels": "qrels-{split}.tsv"}
 
@@ -104,13 +109,13 @@ def test_beir_s_file_of_all_queries_is_read_by_the_judgements_and_told_of_once(t
 )
 def test_largest_batch_that_separates_positives(pairs, size):
     frame = pl.DataFrame(pairs, schema={"query_id": pl.String, "key": pl.String}, orient="row")
-    assert max_batch_size(frame.with_columns(same="query_id")) == size
+    assert largest_batch(frame.with_columns(same="query_id")) == size
 
 
 def test_queries_with_one_text_share_what_is_relevant_to_them():
     pairs = [("q1", "x", "a"), ("q2", "x", "b"), ("q3", "y", "c"), ("q4", "z", "d")]
     frame = pl.DataFrame(pairs, schema=["query_id", "same", "key"], orient="row")
-    assert max_batch_size(frame) == 3  # all but one of q1 and q2
+    assert largest_batch(frame) == 3  # all but one of q1 and q2
 
 
 def test_command_says_it_on_80_columns_and_in_json(tmp_path, capsys, monkeypatch):
@@ -139,3 +144,23 @@ def test_generated_sample_has_no_files_to_check(tmp_path):
     config = raw_files.write(tmp_path / "mine.yaml", "languages: [en]")
     with pytest.raises(ValueError, match="got the layout atlas, which is generated"):
         app(["check", str(config)], standalone_mode=False)
+
+
+def test_plan_says_which_batches_separate_all_positives_from_the_files_or_what_is_built(tmp_path, monkeypatch):
+    collection(tmp_path, DOCUMENTS, QUERIES, QRELS)
+    ingest = TABLE | {"path": str(tmp_path), "validation_share": 0}
+    settings = {"languages": ["en"], "storage": {"root": str(tmp_path / "data")}, "ingest": ingest}
+    config = raw_files.write(tmp_path / "mine.yaml", yaml.safe_dump(settings))
+
+    def planned(*overrides):
+        answer = CliRunner().invoke(app, ["plan", str(config), *overrides], catch_exceptions=False).output
+        return " ".join(answer.split())
+
+    clash = "Largest batches that separate all positives: en 1. plan_batches.batch_size is 24: what clashes is left out"
+    assert clash in planned()
+    assert "separate" not in planned("--until", "denoise")
+    monkeypatch.setattr("flows.cli.check.SMALL", 0)
+    assert "Which batches separate all positives is known when ingest has run" in planned()
+    build_missing(weave(load_config(config)).until("ingest"), str(tmp_path / "data"))
+    assert clash in planned()
+    assert clash in planned("--set", "denoise.relabel=true")

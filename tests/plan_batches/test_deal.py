@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from support.plan_data import Language, plain_language
 
-from tasks.plan_batches.deal import Dealer, check_room, separable_size
+from tasks.plan_batches.deal import Dealer, check_room
 from tasks.plan_batches.tables import LanguageTable
 
 
@@ -162,13 +162,13 @@ def test_separable_size_goes_by_the_document_that_most_queries_share(answers, si
     positives = {f"q{n}": [answer] for n, answer in enumerate(answers)}
     texts = {"a": "the  text", "A": "The text"}
     table = Language("en", positives, {}, {}, dict.fromkeys(positives, 0), documents=texts).table
-    assert separable_size(table) == size
+    assert table.separable_size() == size
 
 
 def test_separable_size_does_not_count_queries_that_have_another_positive():
     positives = {"q1": ["a"], "q2": ["a", "b"], "q3": ["a", "c"], "q4": ["d"]}
     table = Language("en", positives, {}, {}, dict.fromkeys(positives, 0)).table
-    assert separable_size(table) == 2  # q1 brings a, and only q4 may stand beside it
+    assert table.separable_size() == 2  # q1 brings a, and only q4 may stand beside it
 
 
 def test_deals_batches_of_changing_sizes_without_repetition():
