@@ -6,6 +6,8 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 
 from flows.ablation_variants import SeededVariant, compare
+from flows.run.execute import flow_run_id
+from flows.run.stop import ending
 from flows.train_retriever import train_retriever
 
 
@@ -18,8 +20,9 @@ def ablation(variants: list[SeededVariant], shown: list[SeededVariant], referenc
         shown: the pipelines of the table; those that are not among `variants` are in the store.
         reference: the variant that the others are compared with.
     """
-    for variant in variants:
-        train_retriever.with_options(flow_run_name=str(variant))(variant.config)
+    with ending(flow_run_id()):
+        for variant in variants:
+            train_retriever.with_options(flow_run_name=str(variant))(variant.config)
     table = compare(shown, reference)
     create_table_artifact(key="ablation", description=f"Dev queries; differences to '{reference}'.", table=table)
     return table

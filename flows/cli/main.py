@@ -19,7 +19,6 @@ from flows.configs import PipelineConfig, load_config
 from flows.run.api import PrefectUnavailable, setting
 from flows.run.pipeline import BuildResult, Pipeline
 from flows.run.record import recorded
-from flows.run.stop import Stopped, leave, listening
 from flows.settings_file import ConfigError
 from flows.show import console as show_as
 from flows.show.estimate import estimate
@@ -163,14 +162,11 @@ err = Console(stderr=True)
 
 def main() -> None:
     """Run the command; what a user can cause ends in one clear line, not in a traceback."""
-    with listening():
-        try:
-            app()
-        except Stopped as stopped:
-            leave(stopped.exit_status, str(stopped))
-        except _CAUSED_BY_USERS as error:
-            if os.environ.get("POLYLOOM_TRACEBACK"):
-                raise
-            text = describe(error) if isinstance(error, OSError) else str(error)
-            err.print(f"[bold red]polyloom:[/] {escape(text)}", highlight=False, soft_wrap=True)
-            sys.exit(1)
+    try:
+        app()
+    except _CAUSED_BY_USERS as error:
+        if os.environ.get("POLYLOOM_TRACEBACK"):
+            raise
+        text = describe(error) if isinstance(error, OSError) else str(error)
+        err.print(f"[bold red]polyloom:[/] {escape(text)}", highlight=False, soft_wrap=True)
+        sys.exit(1)

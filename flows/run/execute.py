@@ -7,6 +7,7 @@ import os
 import threading
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -59,8 +60,7 @@ class Execution:
         Raises:
             Exception: that of the first Promise that failed.
         """
-        context = FlowRunContext.get()
-        with ending(context.flow_run.id if context and context.flow_run else None):
+        with ending(flow_run_id()):
             return self._run()
 
     def _run(self) -> list[BuildResult]:
@@ -155,6 +155,12 @@ class Execution:
             threads=os.cpu_count() or 1,
             progress=functools.partial(with_artifact, draw, str(promise)),
         )
+
+
+def flow_run_id() -> UUID | None:
+    """Return the id of the flow run that this is in."""
+    context = FlowRunContext.get()
+    return context.flow_run.id if context and context.flow_run else None
 
 
 def _device(setting: str) -> str:
