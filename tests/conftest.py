@@ -1,5 +1,6 @@
 """Fixtures for all tests: the shared real data, a Prefect server, the command line."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -34,7 +35,13 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start one real Prefect server for the session and return its API URL."""
-    home = tmp_path_factory.mktemp("prefect")
+    with prefect_server(tmp_path_factory.mktemp("prefect")) as (url, _):
+        yield url
+
+
+@contextlib.contextmanager
+def prefect_server(home: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Start a real Prefect server; yield its API URL and its process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -51,7 +58,7 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
             _wait_for(f"{url}/health", server)
-            yield url
+            yield url, server
         finally:
             server.terminate()
             server.wait(20)

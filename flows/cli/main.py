@@ -19,6 +19,7 @@ from flows.configs import PipelineConfig, load_config
 from flows.run.api import PrefectUnavailable, setting
 from flows.run.pipeline import BuildResult, Pipeline
 from flows.run.record import recorded
+from flows.run.stop import leave
 from flows.settings_file import ConfigError
 from flows.show import console as show_as
 from flows.show.estimate import estimate
@@ -167,6 +168,8 @@ def main() -> None:
     except _CAUSED_BY_USERS as error:
         if os.environ.get("POLYLOOM_TRACEBACK"):
             raise
+        if isinstance(error, PrefectUnavailable):
+            leave(1, str(error))  # without Prefect's own end, which waits minutes for what is gone
         text = describe(error) if isinstance(error, OSError) else str(error)
         err.print(f"[bold red]polyloom:[/] {escape(text)}", highlight=False, soft_wrap=True)
         sys.exit(1)
