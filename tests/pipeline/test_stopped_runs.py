@@ -21,11 +21,6 @@ from support.stopping import check_stop, stop
 pytestmark = [pytest.mark.slow, pytest.mark.prefect, pytest.mark.timeout(900)]
 
 
-def begun(folder: Path, kind: str):
-    """Say whether something is there of a dataset of this kind that has no manifest yet."""
-    return lambda: any(not (place / "manifest.json").exists() for place in folder.glob(f"data/{kind}/*/*"))
-
-
 def is_there(folder: Path, pattern: str):
     return lambda: any(folder.glob(pattern))
 
@@ -41,18 +36,18 @@ def test_stopped_in_every_stage_ends_like_an_undisturbed_run(built, make_tiny, p
     loom = make_tiny(tmp_path)
     before = states(prefect_api, "flow_runs", {}).count("Cancelled")
     moments = [
-        (signal.SIGINT, begun(tmp_path, "corpus"), "in|at"),
-        (signal.SIGTERM, begun(tmp_path, "candidates"), "retrieve_bm25"),
+        (signal.SIGINT, is_there(tmp_path, "data/corpus/*/*"), "in|at"),
+        (signal.SIGTERM, is_there(tmp_path, "data/candidates/*/*"), "retrieve_bm25"),
         (signal.SIGINT, is_there(tmp_path, "data/embeddings/*/*/progress/*.json"), "embed_documents"),
-        (signal.SIGTERM, begun(tmp_path, "raw_scores"), "in|at"),
-        (signal.SIGINT, begun(tmp_path, "batch_plan"), "in|at"),
-        (signal.SIGTERM, begun(tmp_path, "training_log"), "train_encoder"),
+        (signal.SIGTERM, is_there(tmp_path, "data/raw_scores/*/*"), "in|at"),
+        (signal.SIGINT, is_there(tmp_path, "data/batch_plan/*/*"), "in|at"),
+        (signal.SIGTERM, is_there(tmp_path, "data/training_log/*/*"), "train_encoder"),
         (
             signal.SIGINT,
             is_there(tmp_path, "data/training_log/all/*/scratch/work/*/checkpoints/*"),
             r"\d+ of \d+ steps of train_encoder-all",
         ),
-        (signal.SIGTERM, begun(tmp_path, "run"), "in|at"),
+        (signal.SIGTERM, is_there(tmp_path, "data/training_log/*/*/manifest.json"), "in|at"),
     ]
     for number, there, where in moments:
         command = ["-m", "flows", "run", "tiny.yaml"]
@@ -71,7 +66,7 @@ def test_waiting_for_an_llm_is_no_reason_to_wait(built):
         command = ["-m", "flows", "run", "tiny.yaml", *(part for one in settings for part in ("--set", one))]
         there = lambda: server.calls > 0  # noqa: E731
         stopped = stop(command, signal.SIGINT, there, folder=loom.folder, environment=loom.environment)
-        check_stop(stopped, signal.SIGINT, "llm")
+        check_stop(stopped, signal.SIGINT, "judge_pairs")
 
 
 def test_ctrl_c_in_the_terminal_is_told_to_the_server_before_it_ends(make_tiny, tmp_path):
