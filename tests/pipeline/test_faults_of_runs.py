@@ -6,8 +6,8 @@ import subprocess
 import time
 
 import pytest
-from conftest import prefect_server
 from support.command import Loom
+from support.prefect_server import prefect_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.prefect, pytest.mark.timeout(900)]
 
