@@ -21,6 +21,13 @@ from support.stopping import check_stop, stop
 pytestmark = [pytest.mark.slow, pytest.mark.prefect, pytest.mark.timeout(900)]
 
 
+def appears(folder: Path, patterns):
+    """Say whether something matches now that did not when this was called."""
+    matches = lambda: {found for pattern in patterns for found in folder.glob(pattern)}  # noqa: E731
+    before = matches()
+    return lambda: bool(matches() - before)
+
+
 def is_there(folder: Path, pattern: str):
     return lambda: any(folder.glob(pattern))
 
@@ -35,23 +42,23 @@ def states(api, kind, wanted):
 def test_stopped_in_every_stage_ends_like_an_undisturbed_run(built, make_tiny, prefect_api, tmp_path):
     loom = make_tiny(tmp_path)
     before = states(prefect_api, "flow_runs", {}).count("Cancelled")
-    moments = [
-        (signal.SIGINT, is_there(tmp_path, "data/corpus/*/*"), "in|at"),
-        (signal.SIGTERM, is_there(tmp_path, "data/candidates/*/*"), "retrieve_bm25"),
-        (signal.SIGINT, is_there(tmp_path, "data/embeddings/*/*/progress/*.json"), "embed_documents"),
-        (signal.SIGTERM, is_there(tmp_path, "data/raw_scores/*/*"), "in|at"),
-        (signal.SIGINT, is_there(tmp_path, "data/batch_plan/*/*"), "in|at"),
-        (signal.SIGTERM, is_there(tmp_path, "data/training_log/*/*"), "train_encoder"),
-        (
-            signal.SIGINT,
-            is_there(tmp_path, "data/training_log/all/*/scratch/work/*/checkpoints/*"),
-            r"\d+ of \d+ steps of train_encoder-all",
-        ),
-        (signal.SIGTERM, is_there(tmp_path, "data/training_log/*/*/manifest.json"), "in|at"),
+    checkpoints = "training_log/*/*/scratch/work/*/checkpoints/*"
+    moments = [  # of each: what appears; tiny steps may be over while an earlier signal takes its second
+        (signal.SIGINT, ["corpus/*/*"], "in|at"),
+        (signal.SIGTERM, ["candidates/*/*"], "retrieve_bm25"),
+        (signal.SIGINT, ["embeddings/*/*/progress/*.json"], "embed_documents"),
+        (signal.SIGTERM, ["raw_scores/*/*", "scores/*/*", "hard_negatives/*/*"], "in|at"),
+        (signal.SIGINT, ["batch_plan/*/*", "tokens/*/*", "training_log/*/*"], "in|at"),
+        (signal.SIGTERM, ["training_log/*/*", checkpoints], "train_encoder"),
+        (signal.SIGINT, [checkpoints], r"\d+ of \d+ steps of train_encoder-all"),
+        (signal.SIGTERM, ["training_log/*/*/manifest.json"], "in|at"),
     ]
-    for number, there, where in moments:
-        command = ["-m", "flows", "run", "tiny.yaml"]
-        check_stop(stop(command, number, there, folder=tmp_path, environment=loom.environment), number, where)
+    for number, patterns, where in moments:
+        there = appears(tmp_path / "data", patterns)
+        stopped = stop(
+            ["-m", "flows", "run", "tiny.yaml"], number, there, folder=tmp_path, environment=loom.environment
+        )
+        check_stop(stopped, number, where)
     assert states(prefect_api, "flow_runs", {}).count("Cancelled") == before + len(moments)
     assert "Running" not in states(prefect_api, "task_runs", {})
     found = {(e["kind"], e["partition"], e["fingerprint"]): e["content"] for e in loom.run("tiny.yaml")["stages"]}
