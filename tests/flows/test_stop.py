@@ -102,5 +102,5 @@ run(lambda: int("x"))
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=REPOSITORY)
     assert done.stdout.splitlines() == [
         "[('completed', '')]",
-        "[('failed', \"invalid literal for int() with base 10: 'x'\")]",
+        "[('failed', \"ValueError: invalid literal for int() with base 10: 'x'\")]",
     ]
