@@ -161,7 +161,7 @@ def check_columns(path: str, columns: Sequence[str], names: Sequence[str]) -> No
     if missing := [name for name in names if name not in columns]:
         raise ValueError(
             f"{path}: expected columns {list(names)}, got {list(columns)} without {missing}. "
-            "Name the file's columns in ingest.columns."
+            "Name the file's columns in ingest.columns; where its first line names none, put such a line on top."
         )
     if repeated := sorted({name for name in columns if columns.count(name) > 1}):
         raise ValueError(f"{path}: expected every column once, got {repeated} twice. Rename or remove one of the two.")

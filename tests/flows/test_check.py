@@ -83,6 +83,23 @@ def test_damaged_and_missing_files_do_not_hide_the_rest(tmp_path):
     assert [row["split"] for row in found["splits"]] == ["train"]
 
 
+def test_what_a_truncated_corpus_lacks_is_told_once_and_judgements_are_not_blamed(tmp_path):
+    collection(tmp_path, DOCUMENTS, QUERIES, QRELS)
+    with (tmp_path / "qrels-train.tsv").open("a") as file:
+        file.write("q9\td1\t1\n")
+    whole = raw_files.write(tmp_path / "docs.jsonl.gz", raw_files.jsonl(DOCUMENTS * 50)).read_bytes()
+    (tmp_path / "docs.jsonl.gz").write_bytes(whole[:30])
+    damage, query = checked(tmp_path, corpus="docs.jsonl.gz")["problems"]
+    assert "expected a complete gzip file" in damage
+    assert "expected a query of the same split, got 'q9'" in query
+
+
+def test_id_that_pandas_made_a_decimal_number_is_told_apart(tmp_path):
+    documents = [{"doc_id": 25, "text": "one"}]
+    found = checked(collection(tmp_path, documents, {"train": [("q1", "Where?")]}, {"train": [("q1", "25.0", 1)]}))
+    assert any("expected a document of the corpus, got '25.0', which is not '25'" in one for one in found["problems"])
+
+
 def test_beir_s_file_of_all_queries_is_read_by_the_judgements_and_told_of_once(tmp_path):
     raw_files.beir(tmp_path)
     with (tmp_path / "queries.jsonl").open("a") as file:
