@@ -179,5 +179,7 @@ def test_plan_says_which_batches_separate_all_positives_from_the_files_or_what_i
     monkeypatch.setattr("flows.cli.check.SMALL", 0)
     assert "Which batches separate all positives is known when ingest has run" in planned()
     build_missing(weave(load_config(config)).until("ingest"), str(tmp_path / "data"))
+    assert "Largest batches that separate all positives: en 2." in planned()  # of a large corpus copies count apart
+    monkeypatch.setattr("flows.cli.check.SMALL", 1_000_000)
     assert clash in planned()
     assert clash in planned("--set", "denoise.relabel=true")
