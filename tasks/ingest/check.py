@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from tasks.groups import largest_batch
+from tasks.groups import separable_size
 from tasks.ingest.config import FileSplit, IngestConfig, Source, What
 from tasks.ingest.corpus import corpus_parts
 from tasks.ingest.files import find_source
@@ -73,15 +73,18 @@ def check_files(config: IngestConfig, language: str, text: str) -> dict[str, Any
 
 
 def max_batch_size(queries: pl.DataFrame, judged: pl.DataFrame, corpus: pl.DataFrame) -> int:
-    """Return the largest batch that separates all positives, going by the judgements.
+    """Return the largest batch that separates all positives, going by the judgements alone.
 
     Args:
-        queries: query_id, text of those to train on.
+        queries: query_id, text of those to train on; with the same text, they share what is relevant.
         judged: query_id, doc_id, relevance.
         corpus: doc_id, key, as `hash_texts` returns them.
     """
-    asked = queries.select("query_id", same=same_text("text"))
-    return largest_batch(judged.filter(pl.col("relevance") > 0).join(asked, on="query_id").join(corpus, on="doc_id"))
+    asked = queries.select(query="query_id", same=same_text("text"))
+    relevant = judged.filter(pl.col("relevance") > 0).select("doc_id", query="query_id")
+    own = relevant.join(asked, on="query").join(corpus.select("doc_id", document="key"), on="doc_id")
+    shared = own.select("query", "same").unique().join(own.select("same", "document").unique(), on="same")
+    return separable_size(own.select("query", "document"), shared.select("query", "document"))
 
 
 def hash_texts(documents: pl.LazyFrame, text: str) -> pl.LazyFrame:

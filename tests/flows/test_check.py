@@ -13,8 +13,7 @@ from typer.testing import CliRunner
 from flows.cli.main import app
 from flows.configs import PipelineConfig, load_config
 from flows.weave import weave
-from tasks.groups import largest_batch
-from tasks.ingest.check import check_files
+from tasks.ingest.check import check_files, max_batch_size
 
 TABLE = {"layout": "table", "corpus": "docs.jsonl", "queries": "{split}.tsv", "qrels": "qrels-{split}.tsv"}
 
@@ -125,14 +124,20 @@ def test_beir_s_file_of_all_queries_is_read_by_the_judgements_and_told_of_once(t
     ],
 )
 def test_largest_batch_that_separates_positives(pairs, size):
-    frame = pl.DataFrame(pairs, schema={"query_id": pl.String, "key": pl.String}, orient="row")
-    assert largest_batch(frame.with_columns(same="query_id")) == size
+    assert largest_batch([(query, query, document) for query, document in pairs]) == size
+
+
+def largest_batch(rows):
+    """Take query, its text and a relevant document."""
+    table = pl.DataFrame(rows, schema=dict.fromkeys(("query_id", "text", "doc_id"), pl.String), orient="row")
+    judged = table.select("query_id", "doc_id", relevance=pl.lit(1))
+    documents = table.select("doc_id", key="doc_id").unique()
+    return max_batch_size(table.select("query_id", "text").unique(), judged, documents)
 
 
 def test_queries_with_one_text_share_what_is_relevant_to_them():
-    pairs = [("q1", "x", "a"), ("q2", "x", "b"), ("q3", "y", "c"), ("q4", "z", "d")]
-    frame = pl.DataFrame(pairs, schema=["query_id", "same", "key"], orient="row")
-    assert largest_batch(frame) == 3  # all but one of q1 and q2
+    pairs = [("q1", "x", "a"), ("q2", "X ", "b"), ("q3", "y", "c"), ("q4", "z", "d")]
+    assert largest_batch(pairs) == 3  # all but one of q1 and q2
 
 
 def test_command_says_it_on_80_columns_and_in_json(tmp_path, capsys, monkeypatch):
