@@ -99,7 +99,7 @@ def _clear_spooled(folder: Path, uri: str) -> None:
     if backend.is_local(uri):
         left = [*folder.glob(".tmp-*"), *folder.glob("*/.tmp-*")]
     else:
-        left = [path for path in backend.cache().glob(".tmp-*") if _age(path) > _DAY]
+        left = [path for path in backend.spool(uri).parent.glob(".tmp-*") if _age(path) > _DAY]
     for path in left:
         path.unlink(missing_ok=True)
 

@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 from support.datasets import FACTS, qrels
 
 import storage
-from storage import DamagedDataset, MissingDataset, SchemaMismatch, Writer, backend, commit
+from storage import AlreadyCommitted, DamagedDataset, MissingDataset, SchemaMismatch, Writer, backend, commit
 
 
 def write(ref, *parts):
@@ -126,6 +126,20 @@ def test_two_builds_at_once_leave_one_sound_dataset(ref):
     assert first.content == second.content
     storage.check_dataset(ref, storage.load(ref))
     assert storage.count(ref) == 2
+
+
+def test_first_of_two_commits_at_once_counts_on_a_remote_store(ref):
+    write(ref, qrels("a"))
+    late = Writer(ref)
+    late.write(qrels("b"))
+    with pytest.raises(AlreadyCommitted):
+        commit(late, only_new=True, **FACTS)
+    assert storage.read(ref)["doc_id"].to_list() == ["a"]
+    backend.put_bytes(b"one", "memory://only-new/file", only_new=True)
+    with pytest.raises(FileExistsError):
+        backend.put_bytes(b"two", "memory://only-new/file", only_new=True)
+    assert backend.read_bytes("memory://only-new/file") == b"one"
+    backend.remove("memory://only-new/file")
 
 
 def test_equal_rows_give_equal_content(root, ref):
