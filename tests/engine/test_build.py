@@ -139,6 +139,33 @@ def test_damage_with_another_input_keeps_nothing_of_the_old_one(root):
     assert storage.read(two.ref(root))["relevance"].to_list() == [14]
 
 
+def test_a_killed_build_with_other_inputs_goes_on_from_nothing_and_with_the_same_from_its_scratch(root, monkeypatch):
+    one, seen = numbers(1, 2), []
+
+    def die_with(values):
+        monkeypatch.setattr(loom, "BEFORE_READING", [lambda: 1 / 0])
+        replace(one, root, values)
+        with pytest.raises(ZeroDivisionError):
+            build(two, root, SURROUNDINGS)
+        storage.Writer(two.ref(root)).write(loom._rows(values))
+        (Path(two.ref(root).uri) / "scratch" / "work" / "checkpoint").touch()
+
+    def look():
+        left = {path.name for path in Path(two.ref(root).uri).glob("scratch/work/*")}
+        seen.append((sorted(left), storage.Writer(two.ref(root)).missing(1)))
+
+    two = train_numbers("en", numbers=one)
+    for values in ([1, 2], [7], [7, 8]):
+        die_with(values)
+        monkeypatch.setattr(loom, "BEFORE_READING", [look, lambda: 1 / 0])
+        with pytest.raises(ZeroDivisionError):  # again with the same inputs
+            build(two, root, SURROUNDINGS)
+        replace(one, root, [*values, 0])
+        monkeypatch.setattr(loom, "BEFORE_READING", [look])
+        build(two, root, SURROUNDINGS)
+    assert seen == [(["checkpoint"], []), ([], [0])] * 3
+
+
 def test_on_a_remote_store_the_first_commit_counts(tmp_path, monkeypatch):
     """Another machine, where no lock reaches, commits in the middle of this build."""
     root = f"memory://builds-{tmp_path.name}"

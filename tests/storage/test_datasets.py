@@ -92,9 +92,20 @@ def test_forgotten_shards_are_built_again_and_the_commit_stays(ref):
     manifest = write(ref, qrels("a"))
     storage.salvage(ref)
     assert Writer(ref).missing(1) == []
-    storage.forget(ref)
+    assert not storage.begin(ref, "inputs", anew=True)
     assert Writer(ref).missing(1) == [0]
     assert storage.load(ref) == manifest
+
+
+def test_shards_of_a_build_with_the_same_inputs_are_kept_and_those_of_another_are_not(ref):
+    assert not storage.begin(ref, "inputs")
+    Writer(ref).write(qrels("a"))
+    assert storage.begin(ref, "inputs")
+    assert Writer(ref).missing(1) == []
+    assert not storage.begin(ref, "other inputs")
+    assert Writer(ref).missing(1) == [0]
+    write(ref, qrels("b"))
+    assert not storage.begin(ref, "other inputs")  # nothing is left beside a commit
 
 
 def test_killed_build_goes_on_from_its_shards(ref):
