@@ -60,7 +60,7 @@ def test_killed_embedding_and_training_end_like_an_undisturbed_run(built, make_t
 
 @pytest.mark.timeout(20 * NUM_KILLS + 500)
 def test_many_kills_over_all_stages_lose_nothing(woven, tmp_path, record_property):
-    """Kill builds shortly after they have written one to six files, until the store is complete, several times."""
+    """Each kill comes shortly after some files were written, so that they are spread over the pipeline."""
     command = [sys.executable, "-m", "support.killed_builds", woven.folder / "tiny.yaml", tmp_path / "data"]
     environment = {**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"}
     run = subprocess.run(

@@ -23,15 +23,16 @@ from storage import load
 
 
 def main(config: str, root: str, num_kills: int) -> None:
-    """Kill builds shortly after they have written one to six files; begin anew when all is built."""
+    """Kill builds shortly after they have written some files; begin anew when all is built."""
     pipeline = weave(load_config(Path(config), (f"storage.root={root}",)))
     for promise in pipeline.promises:
         assert promise.step.body
     data, killed, contents = Path(root), Counter[str](), []
     draw = random.Random(0)
     while sum(killed.values()) < num_kills:
-        if killed_in_a_fork(pipeline, data, draw):
-            killed.update(sorted({path.parts[-4] for path in data.glob("*/*/*/scratch")} or {"between builds"})[:1])
+        if killed_in_a_fork(pipeline, data, draw.randint(1, max(600 // num_kills, 2)), draw.random() * 0.2):
+            at_work = sorted(data.glob("*/*/*/scratch"), key=lambda path: path.stat().st_mtime)
+            killed[at_work[-1].parts[-4] if at_work else "between builds"] += 1
         else:
             contents.append(contents_of(pipeline, root))
             shutil.rmtree(data)
@@ -40,8 +41,8 @@ def main(config: str, root: str, num_kills: int) -> None:
     sys.stdout.write(json.dumps({"killed": killed, "contents": contents}) + "\n")
 
 
-def killed_in_a_fork(pipeline: Pipeline, data: Path, draw: random.Random) -> bool:
-    before, wanted, pause = files(data), draw.randint(1, 6), draw.random() * 0.2
+def killed_in_a_fork(pipeline: Pipeline, data: Path, wanted: int, pause: float) -> bool:
+    before = files(data)
     child = os.fork()
     if child == 0:
         build_missing(pipeline, str(data))
@@ -59,7 +60,7 @@ def killed_in_a_fork(pipeline: Pipeline, data: Path, draw: random.Random) -> boo
 
 
 def files(data: Path) -> set[Path]:
-    return {path for path in data.glob("*/*/*/*") if path.name != "lock"}
+    return {path for path in data.glob("*/*/*/*") if path.name[:5] not in ("lock", ".tmp-")}
 
 
 def contents_of(pipeline: Pipeline, root: str) -> dict[str, str]:
