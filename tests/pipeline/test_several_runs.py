@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from support.llm_server import LlmServer
 
-pytestmark = [pytest.mark.slow, pytest.mark.prefect, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.prefect, pytest.mark.timeout(1800)]
 
 NUM_RUNS = 4
 
@@ -30,6 +30,7 @@ def contents(stages):
 
 def test_four_runs_at_once_build_each_dataset_once_and_ask_each_question_once(make_tiny, tmp_path):
     loom = make_tiny(tmp_path)
+    loom.environment["PREFECT_CLIENT_MAX_RETRIES"] = "50"  # the test's server is an SQLite: 503 while it is busy
     with LlmServer().serving() as server:
         settings = ["denoise.judge=cascade", "denoise.band=[0.05,0.5]", "denoise.llm.num_samples=2"]
         settings += ["denoise.llm.chat.model=scripted", f"denoise.llm.chat.base_url={server.url}"]
@@ -41,8 +42,8 @@ def test_four_runs_at_once_build_each_dataset_once_and_ask_each_question_once(ma
         assert set(built.values()) == {1}
         assert "waiting for another run that builds" in told
 
-        again, _ = run_at_once(loom, *command, "--refresh", "denoise", "--refresh", "train")
-        refreshed = {name(entry) for entry in again[0] if entry["stage"] in ("denoise", "train")}
+        again, _ = run_at_once(loom, *command, "--refresh", "denoise")
+        refreshed = {name(entry) for entry in again[0] if entry["stage"] == "denoise"}
         rebuilt = Counter(name(entry) for stages in again for entry in stages if entry["status"] == "built")
         assert set(rebuilt) == refreshed
         assert max(rebuilt.values()) <= NUM_RUNS  # once for each run that began after the others' refresh
