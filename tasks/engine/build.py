@@ -15,10 +15,11 @@ from storage import (
     Manifest,
     MissingDataset,
     Writer,
+    begin,
     check_dataset,
     commit,
     find,
-    forget,
+    fingerprint,
     load,
     salvage,
 )
@@ -98,7 +99,8 @@ def build(
     """Build a Promise's dataset and commit it, or take what another run has built meanwhile.
 
     One build of a dataset goes on at a time; others wait. What was committed stays until its successor is complete. A
-    killed build goes on from its committed shards and its scratch folder; a damaged dataset keeps its sound parts.
+    killed build goes on from its shards and its scratch folder if its inputs are what they were; a damaged dataset
+    keeps its sound parts.
 
     Args:
         promise: its inputs must be built.
@@ -119,11 +121,11 @@ def build(
         if stored.manifest and not refresh:
             return stored.manifest, "cached"
         inputs = [_input(name, entry, root) for name, entry in promise.inputs.items()]
+        made_from = fingerprint({entry.name: entry.content for entry in inputs})
+        resumed = begin(ref, made_from, anew=refresh)
         if stored.damaged and not refresh:
             salvage(ref)
-        elif refresh or stored.reason != "not built":
-            forget(ref)
-        with scratch(folder, keep=not refresh) as work:
+        with scratch(folder, keep=resumed) as work:
             try:
                 manifest = _run(promise, root, surroundings, inputs, work, only_new=stored.reason == "not built")
             except AlreadyCommitted:  # on another machine, where this one's locks do not reach
