@@ -160,7 +160,7 @@ def test_columns_that_are_not_named_keep_the_defaults():
 
 def test_queries_without_a_split_are_an_error():
     with pytest.raises(ValueError, match=r"expected {split} in the pattern of queries or of qrels"):
-        IngestConfig(layout="table", corpus="c.jsonl", queries="q.jsonl", qrels="{split}.tsv")
+        IngestConfig(layout="table", corpus="c.jsonl", queries="q.jsonl", qrels="r.jsonl")
 
 
 def test_table_file_of_unknown_kind_is_an_error(tmp_path):
