@@ -9,6 +9,7 @@ from prefect.runtime import deployment
 
 from flows.settings_file import ConfigError, texts
 from tasks.engine.step import Promise, Settings
+from tasks.ingest.config import Source
 from tasks.models.chat.config import ChatConfig
 
 ROOTS = "POLYLOOM_ROOTS"
@@ -44,9 +45,11 @@ def check_files(promises: Iterable[Promise]) -> None:
         return
     roots = [os.getcwd(), HF_HUB_CACHE, *filter(None, os.environ.get(ROOTS, "").split(","))]
     for promise in promises:
-        for name, text in texts(promise.arguments, ""):
-            if name.endswith(".path") and not _allowed(text, roots):
-                raise ConfigError(_refusal(f"ingest ({promise.step.name})", text))
+        given = [one.values() if isinstance(one, dict) else [one] for one in promise.arguments.values()]
+        sources = [one for values in given for one in values if isinstance(one, Source)]
+        for file in (file for source in sources for file in source.files):
+            if not _allowed(file.path, roots):
+                raise ConfigError(_refusal(f"ingest ({promise.step.name})", file.path))
 
 
 def confine(config: Settings, roots: Sequence[str], bound: Sequence[tuple[str, str]]) -> None:

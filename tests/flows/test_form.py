@@ -1,10 +1,12 @@
 """What settings from a deployment's form may name: places below the roots, keys where they may go."""
 
 import pytest
+from support.raw_files import beir
 
 from flows.configs import PipelineConfig
-from flows.run.form import confine
+from flows.run.form import check_files, check_form, confine
 from flows.settings_file import ConfigError
+from flows.weave import weave
 
 DEFAULT = {"languages": ["en"]}
 ENDPOINT = "https://llm.example/v1"
@@ -150,3 +152,26 @@ def test_endpoint_without_a_key_lies_below_the_roots(roots):
     for url in (ENDPOINT, "http://169.254.169.254/v1", "mine"):
         with pytest.raises(ConfigError, match="denoise.llm.chat.base_url: expected a place below"):
             confine(chat(base_url=url), roots, [])
+
+
+def test_command_line_is_free_and_a_deployments_run_is_held(roots, monkeypatch):
+    check_form(ingest(path="/etc"))
+    monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "d")  # how Prefect lets a test stand in a deployment's run
+    with pytest.raises(ConfigError, match="ingest.path: expected a place below"):
+        check_form(ingest(path="/etc"))
+    with pytest.raises(ConfigError, match="ingest.path: expected a place below"):
+        check_form(settings(), ingest(path=f"{roots[1]}/x"))
+    monkeypatch.setenv("POLYLOOM_ROOTS", ",".join(roots[1:]))
+    check_form(ingest(path=f"{roots[1]}/x"))
+
+
+def test_link_that_a_pattern_matches_leads_nowhere_else(roots, tmp_path, monkeypatch):
+    beir(tmp_path / "deployment" / "mine")
+    config = settings(languages=["fi"], ingest={"layout": "beir", "path": "mine"})
+    monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "d")
+    check_files(weave(config).promises)
+    corpus = tmp_path / "deployment" / "mine" / "corpus.jsonl"
+    corpus.rename(tmp_path / "secret.jsonl").replace(tmp_path / "elsewhere.jsonl")
+    corpus.symlink_to(tmp_path / "elsewhere.jsonl")
+    with pytest.raises(ConfigError, match=r"^ingest \(ingest_corpus\): expected a place below"):
+        check_files(weave(config).promises)
