@@ -87,13 +87,29 @@ def check_variables(settings: Settings) -> None:
     Raises:
         ValueError: one is not; names the setting and the variable.
     """
-    for name, text in _texts(settings, ""):
+    for name, text in texts(settings, ""):
         for variable in _VARIABLE.findall(text):
             if not os.environ.get(variable):
                 raise ValueError(
                     f"{name}: expected the environment variable {variable} to be set, got nothing in '{text}'. "
                     f"Run `export {variable}=…`, or write the value itself."
                 )
+
+
+def texts(value: Any, where: str) -> Iterator[tuple[str, str]]:
+    """Walk the texts in settings, each with its dotted name, which begins with `where`."""
+    if isinstance(value, str):
+        yield where, value
+        return
+    inner: dict[Any, Any] = {}
+    if isinstance(value, BaseModel) or dataclasses.is_dataclass(value):
+        inner = dict(value.__dict__)
+    elif isinstance(value, dict):
+        inner = value
+    elif isinstance(value, list | tuple):
+        inner = dict(enumerate(value))
+    for name, one in inner.items():
+        yield from texts(one, f"{where}.{name}".lstrip("."))
 
 
 def parse_yaml(text: str) -> Any:
@@ -160,19 +176,3 @@ def _apply(content: dict[str, Any], override: str) -> None:
             raise ConfigError(f"--set {key}: expected '{name}' to hold settings, got {inner!r}. Check the key.")
         place = inner
     place[names[-1]] = value
-
-
-def _texts(value: Any, where: str) -> Iterator[tuple[str, str]]:
-    """Walk the texts in settings, each with its dotted name."""
-    if isinstance(value, str):
-        yield where, value
-        return
-    inner: dict[Any, Any] = {}
-    if isinstance(value, BaseModel) or dataclasses.is_dataclass(value):
-        inner = dict(value.__dict__)
-    elif isinstance(value, dict):
-        inner = value
-    elif isinstance(value, list | tuple):
-        inner = dict(enumerate(value))
-    for name, one in inner.items():
-        yield from _texts(one, f"{where}.{name}".lstrip("."))

@@ -1,17 +1,12 @@
 """Fixtures for all tests: the shared real data, a Prefect server, the command line."""
 
 import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from support.command import REPOSITORY, Loom
+from support.prefect_server import prefect_server
 from support.s3_server import S3Server, serve_s3, weed
 
 
@@ -44,40 +39,8 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 @pytest.fixture(scope="session")
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start one real Prefect server for the session and return its API URL."""
-    home = tmp_path_factory.mktemp("prefect")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}/api"
-    environment = {
-        **os.environ,
-        "PREFECT_HOME": str(home),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-        "PREFECT_API_URL": url,
-    }
-    command = [sys.executable, "-m", "prefect", "server", "start", "--no-ui", "--port", str(port)]
-    with (home / "server.log").open("wb") as log:
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        try:
-            _wait_for(f"{url}/health", server)
-            yield url
-        finally:
-            server.terminate()
-            server.wait(20)
-
-
-def _wait_for(url: str, server: subprocess.Popen[bytes], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            raise RuntimeError(f"Prefect server: expected it to run, got exit status {server.returncode}.")
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.3)
-    raise RuntimeError(f"Prefect server: expected {url} to answer within {seconds:.0f} s.")
+    with prefect_server(tmp_path_factory.mktemp("prefect"), "--no-ui") as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
