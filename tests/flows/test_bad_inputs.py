@@ -122,13 +122,19 @@ def test_bad_input_is_one_line_and_leaves_the_store(bad, folder, capsys, monkeyp
     assert WRITING or cell(line, folder) == said_on_the_page()[bad.what]
 
 
+def ingest(bad: Bad, store: str) -> None:
+    settings = tuple(bad.arguments[place + 1] for place, word in enumerate(bad.arguments) if word == "--set")
+    config = load_config(Path("mine.yaml"), settings)
+    weave(config, None if config.ingest.dev_split else "ingest")  # sees that dev is there, if it is to be
+    build_missing(weave(config, "ingest"), store)
+
+
 @pytest.mark.parametrize("bad", [bad for bad in BAD if bad.reads_files and bad.files], ids=lambda bad: bad.what)
 def test_ingest_stops_at_the_same_line_and_commits_nothing_of_it(bad, folder):
     prepare(bad)
-    settings = tuple(bad.arguments[place + 1] for place, word in enumerate(bad.arguments) if word == "--set")
     store = str(folder / "store")
     with untouched(folder / "store" / "qrels" / "en" / ("e" * 32)), pytest.raises((ValueError, OSError)) as raised:
-        build_missing(weave(load_config(Path("mine.yaml"), settings), "ingest"), store)
+        ingest(bad, store)
     line = cell(str(raised.value), folder)
     assert one_line(line) is None
     said = said_on_the_page()[bad.what]

@@ -20,8 +20,20 @@ CONFIG = """languages: [en]
 storage: {root: store}
 ingest: {layout: table, path: in, corpus: docs.jsonl, queries: "{split}.tsv", qrels: "qrels-{split}.tsv"}
 """
-TREC = ("ingest.layout=miracl",)
-PASSAGES = ("ingest.passages='p-{split}.jsonl'", "ingest.corpus=''", "ingest.queries=''", "ingest.qrels=''")
+TREC = {
+    **{f"in/{split}.tsv": GOOD[f"{split}.tsv"].partition("\n")[2].encode() for split in ("train", "dev")},
+    **{
+        f"in/qrels-{split}.tsv": raw_files.tsv([(query, "Q0", doc, 1) for query, doc in pairs]).encode()
+        for split, pairs in {"train": [("q1", "d1"), ("q2", "d2")], "dev": [("q3", "d3")]}.items()
+    },
+}
+PASSAGES = (
+    "ingest.passages='p-{split}.jsonl'",
+    "ingest.corpus=''",
+    "ingest.queries=''",
+    "ingest.qrels=''",
+    "ingest.dev_split=''",
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +60,11 @@ def corpus(what: str, name: str, content: str | bytes) -> Bad:
 def of_file(what: str, name: str, content: str | bytes | None, *settings: str) -> Bad:
     content = content.encode() if isinstance(content, str) else content
     return Bad(what, ("check", "mine.yaml", *sets(*settings)), {f"in/{name}": content})
+
+
+def trec(what: str, name: str, content: str) -> Bad:
+    others = {path: sound for path, sound in TREC.items() if path != f"in/{name}"}
+    return Bad(what, ("check", "mine.yaml", *sets("ingest.layout=miracl")), {f"in/{name}": content.encode(), **others})
 
 
 def sets(*settings: str) -> tuple[str, ...]:
@@ -165,11 +182,11 @@ ASKED = [
     of_file("qrels, TSV: a pair twice", "qrels-train.tsv", GOOD["qrels-train.tsv"] + "q1\td1\t1\n"),
     of_file("qrels, TSV: a pair twice, otherwise", "qrels-train.tsv", GOOD["qrels-train.tsv"] + "q1\td1\t0\n"),
     of_file("qrels, TSV: no file of dev", "qrels-dev.tsv", None),
-    of_file("topics, TREC: a header line", "train.tsv", "query_id\tquery\nq1\tWhere?\n", *TREC),
-    of_file("topics, TREC: a line of spaces", "train.tsv", "q1\tWhere?\n   \n", *TREC),
-    of_file("topics, TREC: XML", "train.tsv", "<top>\n<num> Number: 1\n<title> a b c\n</top>\n", *TREC),
-    of_file("qrels, TREC: three columns", "qrels-train.tsv", "q1 d1 1\n", *TREC),
-    of_file("qrels, TREC: a run's six columns", "qrels-train.tsv", "q1 Q0 d1 1 0.9 bm25\n", *TREC),
+    trec("topics, TREC: a header line", "train.tsv", "query_id\tquery\nq1\tWhere?\n"),
+    trec("topics, TREC: a line of spaces", "train.tsv", "q1\tWhere?\n   \n"),
+    trec("topics, TREC: XML", "train.tsv", "<top>\n<num> Number: 1\n<title> a b c\n</top>\n"),
+    trec("qrels, TREC: three columns", "qrels-train.tsv", "q1 d1 1\n"),
+    trec("qrels, TREC: a run's six columns", "qrels-train.tsv", "q1 Q0 d1 1 0.9 bm25\n"),
     of_file("passages, JSONL: not a list", "p-train.jsonl", PASSAGE, *PASSAGES),
 ]  # fmt: skip
 NEW: dict[str, bytes | None] = {
