@@ -200,7 +200,7 @@ TARGETS: dict[str, tuple[Write, Read]] = {
     "settings": (write_settings, read_settings),
     "answers": (write_answers, read_answers),
 }
-CASES = 150  # of each target in the short run
+CASES = 60  # of each target in the short run
 
 
 def check_text(text: str, *, form: bool = True) -> None:
