@@ -46,7 +46,7 @@ def read_content(path: Path, *, example: str, overrides: tuple[str, ...] = ()) -
         raise ConfigError(f"{path}: expected a YAML file, got none. Try {example}.") from error
     except OSError as error:
         raise ConfigError(f"{path}: expected a YAML file, got: {error.strerror}. Try {example}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         got = " ".join(str(error).split())
         raise ConfigError(f"{path}: expected YAML in UTF-8, got: {got}. Mend the file.") from error
     if not isinstance(content, dict):
@@ -116,10 +116,14 @@ def parse_yaml(text: str) -> Any:
     """Read one YAML document; `yes`, `no`, `on` and `off` are texts (YAML 1.2), so that `no` is a language.
 
     Raises:
-        yaml.YAMLError: it is none, has a key twice, or aliases that stand for too much.
-        RecursionError: it is nested too deeply.
+        yaml.YAMLError: it is none, has a key twice, is nested too deeply, or aliases stand for too much.
     """
-    return yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
+    except (ValueError, OverflowError, AttributeError) as error:  # a 13th month, 5,000 digits, `!!timestamp soon`
+        raise yaml.YAMLError("a number, a date or a time that is none") from error
+    except RecursionError as error:
+        raise yaml.YAMLError("values nested too deeply") from error
 
 
 class _Loader(yaml.SafeLoader):
@@ -164,7 +168,7 @@ def _apply(content: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set: expected stage.key=value, got '{override}'. Write e.g. --set plan_batches.seed=7.")
     try:
         value = parse_yaml(text)
-    except (yaml.YAMLError, RecursionError) as error:
+    except yaml.YAMLError as error:
         got = " ".join(str(error).split())
         raise ConfigError(f"--set {key}: expected a YAML value, got '{text}' ({got}). Quote it.") from error
     place = content

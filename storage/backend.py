@@ -11,6 +11,8 @@ from typing import Any
 from storage import remote
 from storage.connect import call
 
+from storage.errors import StorageError
+
 _TIMES = ("ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "created")  # as file systems call it
 
 
@@ -91,7 +93,10 @@ def put_bytes(content: bytes, uri: str, *, only_new: bool = False) -> None:
 
 def cache() -> Path:
     """Return this user's folder for what can be had again: files of remote stores, the journal of digests."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "polyloom"
+    base = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    if not base.is_absolute():
+        raise StorageError(f"cache: expected a home folder, got '{base}'. Set HOME, or XDG_CACHE_HOME to a whole path.")
+    folder = base / "polyloom"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

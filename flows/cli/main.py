@@ -165,6 +165,8 @@ def main() -> None:
     """Run the command; what a user can cause ends in one clear line, not in a traceback."""
     with listening():
         try:
+            if (encoding := sys.getfilesystemencoding()) != "utf-8":
+                raise ConfigError(f"environment: expected names of files in UTF-8, got {encoding}. Set PYTHONUTF8=1.")
             app()
         except Stopped as stopped:
             leave(stopped.exit_status, str(stopped))

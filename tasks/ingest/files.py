@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import fsspec
 
@@ -105,7 +105,7 @@ def find_files(pattern: str) -> list[str]:
         pattern = hub.fetch(pattern)
     for candidate in (pattern, f"{pattern}.gz"):
         if "://" in candidate:
-            system, path = fsspec.url_to_fs(candidate)
+            system, path = _file_system(candidate)
             paths = [str(system.unstrip_protocol(name)) for name in system.glob(path) if system.isfile(name)]
         else:
             paths = [path for path in glob.glob(os.path.expanduser(candidate)) if os.path.isfile(path)]
@@ -156,10 +156,17 @@ def _file_format(path: str, config: IngestConfig, what: What) -> FileFormat:
     suffix = Path(path.removesuffix(".gz")).suffix
     if suffix not in SUFFIXES:
         raise ValueError(
-            f"{path}: expected a name that ends in {', '.join(SUFFIXES)}, got '{suffix}'. Rename the file."
+            f"{path}: expected a name that ends in {', '.join(SUFFIXES)} (.gz), got '{suffix}'. Unpack or rename it."
         )
     return SUFFIXES[suffix]
 
 
 def _natural(path: str) -> list[tuple[int, str]]:
     return [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in re.split(r"(\d+)", path)]
+
+
+def _file_system(url: str) -> tuple[Any, str]:
+    try:
+        return fsspec.url_to_fs(url)  # type: ignore[no-any-return]
+    except (ValueError, ImportError) as error:
+        raise ValueError(f"{url}: expected a URL that can be read, got: {error}. Correct ingest.path.") from error

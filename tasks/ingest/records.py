@@ -100,7 +100,7 @@ def _split_lines(path: str, names: Sequence[str], *, headed: bool) -> Iterator[R
             header = values
         elif len(values) != len(header):
             got = f"{len(values)} columns instead of {len(header)}"
-            reason = "quote not closed" if _OPEN.fullmatch(values[-1]) else "wrong number of columns"
+            reason = "quote not closed" if values and _OPEN.fullmatch(values[-1]) else "wrong number of columns"
             yield bad_row(path, number, reason, got=got, content=raw)
         elif first and not headed and _names_columns(values):
             yield bad_row(path, number, "header line", got=repr(values)[:100], content=raw)
