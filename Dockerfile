@@ -1,5 +1,5 @@
 # The worker: the project with its locked packages. A machine with a GPU needs nothing else than its driver.
-FROM python:3.12-slim
+FROM python:3.12.12-slim-bookworm
 WORKDIR /opt/polyloom
 COPY requirements.lock pyproject.toml README.md ./
 COPY flows flows
@@ -9,4 +9,8 @@ RUN pip install --no-cache-dir -c requirements.lock uv==0.13.9 torch \
     && uv pip install --system --no-cache -c requirements.lock -e '.[s3]'
 COPY configs configs
 COPY prefect.yaml ./
-ENV PREFECT_LOGGING_EXTRA_LOGGERS=polyloom DO_NOT_TRACK=1 PREFECT_SERVER_ANALYTICS_ENABLED=false
+# Runs as a user of its own, who owns only the home and the store: a volume laid there takes the owner over.
+RUN useradd --create-home --uid 10001 polyloom && install -d -o polyloom -g polyloom data
+USER polyloom
+ENV PREFECT_LOGGING_EXTRA_LOGGERS=polyloom DO_NOT_TRACK=1 PREFECT_SERVER_ANALYTICS_ENABLED=false \
+    PREFECT_SERVER_UI_STATIC_DIRECTORY=/home/polyloom/ui

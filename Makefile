@@ -1,9 +1,9 @@
-# make install | check | unit | test | run | settings | lock. Every target makes .venv itself.
+# make install | check | unit | test | run | settings | lock | audit | sbom. Every target makes .venv itself.
 PYTHON ?= python3
 BIN := .venv/bin
 UV := uv==0.13.9
 
-.PHONY: install install-test check unit test run settings lock clean
+.PHONY: install install-test check unit test run settings lock audit sbom clean
 
 # $(call part,name,command): a part of the install, on one line with its seconds; if it fails, all that it said.
 part = @printf '  %-40s' '$(1)'; began=$$(date +%s); \
@@ -58,5 +58,18 @@ lock:
 		| grep -v '^nvidia-\|^cuda-' > requirements.lock
 	echo 'torch==2.13.0' >> requirements.lock
 
+# Known advisories of the lock. A package that no source of advisories answers for is a failure, not a pass.
+audit: .venv-audit/installed
+	.venv-audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r requirements.lock
+
+# The lock as a CycloneDX list of components: the same bytes for the same lock.
+sbom: .venv-audit/installed
+	.venv-audit/bin/cyclonedx-py requirements --output-reproducible --of JSON -o sbom.json requirements.lock
+
+.venv-audit/installed:
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/pip install -q pip-audit==2.10.1 cyclonedx-bom==7.5.0
+	@touch $@
+
 clean:
-	rm -rf .venv .venv-lock build *.egg-info
+	rm -rf .venv .venv-lock .venv-audit build *.egg-info

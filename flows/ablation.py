@@ -7,6 +7,7 @@ from prefect.artifacts import create_table_artifact
 
 from flows.ablation_variants import SeededVariant, compare
 from flows.run.execute import flow_run_id
+from flows.run.form import check_form
 from flows.run.stop import ending
 from flows.train_retriever import train_retriever
 
@@ -20,6 +21,7 @@ def ablation(variants: list[SeededVariant], shown: list[SeededVariant], referenc
         shown: the pipelines of the table; those that are not among `variants` are in the store.
         reference: the variant that the others are compared with.
     """
+    check_form(*(variant.config for variant in (*variants, *shown)))
     with ending(flow_run_id()):
         for variant in variants:
             train_retriever.with_options(flow_run_name=str(variant))(variant.config)

@@ -6,6 +6,7 @@ from prefect import flow
 
 from flows.configs import PipelineConfig
 from flows.run.execute import Execution
+from flows.run.form import check_files, check_form
 from flows.show import artifacts
 from flows.weave_bake_off import STRATEGIES, check_scores, weave_bake_off
 
@@ -18,9 +19,12 @@ def bake_off(config: PipelineConfig, strategies: list[str] | None = None) -> lis
         config: all settings of the pipeline whose scores are there already.
         strategies: of denoise.strategy; empty: all.
     """
+    check_form(config)
     root = config.storage.location
     pipeline = weave_bake_off(config, strategies or STRATEGIES)
     check_scores(pipeline, root)
-    results = Execution(pipeline, root, config.resources).run()
+    check_files(pipeline.promises)
+    with config.storage.private():
+        results = Execution(pipeline, root, config.resources).run()
     artifacts.publish_bake_off(pipeline, root)
     return [result.as_json() for result in results]

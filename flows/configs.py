@@ -1,7 +1,9 @@
 """PipelineConfig: all settings of a pipeline. The schema of the YAML files, and the form in the Prefect UI."""
 
+import contextlib
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -32,12 +34,27 @@ class StorageConfig(Settings):
         default="data",
         description="A folder or an fsspec URL (s3://bucket/prefix); ${NAME} is read from the environment.",
     )
+    umask: str | None = Field(
+        default=None,
+        pattern="^[0-7]{3,4}$",
+        description="Of local files that a run writes: '0077' keeps them from other users; empty: the process's own.",
+    )
 
     @property
     def location(self) -> str:
         """The root as every process sees it: variables filled in, a local folder absolute."""
         root = os.path.expandvars(self.root).rstrip("/")
         return root if "://" in root else str(Path(root).expanduser().absolute())
+
+    @contextlib.contextmanager
+    def private(self) -> Iterator[None]:
+        """Write under the umask that is set, in this process and in those it starts."""
+        before = None if self.umask is None else os.umask(int(self.umask, 8))
+        try:
+            yield
+        finally:
+            if before is not None:
+                os.umask(before)
 
 
 class ResourcesConfig(Settings):

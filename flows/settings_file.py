@@ -46,7 +46,7 @@ def read_content(path: Path, *, example: str, overrides: tuple[str, ...] = ()) -
         raise ConfigError(f"{path}: expected a YAML file, got none. Try {example}.") from error
     except OSError as error:
         raise ConfigError(f"{path}: expected a YAML file, got: {error.strerror}. Try {example}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         got = " ".join(str(error).split())
         raise ConfigError(f"{path}: expected YAML in UTF-8, got: {got}. Mend the file.") from error
     if not isinstance(content, dict):
@@ -87,7 +87,7 @@ def check_variables(settings: Settings) -> None:
     Raises:
         ValueError: one is not; names the setting and the variable.
     """
-    for name, text in _texts(settings, ""):
+    for name, text in texts(settings, ""):
         for variable in _VARIABLE.findall(text):
             if not os.environ.get(variable):
                 raise ValueError(
@@ -96,14 +96,34 @@ def check_variables(settings: Settings) -> None:
                 )
 
 
+def texts(value: Any, where: str) -> Iterator[tuple[str, str]]:
+    """Walk the texts in settings, each with its dotted name, which begins with `where`."""
+    if isinstance(value, str):
+        yield where, value
+        return
+    inner: dict[Any, Any] = {}
+    if isinstance(value, BaseModel) or dataclasses.is_dataclass(value):
+        inner = dict(value.__dict__)
+    elif isinstance(value, dict):
+        inner = value
+    elif isinstance(value, list | tuple):
+        inner = dict(enumerate(value))
+    for name, one in inner.items():
+        yield from texts(one, f"{where}.{name}".lstrip("."))
+
+
 def parse_yaml(text: str) -> Any:
     """Read one YAML document; `yes`, `no`, `on` and `off` are texts (YAML 1.2), so that `no` is a language.
 
     Raises:
-        yaml.YAMLError: it is none, has a key twice, or aliases that stand for too much.
-        RecursionError: it is nested too deeply.
+        yaml.YAMLError: it is none, has a key twice, is nested too deeply, or aliases stand for too much.
     """
-    return yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
+    except (ValueError, OverflowError, AttributeError) as error:  # a 13th month, 5,000 digits, `!!timestamp soon`
+        raise yaml.YAMLError("a number, a date or a time that is none") from error
+    except RecursionError as error:
+        raise yaml.YAMLError("values nested too deeply") from error
 
 
 class _Loader(yaml.SafeLoader):
@@ -148,7 +168,7 @@ def _apply(content: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set: expected stage.key=value, got '{override}'. Write e.g. --set plan_batches.seed=7.")
     try:
         value = parse_yaml(text)
-    except (yaml.YAMLError, RecursionError) as error:
+    except yaml.YAMLError as error:
         got = " ".join(str(error).split())
         raise ConfigError(f"--set {key}: expected a YAML value, got '{text}' ({got}). Quote it.") from error
     place = content
@@ -160,19 +180,3 @@ def _apply(content: dict[str, Any], override: str) -> None:
             raise ConfigError(f"--set {key}: expected '{name}' to hold settings, got {inner!r}. Check the key.")
         place = inner
     place[names[-1]] = value
-
-
-def _texts(value: Any, where: str) -> Iterator[tuple[str, str]]:
-    """Walk the texts in settings, each with its dotted name."""
-    if isinstance(value, str):
-        yield where, value
-        return
-    inner: dict[Any, Any] = {}
-    if isinstance(value, BaseModel) or dataclasses.is_dataclass(value):
-        inner = dict(value.__dict__)
-    elif isinstance(value, dict):
-        inner = value
-    elif isinstance(value, list | tuple):
-        inner = dict(enumerate(value))
-    for name, one in inner.items():
-        yield from _texts(one, f"{where}.{name}".lstrip("."))

@@ -6,6 +6,7 @@ from prefect import flow
 
 from flows.configs import PipelineConfig
 from flows.run.execute import Execution
+from flows.run.form import check_files, check_form
 from flows.run.record import recorded
 from flows.show import artifacts
 from flows.show.console import result_notes
@@ -24,14 +25,17 @@ def train_retriever(
             or step.
         refresh: stages or steps to build again, whatever is in the store.
     """
+    check_form(config)
     config.resources.check_device()
     pipeline = weave(config, until)
     pipeline.check_names(refresh or [])
+    check_files(pipeline.promises)
     execution = Execution(pipeline, config.storage.location, config.resources, frozenset(refresh or []))
-    with recorded(
+    record = recorded(
         config, pipeline, execution.results.values(), failed=execution.failed, until=until, refresh=refresh
-    ) as run:
+    )
+    with config.storage.private(), record as run:
         results = execution.run()
         run.notes = result_notes(pipeline, config)
-        artifacts.publish(results, pipeline, config.storage.location, run.notes)
+        artifacts.publish(results, pipeline, config.storage, run.notes)
     return [result.as_json() for result in results]

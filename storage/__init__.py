@@ -7,7 +7,7 @@ from storage.journal import Journal, open_journal
 from storage.manifest import DatasetRef, Input, Manifest, Part, find, load
 from storage.reader import check_dataset, checkout, count, folder, iter_parts, num_parts, read, scan
 from storage.schemas import SCHEMAS
-from storage.writer import Writer, commit, forget, salvage
+from storage.writer import Writer, begin, commit, salvage
 
 __all__ = [
     "SCHEMAS",
@@ -22,6 +22,7 @@ __all__ = [
     "SchemaMismatch",
     "StorageError",
     "Writer",
+    "begin",
     "check_dataset",
     "checkout",
     "code_fingerprint",
@@ -31,7 +32,6 @@ __all__ = [
     "find",
     "fingerprint",
     "folder",
-    "forget",
     "iter_parts",
     "load",
     "num_parts",

@@ -25,6 +25,7 @@ from storage.reader import damage, sound_path
 from storage.schemas import SCHEMAS, check
 
 PROGRESS = "progress"
+_INPUTS = "inputs"  # beside the records: what those parts were made from
 _RECORD = re.compile(r"([0-9]{5,})\.json")
 
 
@@ -82,7 +83,7 @@ class Writer:
             if part and damage(f"{self.ref.uri}/{part.name}", part) is None:
                 self._parts[shard] = part
         if self._parts and not self.columns:
-            path = backend.fetch(f"{self.ref.uri}/{self.parts[0].name}", self.parts[0].sha256)
+            path = sound_path(self.ref, self.parts[0])
             self.columns = {field.name: str(field.type) for field in pq.read_schema(path)}
         return [shard for shard in range(num_shards) if shard not in self._parts]
 
@@ -168,9 +169,28 @@ def salvage(ref: DatasetRef) -> None:
             _record(ref, shard, part)
 
 
-def forget(ref: DatasetRef) -> None:
-    """Remove the records of parts: all of the dataset is built again, or a manifest lists them now."""
-    for uri in _record_uris(ref).values():
+def begin(ref: DatasetRef, made_from: str, *, anew: bool = False) -> bool:
+    """Keep the records of a killed build that began with the same inputs; forget those of any other.
+
+    Args:
+        ref: the dataset.
+        made_from: hash of what the inputs hold.
+        anew: forget them all.
+
+    Returns:
+        Whether they were kept.
+    """
+    uri = f"{ref.uri}/{PROGRESS}/{_INPUTS}"
+    with contextlib.suppress(FileNotFoundError):
+        if not anew and backend.read_bytes(uri) == made_from.encode():
+            return True
+    _forget(ref)
+    backend.put_bytes(made_from.encode(), uri)
+    return False
+
+
+def _forget(ref: DatasetRef) -> None:
+    for uri in [*_record_uris(ref).values(), f"{ref.uri}/{PROGRESS}/{_INPUTS}"]:
         backend.remove(uri)
 
 
@@ -211,5 +231,5 @@ def commit(writer: Writer, *, only_new: bool = False, **facts: Any) -> manifest.
         backend.put_bytes(f"{text}\n".encode(), f"{ref.uri}/{manifest.NAME}", only_new=only_new)
     except FileExistsError as error:
         raise AlreadyCommitted(ref.uri) from error
-    forget(ref)
+    _forget(ref)  # the manifest lists the parts now
     return content

@@ -84,18 +84,6 @@ def separable_size(own: pl.DataFrame, barred: pl.DataFrame) -> int:
     return int(min([num_queries, *rooms.to_series().to_list()]))
 
 
-def largest_batch(relevant: pl.DataFrame) -> int:
-    """Return the `separable_size` that judgements alone allow.
-
-    Args:
-        relevant: query_id, same (the same for queries with the same text, who share what is relevant), key (the same
-            for documents with the same text); of the queries to train on.
-    """
-    own = relevant.select("query_id", "same").unique().join(relevant.select("same", "key").unique(), on="same")
-    names = {"query": "query_id", "document": "key"}
-    return separable_size(relevant.select(**names), own.select(**names))
-
-
 def say_split(groups: pl.DataFrame) -> list[str]:
     """Say which languages had a group that was split, a line each."""
     counts = groups.group_by("language").agg(pl.len(), num=pl.col("by_document").sum()).filter(pl.col("num") > 0)

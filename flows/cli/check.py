@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
+import polars as pl
 import typer
 import yaml
 from rich.markup import escape
@@ -15,7 +16,7 @@ from flows.configs import PipelineConfig, load_config
 from flows.run.pipeline import Pipeline
 from flows.settings_file import check_variables
 from flows.show.console import plain_table
-from storage import read, scan
+from storage import DatasetRef, load, read, scan
 from tasks.engine.build import state
 from tasks.ingest.check import characters_per_token, check_files, hash_texts, max_batch_size
 from tasks.ingest.config import Source
@@ -120,8 +121,8 @@ def say_separable(pipeline: Pipeline, settings: PipelineConfig) -> list[str]:
         corpus, judged = (found[0].arguments[name][language] for name in ("corpus", "qrels"))
         judged = judged.arguments.get("qrels", judged)  # relabelling comes later
         if all(state(promise, root).cached for promise in (queries, judged, corpus)):
-            hashes = hash_texts(scan(corpus.ref(root)), settings.text.document).collect(engine="streaming")
-            sizes[language] = max_batch_size(read(queries.ref(root)), read(judged.ref(root)), hashes)
+            asked, pairs = read(queries.ref(root)), read(judged.ref(root))
+            sizes[language] = max_batch_size(asked, pairs, _keys(corpus.ref(root), pairs, settings.text.document))
         elif settings.ingest.layout != "atlas" and _num_bytes(corpus.arguments["source"]) <= SMALL:
             sizes[language] = check_files(settings.ingest, language, settings.text.document)["max_batch_size"]
     if not sizes:
@@ -131,6 +132,14 @@ def say_separable(pipeline: Pipeline, settings: PipelineConfig) -> list[str]:
     clash = min(sizes.values()) < batch_size
     note = f". plan_batches.batch_size is {batch_size}: what clashes is left out of the loss" if clash else ""
     return [f"Largest batches that separate all positives: {line}{note}."]
+
+
+def _keys(corpus: DatasetRef, judged: pl.DataFrame, text: str) -> pl.DataFrame:
+    """Return doc_id, key of judged documents; of a large corpus copies count apart, since to read it takes minutes."""
+    named = judged.select("doc_id").unique()
+    if load(corpus).bytes > SMALL:
+        return named.with_columns(key="doc_id")
+    return hash_texts(scan(corpus).join(named.lazy(), on="doc_id", how="semi"), text).collect()
 
 
 def _num_bytes(source: Source) -> float:

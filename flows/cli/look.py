@@ -8,18 +8,22 @@ import typer
 
 from flows.cli.options import Json, Root, Set, out, write_json
 from flows.configs import PipelineConfig, StorageConfig, load_config
+from flows.settings_file import ConfigError
 from flows.show import console as show_as
 from flows.show.explain import explain as gather
 from flows.show.explain_view import explanation
 from flows.weave import weave
 from storage import inspect, load
 from storage.related import Name
+from storage.schemas import SCHEMAS
 
 
 def ls(
     kind: Annotated[str | None, typer.Argument(help="Only this kind of dataset.")] = None, root: Root = "data"
 ) -> None:
     """List the datasets of a store."""
+    if kind is not None and kind not in SCHEMAS:
+        raise ConfigError(f"ls: expected a kind of {', '.join(SCHEMAS)}, got '{kind}'. Leave it out to see all.")
     datasets = list(inspect.datasets(_location(root), kind))
     out.print(show_as.datasets_table(datasets))
     out.print(f"{len(datasets)} datasets, {show_as.human_bytes(sum(manifest.bytes for _, manifest in datasets))}")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from flows.cli import carry
@@ -23,6 +22,7 @@ from flows.run.stop import leave
 from flows.settings_file import ConfigError
 from flows.show import console as show_as
 from flows.show.estimate import estimate
+from flows.show.terminal import Terminal
 from flows.weave import weave
 from storage import MissingDataset, StorageError, inspect
 from tasks.engine.build import state
@@ -158,12 +158,14 @@ for command in (init, check, ablation, ls, show, explain):
     app.command()(command)
 app.command("bake-off")(bake_off)
 
-err = Console(stderr=True)
+err = Terminal(stderr=True)
 
 
 def main() -> None:
     """Run the command; what a user can cause ends in one clear line, not in a traceback."""
     try:
+        if (encoding := sys.getfilesystemencoding()) != "utf-8":
+            raise ConfigError(f"environment: expected names of files in UTF-8, got {encoding}. Set PYTHONUTF8=1.")
         app()
     except _CAUSED_BY_USERS as error:
         if os.environ.get("POLYLOOM_TRACEBACK"):

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from flows.settings_file import ConfigError
+from flows.show.terminal import Terminal
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Settings of a pipeline.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="STAGE.KEY=VALUE", help="Change one setting.")]
@@ -34,7 +34,7 @@ Json = Annotated[
 ]
 Root = Annotated[str, typer.Option(envvar="POLYLOOM_ROOT", help="The store: a folder or an fsspec URL.")]
 
-out = Console()
+out = Terminal()
 
 
 def write_json(path: Path | None, answer: dict[str, Any]) -> None:

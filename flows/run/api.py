@@ -6,6 +6,7 @@ import importlib
 import importlib.metadata
 import json
 import os
+import secrets
 import signal
 import tomllib
 import urllib.error
@@ -43,6 +44,7 @@ def make_ready() -> str:
     if url := setting("PREFECT_API_URL"):
         check(url)
         return url
+    _lock_own_server()
     return _start_server()
 
 
@@ -87,6 +89,19 @@ def _headers() -> dict[str, str]:
     elif key := setting("PREFECT_API_KEY"):
         headers["Authorization"] = f"Bearer {key}"
     return headers
+
+
+def _lock_own_server() -> None:
+    """Let nobody but this process and its children talk to the server that Prefect starts for the run.
+
+    It listens on a port of 127.0.0.1, where other users and every web page in a browser reach it.
+    """
+    login = f"polyloom:{secrets.token_urlsafe(24)}"
+    os.environ |= {
+        "PREFECT_SERVER_API_AUTH_STRING": login,
+        "PREFECT_API_AUTH_STRING": login,
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": "none.invalid",  # no page has this origin
+    }
 
 
 def _start_server() -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 from prefect.artifacts import create_table_artifact
 
+from flows.configs import StorageConfig
 from flows.run.pipeline import BuildResult, Pipeline
 from flows.show.bake_off_table import by_strategy
 from storage import inspect, load, scan
@@ -14,8 +15,9 @@ from tasks.plan_batches.shares import plan_shares, topics_per_batch
 _WIDTH = 36  # characters of a name in a table of the UI
 
 
-def publish(results: Sequence[BuildResult], pipeline: Pipeline, root: str, notes: Sequence[str]) -> None:
+def publish(results: Sequence[BuildResult], pipeline: Pipeline, storage: StorageConfig, notes: Sequence[str]) -> None:
     """Publish what a flow run made; called in the flow's body, since a cached task's body never runs."""
+    root = storage.location
     create_table_artifact(
         key="datasets",
         description="Every dataset of this run, with what it was made from.",
@@ -27,7 +29,7 @@ def publish(results: Sequence[BuildResult], pipeline: Pipeline, root: str, notes
                 "rows": result.rows,
                 "seconds": result.seconds,
                 "made from": ", ".join(str(entry.ref(root)) for entry in staged.promise.inputs.values()),
-                "uri": staged.promise.ref(root).uri,
+                "uri": staged.promise.ref(storage.root).uri,  # variables stay names
                 "content": load(staged.promise.ref(root)).content[:12],
             }
             for staged, result in zip(pipeline.staged, results, strict=True)

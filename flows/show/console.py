@@ -12,6 +12,7 @@ from rich.tree import Tree
 from flows.configs import PipelineConfig
 from flows.run.pipeline import BuildResult, Pipeline
 from flows.show.estimate import Estimate
+from flows.show.terminal import visible
 from storage import DatasetRef, Manifest, inspect
 from tasks.engine.step import Promise
 from tasks.models.prompts import describe
@@ -255,5 +256,5 @@ def frame_table(frame: pl.DataFrame, room: int, width: int = 60) -> Table:
 
 
 def _cut(value: object, width: int) -> str:
-    text = f"{value:.4f}" if isinstance(value, float) else str(value)
+    text = f"{value:.4f}" if isinstance(value, float) else visible(str(value))
     return escape(text if len(text) <= width else f"{text[: width - 1]}…")

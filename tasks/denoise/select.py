@@ -132,13 +132,13 @@ def select_hard_negatives(
     is_fused = settings.score == "fused"
     compared = "fused_score" if is_fused else settings.score
     positives = _best_positive(table if is_fused else scores, qrels, compared, or_lowest=is_fused)
+    noted = (table.clear() if echoes is None else echoes).select("query_id", "doc_id", echo=pl.lit(ECHO))
     table = (
         _with_text(table, qrels, texts)
         .join(positives, on="query_id", how="left")
         .with_columns(score=pl.col(compared))
-        .with_columns(unsafe=pl.coalesce(_relabelled(settings), STRATEGIES[settings.strategy](settings)))
-        .join(_noted(echoes, table), on=["query_id", "doc_id"], how="left")
-        .with_columns(unsafe=pl.coalesce("echo", "unsafe"))
+        .join(noted, on=["query_id", "doc_id"], how="left")
+        .with_columns(unsafe=pl.coalesce("echo", _relabelled(settings), STRATEGIES[settings.strategy](settings)))
     )
     return _decide(table, settings.num_negatives).select(
         "query_id",
@@ -155,11 +155,6 @@ def select_hard_negatives(
         "reason",
         "hardness",
     )
-
-
-def _noted(echoes: pl.DataFrame | None, table: pl.DataFrame) -> pl.DataFrame:
-    pairs = table.clear() if echoes is None else echoes
-    return pairs.select("query_id", "doc_id", echo=pl.lit(ECHO))
 
 
 def _relabelled(settings: SelectConfig) -> pl.Expr:
@@ -205,14 +200,10 @@ def _best_positive(
     scored: pl.DataFrame, qrels: pl.DataFrame, compared: str, *, or_lowest: bool = False
 ) -> pl.DataFrame:
     """Return query_id and positive_score; where no positive is scored null, or the lowest score of the query."""
-    pair = ["query_id", "doc_id"]
-    relevant = qrels.filter(pl.col("relevance") > 0).select(pair)
-    score = scored.join(relevant, on=pair).group_by("query_id").agg(positive_score=pl.col(compared).max())
-    if not or_lowest:
-        return score
-    lowest = scored.join(relevant, on="query_id", how="semi").group_by("query_id").agg(lowest=pl.col(compared).min())
-    found = lowest.join(score, on="query_id", how="left")
-    return found.select("query_id", positive_score=pl.coalesce("positive_score", "lowest"))
+    relevant = qrels.filter(pl.col("relevance") > 0).select("query_id", "doc_id", is_positive=pl.lit(value=True))
+    marked = scored.join(relevant, on="query_id", how="semi").join(relevant, on=["query_id", "doc_id"], how="left")
+    best, lowest = pl.col(compared).filter(pl.col("is_positive")).max(), pl.col(compared).min()
+    return marked.group_by("query_id").agg(positive_score=pl.coalesce(best, lowest) if or_lowest else best)
 
 
 def _decide(table: pl.DataFrame, num_negatives: int) -> pl.DataFrame:

@@ -5,6 +5,8 @@ import importlib.metadata
 import logging
 import resource
 import time
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +17,16 @@ from storage import (
     Manifest,
     MissingDataset,
     Writer,
+    backend,
+    begin,
     check_dataset,
     commit,
     find,
-    forget,
+    fingerprint,
     load,
     salvage,
 )
+from storage.manifest import NAME as MANIFEST
 from tasks.engine.job import Job, Progress
 from tasks.engine.step import Promise
 from tasks.engine.turn import scratch, turn
@@ -60,6 +65,16 @@ def state(promise: Promise, root: str) -> State:
     A dataset is up to date when every part is there and sound, and every input holds what it held when the dataset was
     built: an input that was built again with equal content changes nothing.
     """
+    with looking_at([promise, *promise.inputs.values()], root):
+        return _state(promise, root)
+
+
+def looking_at(promises: Iterable[Promise], root: str) -> AbstractContextManager[None]:
+    """Look at many Promises' datasets at once: in a remote store `state` then asks for none by itself."""
+    return backend.held([promise.ref(root).uri for promise in promises], MANIFEST)
+
+
+def _state(promise: Promise, root: str) -> State:
     ref = promise.ref(root)
     try:
         manifest = find(ref)
@@ -98,7 +113,8 @@ def build(
     """Build a Promise's dataset and commit it, or take what another run has built meanwhile.
 
     One build of a dataset goes on at a time; others wait. What was committed stays until its successor is complete. A
-    killed build goes on from its committed shards and its scratch folder; a damaged dataset keeps its sound parts.
+    killed build goes on from its shards and its scratch folder if its inputs are what they were; a damaged dataset
+    keeps its sound parts.
 
     Args:
         promise: its inputs must be built.
@@ -119,11 +135,11 @@ def build(
         if stored.manifest and not refresh:
             return stored.manifest, "cached"
         inputs = [_input(name, entry, root) for name, entry in promise.inputs.items()]
+        made_from = fingerprint({entry.name: entry.content for entry in inputs})
+        resumed = begin(ref, made_from, anew=refresh)
         if stored.damaged and not refresh:
             salvage(ref)
-        elif refresh or stored.reason != "not built":
-            forget(ref)
-        with scratch(folder, keep=not refresh) as work:
+        with scratch(folder, keep=resumed) as work:
             try:
                 manifest = _run(promise, root, surroundings, inputs, work, only_new=stored.reason == "not built")
             except AlreadyCommitted:  # on another machine, where this one's locks do not reach

@@ -18,7 +18,6 @@ from pathlib import Path
 from storage import DatasetRef, backend, fingerprint
 
 POLL_SECONDS = 0.2  # between two looks at a lock; short, so that a signal need not wait for the other run
-_DAY = 86_400.0
 
 
 @contextlib.contextmanager
@@ -39,7 +38,7 @@ def turn(ref: DatasetRef, log: logging.Logger) -> Iterator[Path]:
     try:
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"pid {os.getpid()} on {socket.gethostname()}".encode(), 0)
-        _clear_spooled(folder, ref.uri)
+        _clear_spooled(folder)
         yield folder
     finally:
         os.close(lock)
@@ -61,7 +60,7 @@ def sweep(ref: DatasetRef) -> None:
     folder = _folder(ref.uri)
     if (folder / "scratch").exists() and (lock := _lock(folder)) is not None:
         try:
-            _clear_spooled(folder, ref.uri)
+            _clear_spooled(folder)
             if (folder / "scratch").exists():  # still: another run may have swept it meanwhile
                 shutil.rmtree(folder / "scratch")
         finally:
@@ -94,18 +93,7 @@ def _holder(folder: Path) -> str:
     return "just started"
 
 
-def _clear_spooled(folder: Path, uri: str) -> None:
-    """Remove files that were not finished: this dataset's; of a remote store, where all lie together, old ones."""
-    if backend.is_local(uri):
-        left = [*folder.glob(".tmp-*"), *folder.glob("*/.tmp-*")]
-    else:
-        left = [path for path in backend.cache().glob(".tmp-*") if _age(path) > _DAY]
-    for path in left:
-        path.unlink(missing_ok=True)
-
-
-def _age(path: Path) -> float:
-    try:
-        return time.time() - path.stat().st_mtime
-    except FileNotFoundError:  # its build has just moved it into place
-        return 0.0
+def _clear_spooled(folder: Path) -> None:
+    """Remove files that a killed build had not finished; those of a remote store lie with the copies of its files."""
+    for path in [*folder.glob(".tmp-*"), *folder.glob("*/.tmp-*")]:
+        path.unlink()

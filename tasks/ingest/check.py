@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from tasks.groups import largest_batch
+from tasks.groups import separable_size
 from tasks.ingest.config import FileSplit, IngestConfig, Source, What
 from tasks.ingest.corpus import corpus_parts
 from tasks.ingest.files import find_source
@@ -19,6 +19,10 @@ from tasks.models.texts import document_text, same_text
 Row = TypeVar("Row", Document, Query, Judgement)
 
 _CORPUS = {"doc_id": pl.String, "key": pl.UInt64, "length": pl.UInt32}
+
+
+class _Damage(str):
+    """What is wrong with a whole file."""
 
 
 def characters_per_token(language: str) -> float:
@@ -43,7 +47,8 @@ def check_files(config: IngestConfig, language: str, text: str) -> dict[str, Any
     """
     problems: list[str] = []
     corpus = _read_corpus(_find(config, language, "corpus", ("train", "dev"), problems), text, problems)
-    asked, judged = _read_asked(config, language, corpus, problems)
+    is_whole = not any(isinstance(problem, _Damage) for problem in problems)
+    asked, judged = _read_asked(config, language, corpus, problems, is_whole)
     if config.validation_share:
         share, seed = config.validation_share, config.seed
         asked = hold_out_validation(asked, judged, language=language, share=share, seed=seed, say=lambda line: None)
@@ -68,15 +73,18 @@ def check_files(config: IngestConfig, language: str, text: str) -> dict[str, Any
 
 
 def max_batch_size(queries: pl.DataFrame, judged: pl.DataFrame, corpus: pl.DataFrame) -> int:
-    """Return the largest batch that separates all positives, going by the judgements.
+    """Return the largest batch that separates all positives, going by the judgements alone.
 
     Args:
-        queries: query_id, text of those to train on.
+        queries: query_id, text of those to train on; with the same text, they share what is relevant.
         judged: query_id, doc_id, relevance.
         corpus: doc_id, key, as `hash_texts` returns them.
     """
-    asked = queries.select("query_id", same=same_text("text"))
-    return largest_batch(judged.filter(pl.col("relevance") > 0).join(asked, on="query_id").join(corpus, on="doc_id"))
+    asked = queries.select(query="query_id", same=same_text("text"))
+    relevant = judged.filter(pl.col("relevance") > 0).select("doc_id", query="query_id")
+    own = relevant.join(asked, on="query").join(corpus.select("doc_id", document="key"), on="doc_id")
+    shared = own.select("query", "same").unique().join(own.select("same", "document").unique(), on="same")
+    return separable_size(own.select("query", "document"), shared.select("query", "document"))
 
 
 def hash_texts(documents: pl.LazyFrame, text: str) -> pl.LazyFrame:
@@ -92,7 +100,7 @@ def _find(
     try:
         source = find_source(config, language, what, splits)
     except (FileNotFoundError, ValueError) as error:
-        problems.append(str(error))
+        problems.append(_Damage(error))
         return None
     return source if source.files else None
 
@@ -106,7 +114,7 @@ def _usable(rows: Iterable[Row | BadRow], problems: list[str]) -> Iterator[Row]:
             else:
                 yield row
     except (FileNotFoundError, ValueError) as error:
-        problems.append(str(error))
+        problems.append(_Damage(error))
 
 
 def _read_corpus(source: Source | None, text: str, problems: list[str]) -> pl.DataFrame:
@@ -117,9 +125,12 @@ def _read_corpus(source: Source | None, text: str, problems: list[str]) -> pl.Da
 
 
 def _read_asked(
-    config: IngestConfig, language: str, corpus: pl.DataFrame, problems: list[str]
+    config: IngestConfig, language: str, corpus: pl.DataFrame, problems: list[str], is_whole: bool
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Read queries and judgements of train and dev, as ingest does: train first."""
+    """Read queries and judgements of train and dev, as ingest does: train first.
+
+    What judgements name and a damaged corpus lacks is no problem of theirs.
+    """
     queries: dict[str, Source] = {}
     qrels: dict[str, Source] = {}
     asked: dict[str, pl.DataFrame] = {}
@@ -134,5 +145,6 @@ def _read_asked(
         asked[part] = queries_frame(list(_usable(rows, problems)))
         known = {split: frame.lazy() for split, frame in asked.items()}
         given = judgements_of(judging, corpus.lazy(), known, config.relevant_from if part == "train" else 1)
-        judged.append(qrels_frame(list(_usable(given, problems))))
+        told = (row for row in given if is_whole or getattr(row, "reason", "") != "unknown document")
+        judged.append(qrels_frame(list(_usable(told, problems))))
     return pl.concat([queries_frame([]), *asked.values()]), pl.concat([qrels_frame([]), *judged])

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import fsspec
 
@@ -68,16 +68,16 @@ def input_files(
         FileNotFoundError: a pattern without a file.
     """
     check_language(language)
-    pattern = _rooted(config, what).replace("{language}", language)
+    pattern, written = (text.replace("{language}", language) for text in _rooted(config, what))
     if "{split}" not in pattern:
-        return [(path, "") for path in _present(find_files(pattern), pattern, language, what)]
+        return [(path, "") for path in _present(find_files(pattern), written, language, what)]
     files: list[tuple[str, str]] = []
     for split in splits:
         name = config.train_split if split == "train" else config.dev_split
         if not name:
             continue
-        of_split = pattern.replace("{split}", name)
-        paths = find_files(of_split)
+        of_split = written.replace("{split}", name)
+        paths = find_files(pattern.replace("{split}", name))
         if split == "dev":
             _present(paths, of_split, language, what, f", or set ingest.dev_split to {_splits(pattern)}")
         elif not (config.allow_missing_train or (config.layout == "miracl" and language in _MIRACL_DEV_ONLY)):
@@ -105,7 +105,7 @@ def find_files(pattern: str) -> list[str]:
         pattern = hub.fetch(pattern)
     for candidate in (pattern, f"{pattern}.gz"):
         if "://" in candidate:
-            system, path = fsspec.url_to_fs(candidate)
+            system, path = _file_system(candidate)
             paths = [str(system.unstrip_protocol(name)) for name in system.glob(path) if system.isfile(name)]
         else:
             paths = [path for path in glob.glob(os.path.expanduser(candidate)) if os.path.isfile(path)]
@@ -114,15 +114,17 @@ def find_files(pattern: str) -> list[str]:
     return []
 
 
-def _rooted(config: IngestConfig, what: What) -> str:
-    pattern = _expanded(config.pattern(what), what)
-    root = _expanded(config.path, "path")
+def _rooted(config: IngestConfig, what: What) -> tuple[str, str]:
+    """Return a pattern below `path`, and the same as settings write it: no message shows what a variable holds."""
+    written, root = config.pattern(what), config.path.rstrip("/")
+    pattern, folder = _expanded(written, what), _expanded(root, "path").rstrip("/")
     if "://" in pattern or pattern.startswith(("/", "~")):
-        return pattern
-    if not root:
+        return pattern, written
+    if not folder:
         given = getattr(config, what) or config.passages
-        return pattern if given else LAYOUTS[config.layout][what].hub + pattern
-    return f"{root.rstrip('/')}/{pattern}"
+        hub_folder = "" if given else LAYOUTS[config.layout][what].hub
+        return hub_folder + pattern, hub_folder + written
+    return f"{folder}/{pattern}", f"{root}/{written}"
 
 
 def _expanded(text: str, name: str) -> str:
@@ -154,10 +156,17 @@ def _file_format(path: str, config: IngestConfig, what: What) -> FileFormat:
     suffix = Path(path.removesuffix(".gz")).suffix
     if suffix not in SUFFIXES:
         raise ValueError(
-            f"{path}: expected a name that ends in {', '.join(SUFFIXES)}, got '{suffix}'. Rename the file."
+            f"{path}: expected a name that ends in {', '.join(SUFFIXES)} (.gz), got '{suffix}'. Unpack or rename it."
         )
     return SUFFIXES[suffix]
 
 
 def _natural(path: str) -> list[tuple[int, str]]:
     return [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in re.split(r"(\d+)", path)]
+
+
+def _file_system(url: str) -> tuple[Any, str]:
+    try:
+        return fsspec.url_to_fs(url)  # type: ignore[no-any-return]
+    except (ValueError, ImportError) as error:
+        raise ValueError(f"{url}: expected a URL that can be read, got: {error}. Correct ingest.path.") from error

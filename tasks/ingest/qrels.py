@@ -58,14 +58,19 @@ def known_judgements(
             continue
         split = splits.get(row.query_id)
         if split is None or row.split not in ("", "train" if split == "validation" else split):
-            got = f"'{row.query_id}'" + (f", a query of {split}" if split else "")
+            got = _shown(row.query_id) + (f", a query of {split}" if split else "")
             yield bad_row(row.source, row.line, "unknown query", got=got, field="query_id", content=_content(row))
             continue
         if unknown := row.doc_id in unknown_doc_ids:
-            got = f"'{row.doc_id}'"
+            got = _shown(row.doc_id)
             yield bad_row(row.source, row.line, "unknown document", got=got, field="doc_id", content=_content(row))
         if not unknown or split == "dev":
             yield row._replace(relevance=0) if split == "train" and row.relevance < relevant_from else row
+
+
+def _shown(name: str) -> str:
+    number = name.removesuffix(".0")
+    return f"'{name}'" + (f", which is not '{number}'" if number != name and number.isdecimal() else "")
 
 
 def qrels_frame(rows: Sequence[Judgement]) -> pl.DataFrame:

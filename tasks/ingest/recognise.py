@@ -145,8 +145,12 @@ def _layout(folder: Path, columns: Mapping[What, list[str] | int]) -> dict[str, 
     chosen: dict[str, str] = {}
     for what, published in LAYOUTS["table"].items():
         names = columns[what]
+        if isinstance(names, int):
+            header = [name for name in published.columns if name != "title" or names == 3]
+            top = "\\t".join([header[0], "iteration", *header[1:]] if names == 4 else header)
+            raise _unknown(folder, f"{what} without a line that names its columns", f"Put such a line on top: {top}")
         for name in published.columns:
-            usual = [one for one in _USUAL[name] if isinstance(names, list) and one in names]
+            usual = [one for one in _USUAL[name] if one in names]
             if not usual and name != "title":
                 raise _unknown(folder, f"{what} with {names} and no column for {name} ({', '.join(_USUAL[name])})")
             chosen[f"{what}.{name}"] = usual[0] if usual else "title"
@@ -155,15 +159,18 @@ def _layout(folder: Path, columns: Mapping[What, list[str] | int]) -> dict[str, 
         return {"layout": "beir"}
     named: dict[str, str] = {}
     for key, own in chosen.items():
-        column = key.partition(".")[2]
+        file, _, column = key.partition(".")
         if named.setdefault(column, own) != own:
-            raise _unknown(folder, f"two names for {column}: {named[column]} and {own}; call both alike")
+            raise ValueError(
+                f"{folder}: expected one name for {column} in all files, got {named[column]} and, in {file}, {own}. "
+                "Rename the column in one of them."
+            )
     return {"layout": "table", "columns": named}
 
 
-def _unknown(folder: Path, got: str) -> ValueError:
+def _unknown(folder: Path, got: str, cure: str = "Rename them") -> ValueError:
     return ValueError(
         f"{folder}: expected files of a corpus (named corpus, docs, passages or collection), queries (queries, topics "
         f"or questions) and qrels (qrels or judgements; by split: train, dev or test) as {', '.join(SUFFIXES)} (.gz), "
-        f"got {got}. Rename them, or write the configuration by hand: see docs/guide.md."
+        f"got {got}. {cure}, or write the configuration by hand: see docs/guide.md."
     )

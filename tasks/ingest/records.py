@@ -100,7 +100,7 @@ def _split_lines(path: str, names: Sequence[str], *, headed: bool) -> Iterator[R
             header = values
         elif len(values) != len(header):
             got = f"{len(values)} columns instead of {len(header)}"
-            reason = "quote not closed" if _OPEN.fullmatch(values[-1]) else "wrong number of columns"
+            reason = "quote not closed" if values and _OPEN.fullmatch(values[-1]) else "wrong number of columns"
             yield bad_row(path, number, reason, got=got, content=raw)
         elif first and not headed and _names_columns(values):
             yield bad_row(path, number, "header line", got=repr(values)[:100], content=raw)
@@ -161,7 +161,7 @@ def check_columns(path: str, columns: Sequence[str], names: Sequence[str]) -> No
     if missing := [name for name in names if name not in columns]:
         raise ValueError(
             f"{path}: expected columns {list(names)}, got {list(columns)} without {missing}. "
-            "Name the file's columns in ingest.columns."
+            "Name the file's columns in ingest.columns; where its first line names none, put such a line on top."
         )
     if repeated := sorted({name for name in columns if columns.count(name) > 1}):
         raise ValueError(f"{path}: expected every column once, got {repeated} twice. Rename or remove one of the two.")

@@ -6,7 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 from support import loom
-from support.loom import SURROUNDINGS, NumberConfig, double_numbers, make_numbers, sum_numbers
+from support.datasets import FACTS
+from support.loom import SURROUNDINGS, NumberConfig, double_numbers, make_numbers, sum_numbers, train_numbers
 
 import storage
 from storage import MissingDataset
@@ -24,6 +25,13 @@ def root(tmp_path):
 
 def numbers(*values):
     return make_numbers("sw", config=NumberConfig(values=values or (1, 2)))
+
+
+def replace(promise, root, values):
+    """Commit other rows in the place of a Promise's."""
+    writer = storage.Writer(promise.ref(root))
+    writer.write(loom._rows(values))
+    storage.commit(writer, **FACTS)
 
 
 def test_built_dataset_is_cached(root):
@@ -77,16 +85,7 @@ def test_input_with_other_content_makes_the_rest_stale(root):
     two = double_numbers("sw", numbers=one, factor=2)
     build(one, root, SURROUNDINGS)
     build(two, root, SURROUNDINGS)
-    writer = storage.Writer(one.ref(root))
-    writer.write(loom._rows([7]))
-    old = storage.load(two.ref(root))
-    storage.commit(
-        writer,
-        **old.model_dump(include={"step", "code", "versions", "created_at", "seconds"}),
-        arguments={},
-        inputs=[],
-        peak_memory_bytes=0,
-    )
+    replace(one, root, [7])
     assert state(two, root).reason == "input numbers changed"
     build(two, root, SURROUNDINGS)
     assert storage.read(two.ref(root))["relevance"].to_list() == [14]
@@ -97,6 +96,90 @@ def test_refresh_builds_again(root):
     second, why = build(numbers(), root, SURROUNDINGS, replaces=first.number)
     assert (why, second.content) == ("refresh", first.content)
     assert loom.CALLS == ["make_numbers", "make_numbers"]
+
+
+def test_refresh_takes_what_another_run_has_built_since(root):
+    first, _ = build(numbers(), root, SURROUNDINGS)
+    second, why = build(numbers(), root, SURROUNDINGS, replaces=first.number)
+    assert why == "refresh"
+    assert build(numbers(), root, SURROUNDINGS, replaces=first.number) == (second, "cached")
+    assert loom.CALLS == ["make_numbers", "make_numbers"]
+
+
+def test_a_commit_stays_readable_until_its_successor_is_complete(root, monkeypatch):
+    promise = train_numbers("en")
+    first, _ = build(promise, root, SURROUNDINGS)
+    seen = []
+    monkeypatch.setattr(loom, "BEFORE_READING", [lambda: seen.append(storage.read(promise.ref(root)).height)])
+    second, _ = build(promise, root, SURROUNDINGS, replaces=first.number)
+    assert seen == [2]
+    assert (second.number, second.content) == (first.number + 1, first.content)
+
+
+def test_a_refresh_that_fails_leaves_the_commit(root, monkeypatch):
+    promise = train_numbers("en")
+    first, _ = build(promise, root, SURROUNDINGS)
+    monkeypatch.setattr(loom, "BEFORE_READING", [lambda: 1 / 0])
+    with pytest.raises(ZeroDivisionError):
+        build(promise, root, SURROUNDINGS, replaces=first.number)
+    assert state(promise, root).manifest == first
+    sweep(promise.ref(root))
+    assert not (Path(promise.ref(root).uri) / "scratch").exists()
+
+
+def test_damage_with_another_input_keeps_nothing_of_the_old_one(root):
+    one = numbers(1, 2)
+    two = double_numbers("sw", numbers=one, factor=2)
+    build(one, root, SURROUNDINGS)
+    before, _ = build(two, root, SURROUNDINGS)
+    replace(one, root, [7])
+    part = Path(two.ref(root).uri, before.parts[0].name)
+    part.write_bytes(b"x" + part.read_bytes()[1:])
+    assert build(two, root, SURROUNDINGS)[1] == "input numbers changed"
+    assert storage.read(two.ref(root))["relevance"].to_list() == [14]
+
+
+def test_a_killed_build_with_other_inputs_goes_on_from_nothing_and_with_the_same_from_its_scratch(root, monkeypatch):
+    one, seen = numbers(1, 2), []
+
+    def die_with(values):
+        monkeypatch.setattr(loom, "BEFORE_READING", [lambda: 1 / 0])
+        replace(one, root, values)
+        with pytest.raises(ZeroDivisionError):
+            build(two, root, SURROUNDINGS)
+        storage.Writer(two.ref(root)).write(loom._rows(values))
+        (Path(two.ref(root).uri) / "scratch" / "work" / "checkpoint").touch()
+
+    def look():
+        left = {path.name for path in Path(two.ref(root).uri).glob("scratch/work/*")}
+        seen.append((sorted(left), storage.Writer(two.ref(root)).missing(1)))
+
+    two = train_numbers("en", numbers=one)
+    for values in ([1, 2], [7], [7, 8]):
+        die_with(values)
+        monkeypatch.setattr(loom, "BEFORE_READING", [look, lambda: 1 / 0])
+        with pytest.raises(ZeroDivisionError):  # again with the same inputs
+            build(two, root, SURROUNDINGS)
+        replace(one, root, [*values, 0])
+        monkeypatch.setattr(loom, "BEFORE_READING", [look])
+        build(two, root, SURROUNDINGS)
+    assert seen == [(["checkpoint"], []), ([], [0])] * 3
+
+
+def test_on_a_remote_store_the_first_commit_counts(tmp_path, monkeypatch):
+    """Another machine, where no lock reaches, commits in the middle of this build."""
+    root = f"memory://builds-{tmp_path.name}"
+    promise = train_numbers("en")
+
+    def commit_elsewhere():
+        monkeypatch.setattr(loom, "BEFORE_READING", [])
+        replace(promise, root, [7])
+
+    monkeypatch.setattr(loom, "BEFORE_READING", [commit_elsewhere])
+    manifest, why = build(promise, root, SURROUNDINGS)
+    assert why == "cached"
+    assert manifest == state(promise, root).manifest
+    assert storage.read(promise.ref(root))["relevance"].to_list() == [7]
 
 
 def test_scratch_goes_with_the_commit(root):

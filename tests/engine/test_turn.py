@@ -153,15 +153,3 @@ def test_a_lock_file_that_a_person_removed_is_made_anew(ref):
         (folder / "lock").unlink()
     with turn(ref, LOG) as folder:
         assert (folder / "lock").exists()
-
-
-def test_old_spooled_files_of_a_remote_store_go_and_new_ones_stay(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    old, new = (tmp_path / "polyloom" / f".tmp-{name}" for name in ("old", "new"))
-    old.parent.mkdir()
-    for path in (old, new):
-        path.touch()
-    two_days_ago = time.time() - 2 * 86_400
-    os.utime(old, (two_days_ago, two_days_ago))
-    with turn(DatasetRef(kind="qrels", partition="sw", fingerprint="f" * 32, root="memory://turns"), LOG):
-        assert (old.exists(), new.exists()) == (False, True)

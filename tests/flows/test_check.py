@@ -13,8 +13,7 @@ from typer.testing import CliRunner
 from flows.cli.main import app
 from flows.configs import PipelineConfig, load_config
 from flows.weave import weave
-from tasks.groups import largest_batch
-from tasks.ingest.check import check_files
+from tasks.ingest.check import check_files, max_batch_size
 
 TABLE = {"layout": "table", "corpus": "docs.jsonl", "queries": "{split}.tsv", "qrels": "qrels-{split}.tsv"}
 
@@ -83,6 +82,23 @@ def test_damaged_and_missing_files_do_not_hide_the_rest(tmp_path):
     assert [row["split"] for row in found["splits"]] == ["train"]
 
 
+def test_what_a_truncated_corpus_lacks_is_told_once_and_judgements_are_not_blamed(tmp_path):
+    collection(tmp_path, DOCUMENTS, QUERIES, QRELS)
+    with (tmp_path / "qrels-train.tsv").open("a") as file:
+        file.write("q9\td1\t1\n")
+    whole = raw_files.write(tmp_path / "docs.jsonl.gz", raw_files.jsonl(DOCUMENTS * 50)).read_bytes()
+    (tmp_path / "docs.jsonl.gz").write_bytes(whole[:30])
+    damage, query = checked(tmp_path, corpus="docs.jsonl.gz")["problems"]
+    assert "expected a complete gzip file" in damage
+    assert "expected a query of the same split, got 'q9'" in query
+
+
+def test_id_that_pandas_made_a_decimal_number_is_told_apart(tmp_path):
+    documents = [{"doc_id": 25, "text": "one"}]
+    found = checked(collection(tmp_path, documents, {"train": [("q1", "Where?")]}, {"train": [("q1", "25.0", 1)]}))
+    assert any("expected a document of the corpus, got '25.0', which is not '25'" in one for one in found["problems"])
+
+
 def test_beir_s_file_of_all_queries_is_read_by_the_judgements_and_told_of_once(tmp_path):
     raw_files.beir(tmp_path)
     with (tmp_path / "queries.jsonl").open("a") as file:
@@ -108,14 +124,20 @@ def test_beir_s_file_of_all_queries_is_read_by_the_judgements_and_told_of_once(t
     ],
 )
 def test_largest_batch_that_separates_positives(pairs, size):
-    frame = pl.DataFrame(pairs, schema={"query_id": pl.String, "key": pl.String}, orient="row")
-    assert largest_batch(frame.with_columns(same="query_id")) == size
+    assert largest_batch([(query, query, document) for query, document in pairs]) == size
+
+
+def largest_batch(rows):
+    """Take query, its text and a relevant document."""
+    table = pl.DataFrame(rows, schema=dict.fromkeys(("query_id", "text", "doc_id"), pl.String), orient="row")
+    judged = table.select("query_id", "doc_id", relevance=pl.lit(1))
+    documents = table.select("doc_id", key="doc_id").unique()
+    return max_batch_size(table.select("query_id", "text").unique(), judged, documents)
 
 
 def test_queries_with_one_text_share_what_is_relevant_to_them():
-    pairs = [("q1", "x", "a"), ("q2", "x", "b"), ("q3", "y", "c"), ("q4", "z", "d")]
-    frame = pl.DataFrame(pairs, schema=["query_id", "same", "key"], orient="row")
-    assert largest_batch(frame) == 3  # all but one of q1 and q2
+    pairs = [("q1", "x", "a"), ("q2", "X ", "b"), ("q3", "y", "c"), ("q4", "z", "d")]
+    assert largest_batch(pairs) == 3  # all but one of q1 and q2
 
 
 def test_command_says_it_on_80_columns_and_in_json(tmp_path, capsys, monkeypatch):
@@ -162,5 +184,7 @@ def test_plan_says_which_batches_separate_all_positives_from_the_files_or_what_i
     monkeypatch.setattr("flows.cli.check.SMALL", 0)
     assert "Which batches separate all positives is known when ingest has run" in planned()
     build_missing(weave(load_config(config)).until("ingest"), str(tmp_path / "data"))
+    assert "Largest batches that separate all positives: en 2." in planned()  # of a large corpus copies count apart
+    monkeypatch.setattr("flows.cli.check.SMALL", 1_000_000)
     assert clash in planned()
     assert clash in planned("--set", "denoise.relabel=true")

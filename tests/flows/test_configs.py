@@ -94,7 +94,7 @@ def test_override_reaches_settings_that_the_file_does_not_name(config):
         (("denoise.relabel=maybe",), r"denoise.relabel: expected true or false, got 'maybe'\."),
         (("train.learning_rate=fast",), r"train.learning_rate: expected a number, got 'fast'\."),
         (("denoise.percent=101",), r"denoise.percent: expected 100 or less, got 101\."),
-        (("storage.xyz=1",), r"storage.xyz: .* There are: root\."),
+        (("storage.xyz=1",), r"storage.xyz: .* There are: root, umask\."),
         (("retrieve.ensemble=[{name: a, model: b, poling: cls}]",), r"retrieve.ensemble.0.poling: .* mean pooling\?"),
         (
             ("denoise.judge=fited",),

@@ -1,35 +1,46 @@
-"""The deployment of prefect.yaml, registered at a real server, and what a flow run leaves in the UI."""
+"""The deployment of prefect.yaml, registered at a real server; what its form may reach; the containers' settings."""
 
+import os
+import re
+import shutil
 import subprocess
 import sys
 
 import pytest
+import yaml
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from sqlalchemy.engine import make_url
 from support.command import REPOSITORY
+from support.llm_server import LlmServer
+from support.prefect_server import compose_environment
 
 from flows.configs import load_config
 
-pytestmark = [pytest.mark.slow, pytest.mark.prefect, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.prefect, pytest.mark.timeout(480)]
+
+PASSWORD = "p@ss:w/rd#%"
+KEY = "sk-hunter2"
 
 
-@pytest.fixture
-def prefect(make_loom, tmp_path):
-    """Return the command `prefect`, for the session's server."""
-    environment = make_loom(tmp_path).environment
+@pytest.fixture(scope="module")
+def prefect(make_loom, tmp_path_factory):
+    """Return the command `prefect`, for the session's server, where the deployments are made."""
+    environment = make_loom(tmp_path_factory.mktemp("deployed")).environment
 
-    def call(*arguments):
+    def call(*arguments, **variables):
         command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
-        done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+        place = environment | variables
+        done = subprocess.run(command, cwd=REPOSITORY, env=place, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    call("work-pool", "create", "polyloom", "--type", "process", "--overwrite")
+    call("deploy", "--all")
     return call
 
 
 def test_deploys_as_the_readme_says_and_takes_the_quickstarts_settings(prefect, prefect_api):
-    prefect("work-pool", "create", "polyloom", "--type", "process", "--overwrite")
-    prefect("deploy", "--all")
     with temporary_settings({PREFECT_API_URL: prefect_api}), get_client(sync_client=True) as client:
         deployment = client.read_deployment_by_name("train_retriever/quickstart")
     assert deployment.work_pool_name == "polyloom"
@@ -37,3 +48,88 @@ def test_deploys_as_the_readme_says_and_takes_the_quickstarts_settings(prefect, 
     form = deployment.parameter_openapi_schema["properties"]
     assert set(form) == {"config", "until", "refresh"}
     assert load_config(REPOSITORY / "configs" / "quickstart.yaml").name == "quickstart"
+
+
+def test_form_of_a_deployment_reaches_what_the_operator_lists(prefect, prefect_api, tmp_path):
+    """Runs as a worker runs them: what the form names beyond the lists ends a run before anything is read or sent."""
+    atlas = {
+        "name": "form",
+        "languages": ["en"],
+        "ingest": {"layout": "atlas", "atlas": {"documents_per_language": 60, "queries_per_language": 20}},
+    }
+    atlas["storage"] = {"root": str(tmp_path / "data")}
+    with (
+        LlmServer().serving() as server,
+        temporary_settings({PREFECT_API_URL: prefect_api}),
+        get_client(sync_client=True) as client,
+    ):
+        deployment = client.read_deployment_by_name("train_retriever/quickstart")
+
+        def run(**changed):
+            given = {"config": {**atlas, **changed}, "until": "ingest"}
+            started = client.create_flow_run_from_deployment(deployment.id, parameters=given)
+            prefect("flow-run", "execute", str(started.id), TEAM_API_KEY=KEY, POLYLOOM_ROOTS=f"{tmp_path},{server.url}")
+            state = client.read_flow_run(started.id).state
+            assert KEY not in str(state.message)
+            return state
+
+        allowed = run()
+        assert allowed.type.value == "COMPLETED", allowed.message
+        chat = {"model": "m", "base_url": server.url, "api_key_variable": "TEAM_API_KEY"}
+        refused = run(denoise={"llm": {"chat": chat}})
+        assert refused.type.value == "FAILED"
+        assert "expected a URL that the key in TEAM_API_KEY may be sent to" in refused.message
+    assert server.calls == 0
+
+
+def test_passwords_with_signs_of_urls_reach_the_services_whole(tmp_path):
+    """Compose fills them in, and Prefect makes its database URL of them."""
+    values = {"POSTGRES_PASSWORD": PASSWORD, "PREFECT_SERVER_API_AUTH_STRING": f"me:{PASSWORD}"}
+    server = {name: text for name, text in compose_environment("server", values).items() if "DATABASE" in name}
+    code = "import prefect.settings as s; print(s.PREFECT_API_DATABASE_CONNECTION_URL.value())"
+    environment = {**os.environ, **server, "PREFECT_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    url = make_url(done.stdout.strip())
+    assert (url.password, url.username, url.host, url.database) == (PASSWORD, "prefect", "postgres", "prefect")
+    assert compose_environment("worker", values)["PREFECT_API_AUTH_STRING"] == f"me:{PASSWORD}"
+
+
+def compose(folder, text):
+    """Let docker-compose read its file with a .env; needs no engine."""
+    if shutil.which("docker-compose") is None:
+        pytest.skip("docker-compose: expected the command, found none. Install Debian's docker-compose.")
+    (folder / ".env").write_text(text)
+    names = ("POSTGRES_PASSWORD", "PREFECT_SERVER_API_AUTH_STRING", "POLYLOOM_PORT")
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    command = ["docker-compose", "--env-file", str(folder / ".env"), "-f", "docker-compose.yml", "config"]
+    return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_compose_takes_signs_of_urls_and_refuses_to_start_without_secrets(tmp_path):
+    said = compose(tmp_path, f"POSTGRES_PASSWORD='{PASSWORD}'\nPREFECT_SERVER_API_AUTH_STRING='me:{PASSWORD}'\n")
+    assert said.returncode == 0, said.stderr
+    services = yaml.safe_load(said.stdout)["services"]
+    assert services["postgres"]["environment"]["POSTGRES_PASSWORD"] == PASSWORD
+    assert services["server"]["environment"]["PREFECT_SERVER_DATABASE_PASSWORD"] == PASSWORD
+    assert services["worker"]["environment"]["PREFECT_API_AUTH_STRING"] == f"me:{PASSWORD}"
+    example = (REPOSITORY / ".env.example").read_text()
+    assert compose(tmp_path, example).returncode != 0
+    for missing in ("POSTGRES_PASSWORD", "PREFECT_SERVER_API_AUTH_STRING"):
+        filled = re.sub(rf"^((?!{missing})[A-Z_]+)=$", r"\1=x", example, flags=re.MULTILINE)
+        assert missing in compose(tmp_path, filled).stderr
+
+
+def test_containers_are_not_root_have_exact_images_and_say_how_they_are():
+    services = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())["services"]
+    dockerfile = (REPOSITORY / "Dockerfile").read_text().splitlines()
+    images = [line.split()[1] for line in dockerfile if line.startswith("FROM ")]
+    images += [service["image"] for service in services.values() if "image" in service]
+    for image in images:
+        assert re.fullmatch(r"[a-z]+:\d+(\.\d+)+-[a-z-]+", image), image
+    assert [line for line in dockerfile if line.startswith("USER ")][-1] != "USER root"
+    for name, service in services.items():
+        assert service.get("user") == "postgres" or "build" in service, name
+        assert service["cap_drop"] == ["ALL"]
+        assert "healthcheck" in service
+        for port in service.get("ports", []):
+            assert port.startswith("127.0.0.1:")

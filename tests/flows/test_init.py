@@ -136,3 +136,32 @@ def test_a_configuration_that_is_there_stays(tmp_path):
     write(tmp_path / "polyloom.yaml", "mine")
     with pytest.raises(ValueError, match="expected no file yet"):
         polyloom("init", tmp_path)
+
+
+def test_tables_without_a_line_of_names_are_told_which_to_put_on_top(tmp_path):
+    write(tmp_path / "collection.tsv", "0\tA text.\n")
+    for split in ("train", "dev"):
+        write(tmp_path / f"queries.{split}.tsv", tsv([(f"{split}{n}", "What?") for n in range(2)]))
+        write(tmp_path / f"qrels.{split}.tsv", tsv([(f"{split}{n}", "0", "0", "1") for n in range(2)]))
+    for name, header in (
+        ("collection.tsv", "doc_id\ttext"),
+        ("queries.{split}.tsv", "query_id\tquery"),
+        ("qrels.{split}.tsv", "query_id\titeration\tdoc_id\trelevance"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(f"Put such a line on top: {header}".replace("\t", "\\t"))):
+            polyloom("init", tmp_path)
+        for path in {tmp_path / name.format(split=split) for split in ("train", "dev")}:
+            path.write_text(f"{header}\n{path.read_text()}")
+    polyloom("init", tmp_path)
+    assert load_config(tmp_path / "polyloom.yaml").ingest.layout == "table"
+
+
+def test_one_id_under_two_names_is_told_with_both_and_what_to_do(tmp_path):
+    write(tmp_path / "docs.jsonl", jsonl(TEXTS))
+    for split, rows in QUESTIONS.items():
+        write(tmp_path / f"queries-{split}.tsv", tsv([("qid", "question"), *rows]))
+        write(tmp_path / f"qrels-{split}.tsv", tsv([("qid", "doc_id", "label"), *JUDGED[split]]))
+    told = "expected one name for doc_id in all files, got .* and, in .*. Rename the column in one of them."
+    with pytest.raises(ValueError, match=told) as error:
+        polyloom("init", tmp_path)
+    assert "named corpus" not in str(error.value)

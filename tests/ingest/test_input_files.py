@@ -223,3 +223,16 @@ def test_hub_dataset_that_is_nowhere_is_an_error(cache):
 def test_hub_url_of_another_shape_is_an_error():
     with pytest.raises(ValueError, match=r"expected hf://datasets/<owner>/<name>.*got 'hf://datasets/squad/x'"):
         fetch("hf://datasets/squad/x")
+
+
+def test_message_shows_a_variables_name_and_not_what_it_holds(tmp_path, monkeypatch):
+    monkeypatch.setenv("MY_DATA", str(tmp_path))
+    monkeypatch.setenv("NAME", "hunter2")
+    for fields, written in (
+        ({"path": "${MY_DATA}", "corpus": "{language}/${NAME}.jsonl"}, "${MY_DATA}/en/${NAME}.jsonl"),
+        ({"path": "elsewhere", "corpus": "${MY_DATA}/x.jsonl"}, "${MY_DATA}/x.jsonl"),
+        ({"corpus": "${NAME}.jsonl"}, "${NAME}.jsonl"),
+    ):
+        with pytest.raises(FileNotFoundError) as missing:
+            find_source(IngestConfig(layout="table", queries="q.jsonl", qrels="{split}.tsv", **fields), "en", "corpus")
+        assert f"expected files at '{written}'" in str(missing.value)

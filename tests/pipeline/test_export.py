@@ -13,7 +13,7 @@ import torch
 from storage import DatasetRef, inspect
 from tasks.models.encoder import Encoder
 
-pytestmark = [pytest.mark.slow, pytest.mark.prefect, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.prefect, pytest.mark.timeout(600)]
 
 TEXTS = ["Where is the largest port?", "Bandari kubwa iko wapi?"]
 

@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 from support.datasets import FACTS, qrels
 
 import storage
-from storage import DamagedDataset, MissingDataset, SchemaMismatch, Writer, backend, commit
+from storage import AlreadyCommitted, DamagedDataset, MissingDataset, SchemaMismatch, Writer, backend, commit
 
 
 def write(ref, *parts):
@@ -92,9 +92,20 @@ def test_forgotten_shards_are_built_again_and_the_commit_stays(ref):
     manifest = write(ref, qrels("a"))
     storage.salvage(ref)
     assert Writer(ref).missing(1) == []
-    storage.forget(ref)
+    assert not storage.begin(ref, "inputs", anew=True)
     assert Writer(ref).missing(1) == [0]
     assert storage.load(ref) == manifest
+
+
+def test_shards_of_a_build_with_the_same_inputs_are_kept_and_those_of_another_are_not(ref):
+    assert not storage.begin(ref, "inputs")
+    Writer(ref).write(qrels("a"))
+    assert storage.begin(ref, "inputs")
+    assert Writer(ref).missing(1) == []
+    assert not storage.begin(ref, "other inputs")
+    assert Writer(ref).missing(1) == [0]
+    write(ref, qrels("b"))
+    assert not storage.begin(ref, "other inputs")  # nothing is left beside a commit
 
 
 def test_killed_build_goes_on_from_its_shards(ref):
@@ -126,6 +137,20 @@ def test_two_builds_at_once_leave_one_sound_dataset(ref):
     assert first.content == second.content
     storage.check_dataset(ref, storage.load(ref))
     assert storage.count(ref) == 2
+
+
+def test_first_of_two_commits_at_once_counts_on_a_remote_store(ref):
+    write(ref, qrels("a"))
+    late = Writer(ref)
+    late.write(qrels("b"))
+    with pytest.raises(AlreadyCommitted):
+        commit(late, only_new=True, **FACTS)
+    assert storage.read(ref)["doc_id"].to_list() == ["a"]
+    backend.put_bytes(b"one", "memory://only-new/file", only_new=True)
+    with pytest.raises(FileExistsError):
+        backend.put_bytes(b"two", "memory://only-new/file", only_new=True)
+    assert backend.read_bytes("memory://only-new/file") == b"one"
+    backend.remove("memory://only-new/file")
 
 
 def test_equal_rows_give_equal_content(root, ref):

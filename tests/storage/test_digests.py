@@ -8,6 +8,9 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.datasets import qrels
 
 from storage import digests, file_digest
 
@@ -124,6 +127,50 @@ def test_torn_line_of_a_killed_process_does_no_harm(file, journal, size):
     assert [file_digest(file), file_digest(other)] == [sound, hashlib.sha256(b"other").hexdigest()]
     digests._digests.cache_clear()
     assert [file_digest(file), file_digest(other)] == [sound, hashlib.sha256(b"other").hexdigest()]
+
+
+def test_journal_that_is_mostly_old_versions_is_written_anew(file, journal, reads, monkeypatch):
+    monkeypatch.setattr(digests, "_FEW_LINES", 10)
+    other = file.with_name("other")
+    other.write_bytes(b"other")
+    file_digest(other)
+    file_digest(other, "blake2b")
+    for number in range(12):
+        file.write_bytes(b"%d" % number * (number + 1))
+        file_digest(file)
+    digests._digests.cache_clear()  # as a new process has it
+    kept = [file_digest(file), file_digest(other), file_digest(other, "blake2b")]
+    assert len(reads) == 14
+    assert [line for line in journal.read_text().split("\n") if line.endswith("a file")] == [
+        f"{kept[0]} sha256 {file.stat().st_size} {file.stat().st_mtime_ns} {file.stat().st_ino} {file}"
+    ]
+    assert len(journal.read_text().split()) < 25
+    file.write_bytes(b"added to the new journal")
+    file_digest(file)
+    digests._digests.cache_clear()
+    assert file_digest(file) == hashlib.sha256(b"added to the new journal").hexdigest()
+    assert [file_digest(other), file_digest(other, "blake2b")] == kept[1:]
+    assert len(reads) == 15
+
+
+def test_rows_of_a_parquet_file_are_read_once(tmp_path, reads):
+    path = tmp_path / "rows.parquet"
+    qrels("a", "b").write_parquet(path)
+    assert [file_digest(path, "rows"), file_digest(path, "rows")] == ["2", "2"]
+    assert len(reads) == 1
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.binary(max_size=300))
+def test_journal_of_any_bytes_does_no_harm(file, journal, text):
+    sound = hashlib.sha256(CONTENT).hexdigest()
+    for content in (text, text + journal.read_bytes() if journal.exists() else b""):
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        journal.write_bytes(content)
+        digests._digests.cache_clear()
+        assert file_digest(file) == sound
+    digests._digests.cache_clear()
+    assert file_digest(file) == sound
 
 
 def test_missing_file_is_an_error(tmp_path):

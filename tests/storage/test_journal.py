@@ -1,6 +1,8 @@
 """Journals: records that survive a kill."""
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from storage import Journal, open_journal
 
@@ -64,6 +66,17 @@ def test_line_that_is_no_record_is_passed_over(path, line):
         journal.add("a", {"n": 1})
     path.write_bytes(line + path.read_bytes() + line)
     assert reopened(path) == {"a": {"n": 1}}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(before=st.binary(max_size=200), cut=st.integers(0, 200))
+def test_journal_of_any_bytes_gives_records_or_nothing(path, before, cut):
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(before + b'{"key": "a", "record": {"n": 1}}\n'[:cut])
+    assert reopened(path) in ({}, {"a": {"n": 1}})
+    with Journal(path) as journal:
+        journal.add("b", {"n": 2})
+    assert reopened(path)["b"] == {"n": 2}
 
 
 def test_two_writers_do_not_spoil_each_other(path):

@@ -10,13 +10,16 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from flows.run.pipeline import Pipeline
 from tasks.engine.build import build, state
 from tasks.engine.step import Promise
+from tasks.engine.turn import sweep
 
 
 def build_missing(pipeline: Pipeline, root: str) -> list[Promise]:
     """Build what is not in the store, and return it."""
     built = []
     for promise in pipeline.promises:
-        if not state(promise, root).cached:
+        if state(promise, root).cached:
+            sweep(promise.ref(root))
+        else:
             build(promise, root, SURROUNDINGS)
             built.append(promise)
     return built

@@ -55,7 +55,11 @@ def one_line(text: str, *, form: bool = True) -> str | None:
     """Say what is wrong with an error's text: controls in it or, with `form`, not `<where>: expected …, got …`."""
     if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", text):
         return f"more than a line, or controls: {text!r}"
-    return None if not form or re.search(r": expected .+, (got|found)", text) else f"another form: {text!r}"
+    return (
+        None
+        if not form or re.search(r": (expected .+, (got|found)|there is no such setting)", text)
+        else f"another form: {text!r}"
+    )
 
 
 def files_below(folder: Path) -> list[Path]:
