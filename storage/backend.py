@@ -3,10 +3,12 @@
 import hashlib
 import os
 import uuid
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import fsspec
+from storage import remote
 
 _TIMES = ("ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "created")  # as file systems call it
 
@@ -21,42 +23,28 @@ def local_path(uri: str) -> Path:
     return Path(uri.removeprefix("file://"))
 
 
-def _remote(uri: str) -> tuple[Any, str]:
-    """Return a URI's file system, with nothing remembered of what lies there, and the path in it."""
-    filesystem, path = fsspec.core.url_to_fs(uri)
-    filesystem.invalidate_cache()
-    return filesystem, cast("str", path)
-
-
 def read_bytes(uri: str) -> bytes:
     """Read a whole file.
 
     Raises:
         FileNotFoundError: there is none.
     """
-    if is_local(uri):
-        return local_path(uri).read_bytes()
-    filesystem, path = _remote(uri)
-    return cast("bytes", filesystem.cat_file(path))
+    return local_path(uri).read_bytes() if is_local(uri) else remote.read_bytes(uri)
 
 
 def size(uri: str) -> int | None:
     """Return a file's bytes, or None where there is no such file."""
-    if is_local(uri):
-        try:
-            return local_path(uri).stat().st_size
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-    filesystem, path = _remote(uri)
     try:
-        return int(filesystem.info(path)["size"])
-    except FileNotFoundError:
+        return local_path(uri).stat().st_size if is_local(uri) else int(remote.info(uri)["size"])
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 
 def open_file(uri: str) -> Any:
     """Open a file for reading its bytes."""
-    return local_path(uri).open("rb") if is_local(uri) else fsspec.open(uri, "rb")
+    if is_local(uri):
+        return local_path(uri).open("rb")
+    return remote.call(uri, lambda filesystem, path: filesystem.open(path, "rb"))
 
 
 def version(uri: str) -> str | None:
@@ -68,8 +56,7 @@ def version(uri: str) -> str | None:
     if is_local(uri):
         stat = local_path(uri).stat()
         return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}"
-    filesystem, path = _remote(uri)
-    facts = filesystem.info(path)
+    facts = remote.info(uri)
     time = next((facts[name] for name in _TIMES if facts.get(name)), None)
     return None if time is None else f"{facts.get('size')} {time}"
 
@@ -83,8 +70,7 @@ def put(source: Path, uri: str) -> None:
             os.fsync(file.fileno())
         os.replace(source, target)
         return
-    filesystem, path = _remote(uri)
-    filesystem.put_file(str(source), path)
+    remote.write(str(source), uri)
     source.unlink()
 
 
@@ -95,8 +81,7 @@ def put_bytes(content: bytes, uri: str, *, only_new: bool = False) -> None:
         FileExistsError: there is one in a remote store, and `only_new` was asked for.
     """
     if only_new and not is_local(uri):
-        filesystem, path = _remote(uri)
-        filesystem.pipe_file(path, content, mode="create")
+        remote.write_new(content, uri)
         return
     source = spool(uri)
     source.write_bytes(content)
@@ -112,33 +97,17 @@ def cache() -> Path:
 
 def spool(uri: str) -> Path:
     """Name a new temporary file from which `put(…, uri)` is one step."""
-    folder = local_path(uri).parent if is_local(uri) else cache()
+    folder = local_path(uri).parent if is_local(uri) else cache() / "copies"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f".tmp-{uuid.uuid4().hex}"
-
-
-def fetch(uri: str, sha256: str) -> Path:
-    """Return a local path with a file's bytes; a remote file is downloaded once per version of it."""
-    if is_local(uri):
-        return local_path(uri)
-    filesystem, path = _remote(uri)
-    version = hashlib.sha256(str(filesystem.ukey(path)).encode()).hexdigest()[:16]
-    copy = cache() / f"{sha256}-{version}-{Path(uri).name}"
-    if not copy.exists():
-        target = spool(uri)
-        filesystem.get_file(path, str(target))
-        os.replace(target, copy)
-    return copy
 
 
 def remove(uri: str) -> None:
     """Delete a file; one that is not there is fine."""
     if is_local(uri):
         local_path(uri).unlink(missing_ok=True)
-        return
-    filesystem, path = _remote(uri)
-    if filesystem.exists(path):
-        filesystem.rm_file(path)
+    else:
+        remote.remove(uri)
 
 
 def names(uri: str) -> list[str]:
@@ -146,11 +115,12 @@ def names(uri: str) -> list[str]:
     if is_local(uri):
         folder = local_path(uri)
         return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
-    filesystem, path = _remote(uri)
-    try:
-        return sorted(Path(entry.rstrip("/")).name for entry in filesystem.ls(path, detail=False))
-    except FileNotFoundError:
-        return []
+    return sorted(remote.names(uri))
+
+
+def held(folders: Iterable[str], name: str = "") -> AbstractContextManager[None]:
+    """Look at remote folders once, and answer from that: see `remote.held`. What is on a disk is looked at anew."""
+    return remote.held([folder for folder in folders if not is_local(folder)], name)
 
 
 def checksum(path: Path) -> str:

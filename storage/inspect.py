@@ -1,5 +1,6 @@
 """Look at a store: which datasets it holds, and what one of them is made of."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,18 +19,26 @@ def datasets(root: str, kind: str | None = None, partition: str | None = None) -
 
     A dataset whose manifest cannot be read is left out here; `check_dataset` names it.
     """
-    for one_kind in [kind] if kind else SCHEMAS:
-        for one_partition in [partition] if partition else backend.names(f"{root}/{one_kind}"):
-            committed = []
-            for name in backend.names(f"{root}/{one_kind}/{one_partition}"):
-                ref = DatasetRef(kind=one_kind, partition=one_partition, fingerprint=name, root=root)
-                try:
-                    content = manifest.find(ref)
-                except DamagedDataset:
-                    continue
-                if content is not None:
-                    committed.append((ref, content))
-            yield from sorted(committed, key=lambda pair: pair[1].age)
+    kinds = [kind] if kind else list(SCHEMAS)
+    committed = []
+    inner = f"/{partition}" if partition else ""
+    with backend.held([f"{root}/{one_kind}{inner}" for one_kind in kinds], manifest.NAME):
+        for one_kind in kinds:
+            for one_partition in [partition] if partition else backend.names(f"{root}/{one_kind}"):
+                committed.append(_committed(root, one_kind, one_partition))
+    for found in committed:
+        yield from sorted(found, key=lambda pair: pair[1].age)
+
+
+def _committed(root: str, kind: str, partition: str) -> list[tuple[DatasetRef, Manifest]]:
+    found = []
+    for name in backend.names(f"{root}/{kind}/{partition}"):
+        ref = DatasetRef(kind=kind, partition=partition, fingerprint=name, root=root)
+        with contextlib.suppress(DamagedDataset):
+            content = manifest.find(ref)
+            if content is not None:
+                found.append((ref, content))
+    return found
 
 
 def resolve(root: str, name: str) -> DatasetRef:

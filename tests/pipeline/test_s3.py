@@ -1,0 +1,91 @@
+"""The tiny pipeline in a store on a real S3 server: killed, then built by two runs at once, equal to a local one."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import fsspec
+import pytest
+from support.command import REPOSITORY
+
+from flows.run.pipeline import BuildResult
+from flows.weave import weave
+from storage import inspect
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+BUILD = """
+import sys
+from support.in_process import build_missing
+from flows.configs import load_config
+from flows.weave import weave
+
+if __name__ == "__main__":
+    folder, root = sys.argv[1:]
+    settings = load_config(folder + "/tiny.yaml", (f"storage.root={root}", f"encoder.model={folder}/model"))
+    build_missing(weave(settings), root)
+"""
+
+
+@pytest.fixture
+def start(woven, s3_server, tmp_path):
+    """Return a function that starts a run in a process of its own, on a machine of its own as far as copies go."""
+    (tmp_path / "build.py").write_text(BUILD)
+    running = []
+
+    def begin(root: str, machine: str) -> subprocess.Popen[bytes]:
+        environment = {
+            **os.environ,
+            **s3_server.environment(),
+            "XDG_CACHE_HOME": str(tmp_path / machine),
+            "PYTHONPATH": f"{REPOSITORY / 'tests'}{os.pathsep}{REPOSITORY}",
+        }
+        command = [sys.executable, str(tmp_path / "build.py"), str(woven.folder), root]
+        with (tmp_path / f"{machine}-{len(running)}.log").open("wb") as log:
+            running.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
+        return running[-1]
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+def kill_when(process, there) -> None:
+    """Kill a run at the moment when `there()` first holds."""
+    while process.poll() is None and not there():
+        time.sleep(0.01)
+    assert process.poll() is None, "expected the run to be at work"
+    process.kill()
+    process.wait()
+
+
+def committed(root):
+    return {
+        (ref.kind, ref.partition, ref.fingerprint): (
+            content.content,
+            [part.model_dump() for part in [*content.parts, *content.files]],
+        )
+        for ref, content in inspect.datasets(root)
+    }
+
+
+def test_killed_and_doubled_runs_on_s3_end_like_a_local_one(woven, s3_server, start, tmp_path):
+    root = s3_server.new_root()
+    with s3_server.used():
+        filesystem, path = fsspec.core.url_to_fs(root, use_listings_cache=False)
+        kill_when(start(root, "a"), lambda: filesystem.glob(f"{path}/embeddings/*/*/progress/00001.json"))
+        assert filesystem.glob(f"{path}/embeddings/*/*/part-*.parquet")
+        kill_when(start(root, "a"), lambda: filesystem.glob(f"{path}/hard_negatives/*/*/manifest.json"))
+        kill_when(start(root, "a"), lambda: list((tmp_path / "a").glob("polyloom/*/scratch/work/*/checkpoints/*")))
+        both = [start(root, "a"), start(root, "b")]
+        assert [process.wait() for process in both] == [0, 0], [
+            log.read_text()[-1000:] for log in sorted(Path(tmp_path).glob("*.log"))
+        ]
+        local = committed(str(woven.folder / "data"))
+        assert committed(root) == {key: local[key] for key in committed(root)}
+        pipeline = weave(woven.settings())
+        assert len(BuildResult.of_stored(pipeline, root)) == len(pipeline.promises)
+        assert not filesystem.glob(f"{path}/**/.tmp-*")
