@@ -99,8 +99,9 @@ def trim(limit: int = LIMIT) -> int:
                 kept += sum(new.values())
                 seen |= set(new)
         for entry in _folder().glob(".tmp-*"):
-            if entry.stat().st_mtime < min(since, time.time() - _LEFT_SECONDS):
-                _remove(entry)
+            with contextlib.suppress(FileNotFoundError):  # its download has just ended
+                if entry.stat().st_mtime < min(since, time.time() - _LEFT_SECONDS):
+                    _remove(entry)
     return freed
 
 

@@ -5,6 +5,7 @@ that answers from one listing of each folder, instead of asking for each file.
 """
 
 import contextlib
+import errno
 import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,9 +22,8 @@ Answer = TypeVar("Answer")
 Facts = Mapping[str, Any]  # what a file system tells of a file: its size, and as a rule its time
 
 _ATTEMPTS = 8  # botocore waits up to 1, 2, 4, … 20 s between them: half a minute without an answer is survived
-# For fsspec's own names of protocols; what the user's fsspec configuration says comes before it.
-_OPTIONS = {"s3": {"config_kwargs": {"retries": {"mode": "standard", "total_max_attempts": _ATTEMPTS}}}}
 _AT_A_TIME = 16  # requests of one look at a store
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _CONFLICTS = 5  # tries to write a new file while another run writes it
 
 
@@ -41,9 +41,12 @@ _HELD: ContextVar[Mapping[str, _Listing]] = ContextVar("held listings, by folder
 @functools.cache
 def _filesystem(store: str) -> Any:
     """Connect to a store once per process: fsspec would do it again in every thread."""
-    protocol = store.partition("://")[0]
-    options = {**_OPTIONS.get(protocol, {}), **fsspec.config.conf.get(protocol, {})}
-    return fsspec.core.url_to_fs(store, use_listings_cache=False, **options)[0]
+    options: dict[str, Any] = {"use_listings_cache": False}
+    if store.startswith("s3://"):
+        users = fsspec.config.conf.get("s3", {}).get("config_kwargs", {})
+        retries = {"mode": "standard", "total_max_attempts": _ATTEMPTS}
+        options["config_kwargs"] = {"retries": retries, **users}
+    return fsspec.core.url_to_fs(store, **options)[0]
 
 
 def call(uri: str, method: Callable[[Any, str], Answer]) -> Answer:
@@ -55,6 +58,7 @@ def call(uri: str, method: Callable[[Any, str], Answer]) -> Answer:
 
     Raises:
         FileNotFoundError, FileExistsError: as the file system says.
+        OSError: this machine's disk is full, or a file on it cannot be had.
         StorageError: it cannot be asked, or does not allow it; says what to do.
     """
     protocol, _, path = uri.partition("://")
@@ -75,7 +79,8 @@ def _explained(uri: str, error: Exception) -> Exception:
         return FileExistsError(uri)
     if code == "NoSuchBucket":
         return StorageError(f"store '{uri}': expected a bucket, got none of this name. Make it, or mend storage.root.")
-    if isinstance(error, FileNotFoundError | FileExistsError):
+    of_this_disk = isinstance(error, OSError) and (error.filename or error.errno in _DISK)
+    if of_this_disk or isinstance(error, FileNotFoundError | FileExistsError):
         return error
     if isinstance(error, ImportError):
         what = "Run pip install 'polyloom[s3]'" if uri.startswith("s3") else "Install what it names"

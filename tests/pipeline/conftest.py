@@ -32,6 +32,12 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+@pytest.fixture
+def tiny_settings() -> dict[str, Any]:
+    """Return the tiny pipeline's settings."""
+    return SETTINGS
+
+
 @pytest.fixture(scope="session")
 def make_tiny(make_loom: Callable[[Path], Any]) -> Callable[[Path], Any]:
     """Return a function that puts the tiny pipeline into a folder and returns the command for it."""

@@ -1,5 +1,6 @@
 """A real S3 server behind a proxy that misbehaves: what is repeated, what is told, and whose write stands."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from support.datasets import FACTS, qrels
 from support.faulty_proxy import proxy_before
 
 import storage
-from storage import DatasetRef, StorageError, Writer, backend, commit
+from storage import DatasetRef, StorageError, Writer, backend, commit, remote
 
 
 @pytest.fixture
@@ -79,6 +80,22 @@ def test_store_that_stays_away_is_one_sentence(ref, proxy, two_tries, fault):
         storage.load(ref)
     assert "\n" not in str(caught.value)
     assert 2 <= proxy.num_faults <= 20
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which is a full disk")
+def test_full_disk_of_this_machine_is_not_blamed_on_the_store(ref):
+    part = write(ref, "a").parts[0]
+    with pytest.raises(OSError, match="No space left") as caught:
+        remote.call(f"{ref.uri}/{part.name}", lambda filesystem, path: filesystem.get_file(path, "/dev/full"))
+    assert caught.value.errno == errno.ENOSPC
+
+
+def test_users_own_fsspec_settings_stay_beside_the_retries(s3_server, monkeypatch):
+    monkeypatch.setitem(fsspec.config.conf, "s3", {"config_kwargs": {"max_pool_connections": 3}})
+    with s3_server.used():
+        config = remote.call("s3://polyloom/x", lambda filesystem, _: filesystem.config_kwargs)
+    assert config["max_pool_connections"] == 3
+    assert config["retries"]["total_max_attempts"] == 8
 
 
 def test_nobody_listening_is_one_sentence(s3_server, two_tries, ref):
