@@ -52,7 +52,7 @@ def test_damage_and_missing_files_are_seen_in_a_look(proxy, s3_server):
     root = s3_server.new_root()
     promise = make_numbers(config=NumberConfig())
     other = double_numbers(numbers=promise, factor=3)
-    manifest = build(promise, root, SURROUNDINGS)
+    manifest, _ = build(promise, root, SURROUNDINGS)
     pipeline = Pipeline.weave({"ingest": [promise, other]}, [])
     assert BuildResult.of_stored(pipeline, root) is None
     build(other, root, SURROUNDINGS)
