@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from storage import remote
+from storage.connect import call
 
 _TIMES = ("ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "created")  # as file systems call it
 
@@ -44,7 +45,7 @@ def open_file(uri: str) -> Any:
     """Open a file for reading its bytes."""
     if is_local(uri):
         return local_path(uri).open("rb")
-    return remote.call(uri, lambda filesystem, path: filesystem.open(path, "rb"))
+    return call(uri, lambda filesystem, path: filesystem.open(path, "rb"))
 
 
 def version(uri: str) -> str | None:

@@ -14,7 +14,8 @@ import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from storage import backend, remote
+from storage import backend
+from storage.connect import call
 from storage.digests import file_digest
 from storage.fingerprints import fingerprint
 
@@ -39,7 +40,7 @@ def copy_of(uri: str, sha256: str) -> Path | None:
             _use(path, begun)
             return path
     spooled = backend.spool(uri)
-    remote.call(uri, lambda filesystem, source: filesystem.get_file(source, str(spooled)))
+    call(uri, lambda filesystem, source: filesystem.get_file(source, str(spooled)))
     if backend.checksum(spooled) != sha256:
         spooled.unlink()
         return None

@@ -13,7 +13,8 @@ from support.datasets import FACTS, qrels
 from support.faulty_proxy import proxy_before
 
 import storage
-from storage import DatasetRef, StorageError, Writer, backend, commit, remote
+from storage import DatasetRef, StorageError, Writer, backend, commit
+from storage.connect import call
 
 
 @pytest.fixture
@@ -86,14 +87,14 @@ def test_store_that_stays_away_is_one_sentence(ref, proxy, two_tries, fault):
 def test_full_disk_of_this_machine_is_not_blamed_on_the_store(ref):
     part = write(ref, "a").parts[0]
     with pytest.raises(OSError, match="No space left") as caught:
-        remote.call(f"{ref.uri}/{part.name}", lambda filesystem, path: filesystem.get_file(path, "/dev/full"))
+        call(f"{ref.uri}/{part.name}", lambda filesystem, path: filesystem.get_file(path, "/dev/full"))
     assert caught.value.errno == errno.ENOSPC
 
 
 def test_users_own_fsspec_settings_stay_beside_the_retries(s3_server, monkeypatch):
     monkeypatch.setitem(fsspec.config.conf, "s3", {"config_kwargs": {"max_pool_connections": 3}})
     with s3_server.used():
-        config = remote.call("s3://polyloom/x", lambda filesystem, _: filesystem.config_kwargs)
+        config = call("s3://polyloom/x", lambda filesystem, _: filesystem.config_kwargs)
     assert config["max_pool_connections"] == 3
     assert config["retries"]["total_max_attempts"] == 8
 
@@ -192,10 +193,13 @@ def test_of_many_writers_at_once_one_stands(ref):
 
 
 def test_conflict_with_a_write_under_way_is_tried_again(ref, proxy):
-    proxy.faults = [409, 409]
+    proxy.faults = [409]
     backend.put_bytes(b"x", f"{ref.uri}/manifest.json", only_new=True)
-    assert proxy.num_faults == 2
+    assert proxy.num_faults == 1
     assert backend.read_bytes(f"{ref.uri}/manifest.json") == b"x"
+    proxy.faults = [409]
+    with pytest.raises(FileExistsError):
+        backend.put_bytes(b"y", f"{ref.uri}/manifest.json", only_new=True)
 
 
 def test_store_without_conditional_writes_gets_plain_ones(ref, proxy):

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import s3fs
 
-from storage import remote
+from storage import connect
 
 KEY, SECRET, BUCKET = "polyloom", "secret", "polyloom"
 _PARTS = ("master", "volume", "filer", "s3")
@@ -56,7 +56,7 @@ class S3Server:
 
 
 def _forget_connections() -> None:
-    remote._filesystem.cache_clear()
+    connect.file_system.cache_clear()
     s3fs.S3FileSystem.clear_instance_cache()
 
 

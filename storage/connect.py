@@ -1,0 +1,76 @@
+"""The one way to a file system behind an fsspec URL: `call` repeats what failed, and explains what stays wrong.
+
+fsspec's own memory of listings is off: other runs write to the same store.
+"""
+
+import errno
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import fsspec
+
+from storage.errors import StorageError
+
+Answer = TypeVar("Answer")
+
+_ATTEMPTS = 8  # botocore waits up to 1, 2, 4, … 20 s between them: half a minute without an answer is survived
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+@functools.cache
+def file_system(store: str) -> Any:
+    """Connect to a store once per process: fsspec would do it again in every thread."""
+    options: dict[str, Any] = {"use_listings_cache": False}
+    if store.startswith("s3://"):
+        users = fsspec.config.conf.get("s3", {}).get("config_kwargs", {})
+        retries = {"mode": "standard", "total_max_attempts": _ATTEMPTS}
+        options["config_kwargs"] = {"retries": retries, **users}
+    return fsspec.core.url_to_fs(store, **options)[0]
+
+
+def call(uri: str, method: Callable[[Any, str], Answer]) -> Answer:
+    """Call a method of a URI's file system.
+
+    Args:
+        uri: with a protocol.
+        method: takes the file system, and the path in it.
+
+    Raises:
+        FileNotFoundError, FileExistsError: as the file system says.
+        OSError: this machine's disk is full, or a file on it cannot be had.
+        StorageError: it cannot be asked, or does not allow it; says what to do.
+    """
+    protocol, _, path = uri.partition("://")
+    try:
+        filesystem = file_system(f"{protocol}://{path.partition('/')[0]}")
+        return method(filesystem, cast("str", filesystem._strip_protocol(uri)))
+    except Exception as error:  # those of libraries that need not be installed have no common base
+        raise _explained(uri, error) from error
+
+
+def _explained(uri: str, error: Exception) -> Exception:
+    answer = getattr(error.__cause__ or error, "response", None) or {}  # botocore's
+    code = answer.get("Error", {}).get("Code")
+    reason = " ".join(f"{error}".split()) or type(error).__name__
+    if code and code not in reason:
+        reason = f"{reason} ({code})"
+    if code == "PreconditionFailed":
+        return FileExistsError(uri)
+    if code == "NoSuchBucket":
+        return StorageError(f"store '{uri}': expected a bucket, got none of this name. Make it, or mend storage.root.")
+    of_this_disk = isinstance(error, OSError) and (error.filename or error.errno in _DISK)
+    if of_this_disk or isinstance(error, FileNotFoundError | FileExistsError):
+        return error
+    if isinstance(error, ImportError):
+        what = "Run pip install 'polyloom[s3]'" if uri.startswith("s3") else "Install what it names"
+        return StorageError(f"store '{uri}': expected its library, got: {reason}. {what} and run the command again.")
+    if isinstance(error, PermissionError) or type(error).__name__ == "NoCredentialsError":
+        return StorageError(
+            f"store '{uri}': expected permission, got: {reason}. Check the keys (AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or AWS_PROFILE) and what they are allowed to do in this bucket."
+        )
+    return StorageError(
+        f"store '{uri}': expected an answer, got: {reason}. Check storage.root, the network and AWS_ENDPOINT_URL, and "
+        "run the same command again: it goes on from what is in the store."
+    )
