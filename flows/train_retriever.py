@@ -9,7 +9,7 @@ from flows.run.execute import Execution
 from flows.run.form import check_files, check_form
 from flows.run.record import recorded
 from flows.show import artifacts
-from flows.show.console import result_notes
+from flows.show.results import result_notes
 from flows.weave import weave
 
 

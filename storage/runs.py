@@ -18,6 +18,7 @@ from storage.errors import MissingDataset
 from storage.manifest import DatasetRef
 
 FOLDER = "runs"
+PIPELINE = "train_retriever"  # the flow whose runs `latest` and names mean
 _STAMP = "%Y%m%d-%H%M%S"
 
 Outcome = Literal["built", "cached", "failed", "not run"]
@@ -50,6 +51,7 @@ class Run(BaseModel):
 
     id: str
     """Sorts by start: date, time and four letters; a clock that was put back takes no earlier one."""
+    flow: str = PIPELINE
     name: str
     """That of the configuration."""
     file: str | None = None
@@ -133,8 +135,8 @@ def find(root: str, name: str) -> Run:
 
     Args:
         root: the store.
-        name: `latest` (the last completed run), the start or the last four letters of an id, or the name of a
-            pipeline (its last completed run).
+        name: `latest` (the last completed run of a pipeline), the start or the last four letters of an id, or the
+            name of a pipeline (its last completed run). A bake-off is found by its id alone.
 
     Raises:
         MissingDataset: there is none, or several with that start.
@@ -144,7 +146,7 @@ def find(root: str, name: str) -> Run:
             raise MissingDataset(f"run '{name}': expected one, got {len(ids)}: {', '.join(ids)}. Write more of its id.")
         return read(root, ids[0])
     for run in runs(root):
-        if run.state == "completed" and name in ("latest", run.name):
+        if (run.flow, run.state) == (PIPELINE, "completed") and name in ("latest", run.name):
             return run
     raise MissingDataset(f"run '{name}': expected a completed run in '{root}', found none. See `polyloom runs`.")
 

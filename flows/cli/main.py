@@ -14,6 +14,7 @@ from flows.cli.compare import ablation, bake_off
 from flows.cli.look import explain, ls, show
 from flows.cli.options import Config, Json, Set, out, write_json
 from flows.cli.run_flow import run_flow
+from flows.cli.runs import compare, runs
 from flows.configs import PipelineConfig, load_config
 from flows.run.api import PrefectUnavailable, setting
 from flows.run.pipeline import BuildResult, Pipeline
@@ -22,6 +23,7 @@ from flows.run.stop import leave
 from flows.settings_file import ConfigError
 from flows.show import console as show_as
 from flows.show.estimate import estimate
+from flows.show.results import metrics_table, result_notes, stages_table
 from flows.show.terminal import Terminal
 from flows.weave import weave
 from storage import MissingDataset, StorageError, inspect
@@ -69,18 +71,18 @@ def run(
     )
     if results is not None:
         with recorded(settings, pipeline, results, until=until) as record:
-            record.notes = show_as.result_notes(pipeline, settings)
+            record.notes = result_notes(pipeline, settings)
     else:
         settings.resources.check_device()
         rows = run_flow("train_retriever", out, settings, until, refresh)
         results = [BuildResult(**row) for row in rows]
     metrics = _metrics(pipeline, settings)
     stages = [result.as_json() for result in results]
-    notes = show_as.result_notes(pipeline, settings)
+    notes = result_notes(pipeline, settings)
     write_json(json_, {"stages": stages, "metrics": metrics, "notes": notes, "report": None})
-    out.print(show_as.stages_table(results))
+    out.print(stages_table(results))
     if metrics:
-        out.print(show_as.metrics_table(metrics))
+        out.print(metrics_table(metrics))
         for note in notes:
             out.print(note, highlight=False)
 
@@ -154,7 +156,7 @@ def _metrics(pipeline: Pipeline, settings: PipelineConfig) -> list[dict[str, Any
     return [row for promise in pipeline.metrics for row in inspect.metrics_means(promise.ref(root))]
 
 
-for command in (init, check, ablation, ls, show, explain):
+for command in (init, check, ablation, runs, compare, ls, show, explain):
     app.command()(command)
 app.command("bake-off")(bake_off)
 

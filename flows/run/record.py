@@ -27,6 +27,7 @@ def recorded(
     failed: set[str] | frozenset[str] = frozenset(),
     until: str | None = None,
     refresh: list[str] | None = None,
+    flow: str = runs.PIPELINE,
 ) -> Iterator[Run]:
     """Record what runs inside: "running" at once, and at the end what became of it. What it raises goes on.
 
@@ -37,6 +38,7 @@ def recorded(
         failed: the names of those datasets whose step failed; read at the end.
         until: as it was asked.
         refresh: as it was asked.
+        flow: that runs.
 
     Yields:
         The record; `report` and `notes` may be set on it.
@@ -45,12 +47,13 @@ def recorded(
     default = _plain(PipelineConfig(languages=config.languages))
     run = Run(
         id=runs.new_id(root),
+        flow=flow,
         name=config.name,
         file=config.origin.file,
         variant=config.origin.variant,
         until=until,
         refresh=refresh or [],
-        changed=differing(_plain(config), default),
+        changed={name: value for name, (value, _) in differing(_plain(config), default).items()},
         settings=_plain(config),
         codes={promise.step.name: promise.step.code for promise in pipeline.promises},
         datasets=[_dataset(staged.stage, staged.promise) for staged in pipeline.staged],
@@ -78,16 +81,16 @@ def recorded(
         yield run
 
 
-def differing(settings: Mapping[str, Any], others: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the settings that are not the same in others: dotted name -> value; None where they are not there."""
-    changed: dict[str, Any] = {}
+def differing(settings: Mapping[str, Any], others: Mapping[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
+    """Return what is not the same in two settings: dotted name -> both values; None where it is not there."""
+    found: dict[str, tuple[Any, Any]] = {}
     for name in dict.fromkeys([*settings, *others]):
         one, other = settings.get(name), others.get(name)
         if isinstance(one, dict) and isinstance(other, dict):
-            changed |= differing(one, other, f"{prefix}{name}.")
+            found |= differing(one, other, f"{prefix}{name}.")
         elif one != other:
-            changed[f"{prefix}{name}"] = one
-    return changed
+            found[f"{prefix}{name}"] = (one, other)
+    return found
 
 
 def _dataset(stage: str, promise: Promise) -> RunDataset:

@@ -141,7 +141,7 @@ def _differences(results: Results, variant: str, reference: str, seeds: list[int
         one, other = (_per_query(results[name, seed], metric) for name in (variant, reference))
         if not (one.select(_KEYS).equals(asked) and other.select(_KEYS).equals(asked)):
             raise ValueError(
-                f"ablation: expected the same queries of '{variant}' and '{reference}', got {one.height} and "
+                f"comparison: expected the same queries of '{variant}' and '{reference}', got {one.height} and "
                 f"{other.height}, {one.join(other, on=_KEYS).height} in common. Evaluate all variants on the same data."
             )
         gaps.append(one["value"].to_numpy() - other["value"].to_numpy())

@@ -4,7 +4,9 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from flows.show.console import comparison_table, frame_table, metrics_table, plan_table
+from flows.show.console import plan_table
+from flows.show.frames import frame_table
+from flows.show.results import comparison_table, metrics_table
 from storage import DatasetRef
 
 

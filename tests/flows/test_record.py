@@ -56,10 +56,10 @@ def test_differing_settings_are_named_with_dots():
     one = {"a": {"b": 1, "c": [1, 2]}, "d": None, "e": {"f": 1}}
     assert differing(one, one) == {}
     assert differing(one, {"a": {"b": 1, "c": [1]}, "d": {"x": 1}, "g": 1}) == {
-        "a.c": [1, 2],
-        "d": None,
-        "e": {"f": 1},
-        "g": None,
+        "a.c": ([1, 2], [1]),
+        "d": (None, {"x": 1}),
+        "e": ({"f": 1}, None),
+        "g": (None, 1),
     }
 
 

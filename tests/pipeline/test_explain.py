@@ -7,7 +7,6 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from flows.cli.look import datasets_of
 from flows.show.explain import explain
 from flows.show.explain_view import explanation
 from flows.weave import weave
@@ -19,8 +18,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 @pytest.fixture(scope="module")
 def ask(woven):
     """Return a function that explains a query of the tiny pipeline, as its configuration built it."""
-    allowed = datasets_of(woven.settings())
-    return lambda query_id, *languages: explain(str(woven.folder / "data"), query_id, languages, allowed)
+    root = str(woven.folder / "data")
+    refs = [promise.ref(root) for promise in weave(woven.settings()).promises]
+    return lambda query_id, *languages: explain(root, query_id, languages, refs)
 
 
 @pytest.fixture(scope="module")
