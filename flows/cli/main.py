@@ -18,7 +18,7 @@ from flows.cli.runs import compare, runs
 from flows.configs import PipelineConfig, load_config
 from flows.run.api import PrefectUnavailable, setting
 from flows.run.pipeline import BuildResult, Pipeline
-from flows.run.record import recorded
+from flows.run.record import recorded, why
 from flows.run.stop import leave
 from flows.settings_file import ConfigError
 from flows.show import console as show_as
@@ -27,7 +27,9 @@ from flows.show.results import metrics_table, result_notes, stages_table
 from flows.show.terminal import Terminal
 from flows.weave import weave
 from storage import MissingDataset, StorageError, inspect
+from storage import runs as records
 from tasks.engine.build import state
+from tasks.engine.turn import resumes
 from tasks.faults import describe
 from tasks.models.chat import BudgetExhausted, ChatUnavailable
 from tasks.retrieve.analyzers import standard_note
@@ -38,6 +40,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 
 Until = Annotated[str | None, typer.Option(metavar="STAGE", help="Stop after this stage or step.")]
 Refresh = Annotated[list[str] | None, typer.Option(metavar="STAGE", help="Build this stage or step again.")]
+All = Annotated[bool, typer.Option("--all", help="Each dataset, the cached ones too.")]
 To = Annotated[Path, typer.Option(metavar="FOLDER", help="A folder that is not there yet.")]
 
 _CAUSED_BY_USERS = (
@@ -88,10 +91,11 @@ def run(
 
 
 @app.command()
-def plan(config: Config, set_: Set = None, until: Until = None) -> None:
+def plan(config: Config, set_: Set = None, until: Until = None, all_: All = False, json_: Json = None) -> None:
     """Show what would be built, what is cached, and why, and what it would cost; run nothing."""
     settings = load_config(config, tuple(set_ or ()))
     root = settings.storage.location
+    earlier = [one for one in records.runs(root) if one.name == settings.name] or records.runs(root)
     changed: set[str] = set()
     rows, missing = [], []
     pipeline = weave(settings, until)
@@ -102,10 +106,14 @@ def plan(config: Config, set_: Set = None, until: Until = None) -> None:
         if reason != "cached":
             changed.add(promise.fingerprint)
             missing.append(promise)
+            reason = why(promise, settings, earlier) if reason == "not built" else reason
+            reason = ", ".join(filter(None, [reason, resumes(promise.ref(root))]))
         elif waiting:
             reason = f"cached, unless {waiting[0]} comes out different"
         rows.append((staged.stage, promise.step.name, promise.ref(root), reason))
-    out.print(show_as.plan_table(rows))
+    write_json(json_, {"datasets": [{"stage": a, "step": b, "dataset": c.uri, "state": d} for a, b, c, d in rows]})
+    if missing or all_:
+        out.print(show_as.plan_table(rows) if all_ else show_as.build_table(rows))
     _say_notes(pipeline, settings)
     for line in show_as.encoder_lines(pipeline.promises):
         out.print(escape(line), highlight=False, soft_wrap=True)
@@ -115,7 +123,7 @@ def plan(config: Config, set_: Set = None, until: Until = None) -> None:
         estimates = estimate(missing, root)
         out.print(show_as.estimate_table(estimates))
         out.print("\n".join(show_as.estimate_lines(estimates)), highlight=False)
-    out.print(f"{len(missing)} of {len(rows)} datasets would be built.")
+    out.print(f"{len(missing)} of {len(rows)} datasets would be built, {len(rows) - len(missing)} are cached.")
     if missing:
         settings.resources.check_device()
 

@@ -4,8 +4,9 @@ import contextlib
 import dataclasses
 import datetime
 import importlib.metadata
+import json
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -13,7 +14,7 @@ from pydantic import BaseModel
 from flows.configs import PipelineConfig
 from flows.run.pipeline import BuildResult, Pipeline
 from flows.run.stop import Ending, ending
-from storage import inspect, runs
+from storage import find, inspect, runs
 from storage.runs import Run, RunDataset
 from tasks.engine.step import Promise
 
@@ -91,6 +92,38 @@ def differing(settings: Mapping[str, Any], others: Mapping[str, Any], prefix: st
         elif one != other:
             found[f"{prefix}{name}"] = (one, other)
     return found
+
+
+def why(promise: Promise, config: PipelineConfig, earlier: Sequence[Run]) -> str:
+    """Say why a dataset is not there yet, by what the last run of its step and partition made of.
+
+    Args:
+        promise: of the dataset.
+        config: its settings, for their names.
+        earlier: the runs of its store, the newest first.
+    """
+    root = config.storage.location
+    for run in earlier:
+        same = [one for one in run.datasets if (one.step, one.partition) == (promise.step.name, promise.partition)]
+        if not (built := [content for one in same if (content := find(one.ref(root)))]):
+            continue
+        before = min(built, key=lambda one: len(differing(promise.settings, one.arguments)))
+        reasons = [f"code of {promise.step.name} changed"] if before.code != promise.step.code else []
+        changed, inputs = differing(_plain(config), run.settings), []
+        for name, (now, then) in differing(promise.settings, before.arguments).items():
+            leaf = name.rpartition(".")[2]
+            called = [one for one in changed if one.rpartition(".")[2] == leaf]
+            if name in promise.inputs or any(one.startswith(f"{name}.") for one in promise.inputs):
+                inputs.append(f"input {name} changed")
+            else:
+                reasons.append(f"{called[0] if called else name} {write_value(then)} → {write_value(now)}")
+        return ", ".join(reasons or inputs[:1]) or "gone from the store"
+    return "not built before"
+
+
+def write_value(value: Any) -> str:
+    """Write a setting's value in one line."""
+    return "–" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _dataset(stage: str, promise: Promise) -> RunDataset:

@@ -28,6 +28,22 @@ def plain_table(title: str | None = None, **style: Any) -> Table:
     return Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, **style)
 
 
+def build_table(rows: Iterable[tuple[str, str, DatasetRef, str]]) -> Table:
+    """Sum up what would be built, inputs first: stage, step and reason, and of which languages."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for stage, step, ref, reason in rows:
+        if not reason.startswith("cached"):
+            groups.setdefault((stage, step, reason.replace(f".{ref.partition} ", " ")), []).append(ref.partition)
+    table = plain_table("To build, in this order")
+    for name in ("stage", "step", "of", "because"):
+        table.add_column(name, overflow="fold")
+    for (stage, step, reason), found in groups.items():
+        partitions = sorted(set(found))
+        of = " ".join(partitions) if len(partitions) <= 3 else f"{len(partitions)} languages"
+        table.add_row(stage, step, of, escape(reason))
+    return table
+
+
 def plan_table(rows: Iterable[tuple[str, str, DatasetRef, str]]) -> Table:
     """Show what would be built: stage, step, dataset, state."""
     table = plain_table("Plan")

@@ -1,7 +1,6 @@
 """What a person sees of runs: the tables of stages, results and funnels, and runs beside each other."""
 
 import datetime
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +12,7 @@ from rich.table import Table
 
 from flows.configs import PipelineConfig
 from flows.run.pipeline import BuildResult, Pipeline
-from flows.run.record import differing
+from flows.run.record import differing, write_value
 from flows.show.console import human_seconds, plain_table
 from storage import MissingDataset, inspect, scan
 from storage.runs import PIPELINE, Run
@@ -142,7 +141,9 @@ def runs_table(found: Sequence[Run]) -> Table:
             escape(called(run)),
             f"{human_seconds(ago)} ago",
             f"[{'green' if run.state == 'completed' else 'yellow' if run.state == 'running' else 'red'}]{run.state}[/]",
-            escape("\n".join(f"{name} {write(now)}" for name, (_, now) in changes.items()) if before else "the first"),
+            escape(
+                "\n".join(f"{name} {write_value(now)}" for name, (_, now) in changes.items()) if before else "the first"
+            ),
             "–" if run.mean() is None else f"{run.mean():.4f}",
         )
     return table
@@ -152,11 +153,6 @@ def called(run: Run) -> str:
     """Call a run by its pipeline's name, and by what was asked of it besides."""
     besides = [run.variant, run.until and f"until {run.until}", None if run.flow == PIPELINE else run.flow]
     return ", ".join([run.name, *filter(None, besides)])
-
-
-def write(value: Any) -> str:
-    """Write a setting's value."""
-    return "–" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def compare_runs(root: str, compared: Sequence[Run]) -> dict[str, Any]:
@@ -229,7 +225,7 @@ def compared_tables(comparison: Mapping[str, Any], names: Sequence[str]) -> list
         for name in names:
             table.add_column(escape(name), justify="left" if table is settings else "right", overflow="fold")
     for name, values in comparison["settings"].items():
-        settings.add_row(name, *(escape(write(value)) for value in values))
+        settings.add_row(name, *(escape(write_value(value)) for value in values))
     for name, numbers in comparison["funnel"].items():
         funnel.add_row(name.replace("_", " "), *("gone" if number is None else f"{number:,}" for number in numbers))
     called = dict(zip(comparison["runs"], names, strict=True))
