@@ -13,7 +13,7 @@ from flows.cli.runs import Chosen, OfConfig, Run, choose, location
 from flows.settings_file import ConfigError
 from flows.show import console as show_as
 from flows.show.explain import explain as gather
-from flows.show.explain_view import explanation
+from flows.show.explain_view import explanation, why_document
 from flows.show.frames import columns_note, fitting, flat, frame_table
 from storage import SCHEMAS, DatasetRef, MissingDataset, find, inspect, load, scan
 
@@ -129,8 +129,8 @@ def explain(
 ) -> None:
     """Show one query of a run through every stage: ranks, scores, decisions, batches, weights, loss, result."""
     chosen = choose(root, run, config, set_ or ())
-    entries = gather(chosen.root, query_id, language or (), chosen.refs)
+    entries = gather(chosen.root, query_id, language or (), chosen.refs, document)
     write_json(json_, {"of": chosen.label, "entries": entries})
     out.print(escape(chosen.label), style="dim", highlight=False)
     for entry in entries:
-        out.print(explanation(entry))
+        out.print(why_document(entry) if document else explanation(entry))

@@ -13,7 +13,9 @@ Row = dict[str, Any]
 _NEAR = 5  # ids that an error suggests
 
 
-def explain(root: str, query_id: str, languages: Sequence[str], refs: Sequence[DatasetRef]) -> list[Row]:
+def explain(
+    root: str, query_id: str, languages: Sequence[str], refs: Sequence[DatasetRef], document: str | None = None
+) -> list[Row]:
     """Gather all that is known about a query.
 
     Args:
@@ -21,12 +23,14 @@ def explain(root: str, query_id: str, languages: Sequence[str], refs: Sequence[D
         query_id: of any split.
         languages: where to look; empty: wherever there are queries.
         refs: the datasets of one run, what others are made from first.
+        document: id of a document to answer for, too.
 
     Returns:
         One entry per language that has such a query: language; `query` (its row); `topic` (its row, or None);
         `judged` (the judged documents, relevant ones first, with scores, fused rank and text); `ledger` (dataset,
         settings, candidates with text, verdicts, and the reason of a planted false negative); `batches` (dataset, slots
-        of the plan); `results` (per system: metrics, ranks of the positives). What is not built yet is empty.
+        of the plan); `results` (per system: metrics, ranks of the positives); with a document `document` (what is known
+        of it as of a candidate; without text where the corpus lacks it). What is not built yet is empty.
 
     Raises:
         MissingDataset: the store holds no queries, or none with this id; names near ones.
@@ -41,10 +45,10 @@ def explain(root: str, query_id: str, languages: Sequence[str], refs: Sequence[D
     queries = [(related, row) for related in with_queries for row in _all_rows(related, "queries", query_id=query_id)]
     if not queries:
         raise MissingDataset(_unknown(query_id, with_queries))
-    return [_explain(related, row) for related, row in queries]
+    return [_explain(related, row, document) for related, row in queries]
 
 
-def _explain(related: Related, query: Row) -> Row:
+def _explain(related: Related, query: Row, asked: str | None) -> Row:
     query_id = query["query_id"]
     relevant_first = itemgetter("relevance")
     by_split = (inspect.rows(ref, query_id=query_id) for ref, _ in related.of("qrels"))
@@ -52,16 +56,23 @@ def _explain(related: Related, query: Row) -> Row:
     ledger = _rows(related, "hard_negatives", query_id=query_id)
     candidates = _by_document(ledger)
     scores = _by_document(_all_rows(related, "scores", query_id=query_id))
-    documents = _by_document(_rows(related, "corpus", doc_id=[row["doc_id"] for row in (*judged, *ledger)]))
+    named = [row["doc_id"] for row in (*judged, *ledger, {"doc_id": asked})]
+    documents = _by_document(_rows(related, "corpus", doc_id=named))
+    ranked: dict[str, list[Row]] = {}
+    for row in _all_rows(related, "candidates", query_id=query_id, doc_id=named):
+        ranked.setdefault(row["doc_id"], []).append(row)
     planted = _by_document(_all_rows(related, "truth", query_id=query_id))
     verdicts = _verdicts(related, query_id)
 
     def about(row: Row) -> Row:
         doc_id = row["doc_id"]
         truth = {"planted": planted.get(doc_id, {}).get("reason"), "verdicts": verdicts.get(doc_id, [])}
-        return {**scores.get(doc_id, {}), **row, **documents.get(doc_id, {}), **truth}
+        found = {"systems": row.get("systems") or ranked.get(doc_id, [])}
+        return {**scores.get(doc_id, {}), **row, **documents.get(doc_id, {}), **truth, **found}
 
+    by_id = {**_by_document(judged), **candidates}
     return {
+        **({"document": about(by_id.get(asked, {"doc_id": asked}))} if asked else {}),
         "language": related.partition,
         "query": query,
         "topic": next(iter(_rows(related, "topics", query_id=query_id, language=related.partition)), None),
