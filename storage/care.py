@@ -1,6 +1,6 @@
 """Care for a store: every checksum read again, what no kept run needs, two datasets beside each other."""
 
-import contextlib
+import hashlib
 import shutil
 import time
 from collections.abc import Iterator
@@ -40,7 +40,8 @@ def verify(ref: DatasetRef) -> list[str]:
     for part in [*content.parts, *content.files]:
         uri = f"{ref.uri}/{part.name}"
         try:
-            found = backend.digest(uri)
+            with backend.open_file(uri) as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
         except FileNotFoundError:
             problems.append(str(DamagedDataset(ref.uri, uri, "file missing")))
             continue
@@ -76,13 +77,13 @@ def waste(root: str, keep: int) -> list[Waste]:
         completed[run.flow, run.name] += run.state == "completed"
     if not kept:
         raise MissingDataset(f"gc: expected runs in '{root}' to go by, found none. Run a pipeline first.")
-    ids, names = {run.id for run in kept}, {(one.kind, one.partition, one.fingerprint) for r in kept for one in r.datasets}
-    living = {(one.kind, one.partition, one.fingerprint) for r in kept if r.state == "running" for one in r.datasets}
-    gone = [Waste(f"{root}/{runs.FOLDER}/{run.id}.json", "run", 0) for run in found if run.id not in ids]
+    needed = {one.ref(root) for run in kept for one in run.datasets}
+    living = {one.ref(root) for run in kept if run.state == "running" for one in run.datasets}
+    records = [f"{root}/{runs.FOLDER}/{run.id}.json" for run in found if run not in kept]
+    gone = [Waste(uri, "record of a run", _bytes(uri)) for uri in records]
     for ref in folders(root):
-        name = (ref.kind, ref.partition, ref.fingerprint)
         committed = backend.size(f"{ref.uri}/{manifest.NAME}") is not None
-        if name in living or (name in names and committed):
+        if ref in living or (ref in needed and committed):
             continue
         why = "dataset of no kept run" if committed else "interrupted build"
         gone.append(Waste(ref.uri, why, _bytes(ref.uri)))
@@ -90,18 +91,57 @@ def waste(root: str, keep: int) -> list[Waste]:
 
 
 def _old_files(root: str) -> list[Waste]:
-    """List temporary files of this store, and this user's copies of remote ones, that are a day old."""
+    """List temporary files of this store, and this user's copies of remote stores' files, that are a day old."""
+    folder, before = backend.cache() / "copies", time.time() - _OLD
     local = backend.local_path(root).rglob(".tmp-*") if backend.is_local(root) else ()
-    copies = [path for path in backend.cache().iterdir() if path.name.startswith((".tmp-", "folder-")) or "-" in path.name]
-    before = time.time() - _OLD
-    return [
-        Waste(str(path), "temporary file" if path.name.startswith(".tmp-") else "copy of a remote file", _bytes(str(path)))
-        for path in (*local, *copies)
-        if path.stat().st_mtime < before
-    ]
+    found = [(path, "temporary file") for path in local]
+    found += [(path, "copy of a remote file") for path in (folder.iterdir() if folder.is_dir() else ())]
+    return [Waste(str(path), why, _bytes(str(path))) for path, why in sorted(found) if path.lstat().st_mtime < before]
 
 
 def remove(one: Waste) -> None:
     """Remove something; of a dataset the manifest first, so that half of it is never taken for all."""
-    backend.remove(f"{one.uri}/{manifest.NAME}") if one.why.startswith("dataset") else None
-    backend.remove_all(one.uri)
+    files = sorted(_files(one.uri), key=lambda uri: not uri.endswith(f"/{manifest.NAME}"))
+    for uri in files:
+        backend.remove(uri)
+    if backend.is_local(one.uri):
+        shutil.rmtree(backend.local_path(one.uri), ignore_errors=True)  # folders that are empty now
+
+
+def _files(uri: str) -> Iterator[str]:
+    inner = backend.names(uri)
+    if inner in ([], [uri.rpartition("/")[2]]):  # a file; a remote store lists it in itself
+        yield uri
+        return
+    for name in inner:
+        yield from _files(f"{uri}/{name}")
+
+
+def _bytes(uri: str) -> int:
+    return sum(backend.size(one) or 0 for one in _files(uri))
+
+
+def differences(ref: DatasetRef, other: DatasetRef) -> dict[str, Any]:
+    """Compare the rows of two datasets of a kind by their key.
+
+    Returns:
+        `key`: its columns; `added`, `removed` and `changed`: numbers of rows of `other`; `columns`: of the changed
+        rows, how many differ in each column.
+
+    Raises:
+        ValueError: they are of two kinds.
+    """
+    if ref.kind != other.kind:
+        raise ValueError(f"diff: expected two datasets of one kind, got {ref} and {other}. Name two of a kind.")
+    one, two = read(ref), read(other)
+    key = _KEYS_OF.get(ref.kind) or [name for name in one.columns if name in _KEYS] or one.columns
+    rest = [name for name in one.columns if name not in key]
+    both = one.join(two, on=key, suffix=" other", nulls_equal=True)
+    unlike = both.select(pl.col(name).ne_missing(pl.col(f"{name} other")) for name in rest)
+    return {
+        "key": key,
+        "added": two.join(one, on=key, how="anti", nulls_equal=True).height,
+        "removed": one.join(two, on=key, how="anti", nulls_equal=True).height,
+        "changed": unlike.select(pl.any_horizontal(pl.all())).to_series().sum() if rest else 0,
+        "columns": {name: count for name in rest if (count := unlike[name].sum())},
+    }

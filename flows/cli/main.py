@@ -1,5 +1,6 @@
 """The command `polyloom`."""
 
+import importlib.metadata
 import os
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from flows.cli import carry
+from flows.cli.care import diff, doctor, gc, verify
 from flows.cli.check import check, init, say_separable
 from flows.cli.compare import ablation, bake_off
 from flows.cli.look import explain, ls, show
@@ -36,11 +38,12 @@ from tasks.retrieve.analyzers import standard_note
 from tasks.supplement.languages import fallback_note
 from tasks.train.process import TrainingFailed
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
 Until = Annotated[str | None, typer.Option(metavar="STAGE", help="Stop after this stage or step.")]
 Refresh = Annotated[list[str] | None, typer.Option(metavar="STAGE", help="Build this stage or step again.")]
 All = Annotated[bool, typer.Option("--all", help="Each dataset, the cached ones too.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an earlier one.")]
 To = Annotated[Path, typer.Option(metavar="FOLDER", help="A folder that is not there yet.")]
 
 _CAUSED_BY_USERS = (
@@ -54,6 +57,21 @@ _CAUSED_BY_USERS = (
     TrainingFailed,
     ValueError,
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        out.print(f"polyloom {importlib.metadata.version('polyloom')}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def polyloom(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None:
+    """From multilingual corpora to a measured retriever."""
 
 
 @app.command()
@@ -129,16 +147,16 @@ def plan(config: Config, set_: Set = None, until: Until = None, all_: All = Fals
 
 
 @app.command()
-def export(config: Config, to: To, set_: Set = None) -> None:
+def export(config: Config, to: To, set_: Set = None, force: Force = False) -> None:
     """Copy the finished model out of the store: weights, tokenizer, sentence-transformers' files and model card."""
-    carry.export_model(load_config(config, tuple(set_ or ())), to)
+    carry.export_model(load_config(config, tuple(set_ or ())), to, force=force)
     out.print(f"The model is in {escape(str(to))}.")
 
 
 @app.command()
-def pack(config: Config, to: To, set_: Set = None) -> None:
+def pack(config: Config, to: To, set_: Set = None, force: Force = False) -> None:
     """Copy all that the training reads, with its code, to train on another machine."""
-    carry.pack_training(load_config(config, tuple(set_ or ())), to)
+    carry.pack_training(load_config(config, tuple(set_ or ())), to, force=force)
     out.print(
         f"Copy {escape(str(to))} to the machine, run `sh train.sh` there, bring its folder `out` back, and run this "
         "configuration with --set train.result=<that folder>."
@@ -164,7 +182,7 @@ def _metrics(pipeline: Pipeline, settings: PipelineConfig) -> list[dict[str, Any
     return [row for promise in pipeline.metrics for row in inspect.metrics_means(promise.ref(root))]
 
 
-for command in (init, check, ablation, runs, compare, ls, show, explain):
+for command in (init, check, ablation, runs, compare, ls, show, explain, diff, verify, gc, doctor):
     app.command()(command)
 app.command("bake-off")(bake_off)
 
