@@ -101,11 +101,14 @@ def _old_files(root: str) -> list[Waste]:
 
 def remove(one: Waste) -> None:
     """Remove something; of a dataset the manifest first, so that half of it is never taken for all."""
-    files = sorted(_files(one.uri), key=lambda uri: not uri.endswith(f"/{manifest.NAME}"))
-    for uri in files:
-        backend.remove(uri)
-    if backend.is_local(one.uri):
-        shutil.rmtree(backend.local_path(one.uri), ignore_errors=True)  # folders that are empty now
+    if not backend.is_local(one.uri):
+        for uri in sorted(_files(one.uri), key=lambda uri: not uri.endswith(f"/{manifest.NAME}")):
+            backend.remove(uri)
+    elif (path := backend.local_path(one.uri)).is_dir():
+        (path / manifest.NAME).unlink(missing_ok=True)
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _files(uri: str) -> Iterator[str]:

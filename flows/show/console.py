@@ -113,18 +113,18 @@ def _total(numbers: Sequence[float | None], write: Callable[[float], str]) -> st
 def datasets_table(found: Iterable[tuple[DatasetRef, Manifest]]) -> Table:
     """List datasets with what they hold and cost."""
     table = plain_table()
-    table.add_column("dataset")
-    for name in ("rows", "size", "seconds", "peak memory"):
+    table.add_column("dataset", no_wrap=True)
+    for name in ("rows", "size", "seconds", "peak\nmemory"):
         table.add_column(name, justify="right")
-    table.add_column("built at (UTC)")
+    table.add_column("built (UTC)", no_wrap=True)
     for ref, manifest in found:
         table.add_row(
-            str(ref),
+            f"{ref.kind}/{ref.partition}/{ref.fingerprint[:8]}",
             f"{manifest.rows:,}",
             human_bytes(manifest.bytes),
             f"{manifest.seconds:.1f}",
             human_bytes(manifest.peak_memory_bytes),
-            manifest.created_at[:19].replace("T", " "),
+            manifest.created_at[5:16].replace("T", " "),
         )
     return table
 
