@@ -42,29 +42,23 @@ def diff(a: str, b: str, json_: Json = None, root: Root = "data") -> None:
     else:
         first, second = runs.find(where, a), runs.find(where, b)
         names = first.id, second.id
-        found = {"datasets": _unlike(first, second), "settings": differing(second.settings, first.settings)}
-        lines = [f"{name}: {before} → {after} rows" for name, before, after in found["datasets"]]
-        lines += [f"{len(first.datasets)} and {len(second.datasets)} datasets, {len(lines)} differ in content"]
+        one_has, two_has = _contents(first), _contents(second)
+        unlike = [name for name in {**one_has, **two_has} if one_has.get(name) != two_has.get(name)]
+        found = {"datasets": unlike, "settings": differing(second.settings, first.settings)}
+        lines = [
+            f"{len(first.datasets)} and {len(second.datasets)} datasets; other content: {', '.join(unlike) or '–'}"
+        ]
     lines += [f"{name}: {write_value(then)} → {write_value(now)}" for name, (now, then) in found["settings"].items()]
     write_json(json_, {"a": names[0], "b": names[1], **found})
     out.print(escape("\n".join([f"{names[0]} → {names[1]}", *lines])), highlight=False)
 
 
-def _unlike(first: runs.Run, second: runs.Run) -> list[tuple[str, int | None, int | None]]:
-    """Pair two runs' datasets by step, partition and place, and list those whose content is not the same."""
-    placed: list[dict[tuple[str, str, int], runs.RunDataset]] = []
-    for run in (first, second):
-        by_place: dict[tuple[str, str, int], runs.RunDataset] = {}
-        for one in run.datasets:
-            place = sum((step, partition) == (one.step, one.partition) for step, partition, _ in by_place)
-            by_place[one.step, one.partition, place] = one
-        placed.append(by_place)
-    pairs = {key: (placed[0].get(key), placed[1].get(key)) for key in [*placed[0], *placed[1]]}
-    return [
-        (f"{key[0]}-{key[1]}", one.rows if one else None, two.rows if two else None)
-        for key, (one, two) in pairs.items()
-        if one is None or two is None or one.content != two.content
-    ]
+def _contents(run: runs.Run) -> dict[str, list[str]]:
+    """Tell what a run's datasets hold, by step and partition; of several in order."""
+    contents: dict[str, list[str]] = {}
+    for one in run.datasets:
+        contents.setdefault(f"{one.step}-{one.partition}", []).append(one.content)
+    return contents
 
 
 def verify(json_: Json = None, root: Root = "data") -> None:
