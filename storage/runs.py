@@ -8,6 +8,7 @@ import datetime
 import os
 import socket
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -127,7 +128,19 @@ def read(root: str, run_id: str) -> Run:
 
 def runs(root: str) -> list[Run]:
     """List the runs of a store, the newest first."""
-    return [read(root, one) for one in reversed(_ids(root))]
+    return list(newest_first(root))
+
+
+def newest_first(root: str) -> Iterator[Run]:
+    """Read the runs of a store one by one, the newest first."""
+    for one in reversed(_ids(root)):
+        yield read(root, one)
+
+
+def last_completed(root: str, name: str | None = None) -> Run | None:
+    """Find a pipeline's last completed run, of a name or of any; None where there is none."""
+    wanted = (run for run in newest_first(root) if (run.flow, run.state) == (PIPELINE, "completed"))
+    return next((run for run in wanted if name in (None, run.name)), None)
 
 
 def find(root: str, name: str) -> Run:
@@ -145,9 +158,8 @@ def find(root: str, name: str) -> Run:
         if len(ids) > 1:
             raise MissingDataset(f"run '{name}': expected one, got {len(ids)}: {', '.join(ids)}. Write more of its id.")
         return read(root, ids[0])
-    for run in runs(root):
-        if (run.flow, run.state) == (PIPELINE, "completed") and name in ("latest", run.name):
-            return run
+    if found := last_completed(root, None if name == "latest" else name):
+        return found
     raise MissingDataset(f"run '{name}': expected a completed run in '{root}', found none. See `polyloom runs`.")
 
 

@@ -44,10 +44,9 @@ def choose(root: str, run: str | None, config: Path | None, set_: Sequence[str] 
         where = settings.storage.location
         return Chosen(where, [promise.ref(where) for promise in weave(settings).promises], f"configuration {config}")
     where = location(root)
-    complete = {(one.flow, one.state) for one in records.runs(where)}
-    if run is None and (records.PIPELINE, "completed") not in complete:
+    found = records.find(where, run) if run else records.last_completed(where)
+    if found is None:
         return Chosen(where, [ref for ref, _ in inspect.datasets(where)], "the newest: no run is complete here")
-    found = records.find(where, run or "latest")
     label = f"run {found.id} ({called(found)}), {found.state}"
     return Chosen(where, [one.ref(where) for one in found.datasets], label)
 
