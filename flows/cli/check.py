@@ -146,7 +146,10 @@ def _keys(corpus: DatasetRef, judged: pl.DataFrame, text: str) -> pl.DataFrame:
     named = judged.select("doc_id").unique()
     if load(corpus).bytes > SMALL:
         return named.with_columns(key="doc_id")
-    return input_files.hash_texts(scan(corpus).join(named.lazy(), on="doc_id", how="semi"), text).collect()
+    hashes: pl.DataFrame = input_files.hash_texts(
+        scan(corpus).join(named.lazy(), on="doc_id", how="semi"), text
+    ).collect()
+    return hashes
 
 
 def _num_bytes(source: Source) -> float:
