@@ -94,8 +94,7 @@ def query(refs: Sequence[DatasetRef], sql: str, **named: DatasetRef) -> pl.DataF
         return pl.SQLContext(tables).execute(sql, eager=True)
     except (pl.exceptions.PolarsError, TypeError) as error:
         reason = str(error).partition("\n")[0]  # polars adds its whole query plan
-        known = ", ".join(tables) or "a kind of dataset"
-        raise ValueError(f"--sql: expected a query on {known}, got: {reason}. Mend it.") from error
+        raise ValueError(f"--sql: expected a query on the run's tables, got: {reason}. Mend the query.") from error
 
 
 def _whole(refs: Sequence[DatasetRef], kind: str) -> pl.LazyFrame | None:

@@ -59,5 +59,5 @@ def test_other_files_cannot_be_read(put, sql):
 def test_nothing_of_pythons_is_a_table(put):
     secret = pl.DataFrame({"a": [1]})
     assert secret.height == 1
-    with pytest.raises(ValueError, match="--sql: expected a query on a kind of dataset, got: .*secret"):
+    with pytest.raises(ValueError, match="--sql: expected a query on the run's tables, got: .*secret"):
         inspect.query([put("en", "a", qrels("d1"))], "SELECT * FROM secret")
