@@ -15,6 +15,7 @@ from flows.cli.check import check, init, say_separable
 from flows.cli.compare import ablation, bake_off
 from flows.cli.look import explain, ls, show
 from flows.cli.options import Config, Json, Set, out, write_json
+from flows.cli.report import report
 from flows.cli.run_flow import run_flow
 from flows.cli.runs import compare, runs
 from flows.configs import PipelineConfig, load_config
@@ -31,12 +32,15 @@ from flows.weave import weave
 from storage import MissingDataset, StorageError, inspect
 from storage import runs as records
 from tasks.engine.build import state
+from tasks.engine.step import deferred
 from tasks.engine.turn import resumes
 from tasks.faults import describe
 from tasks.models.chat import BudgetExhausted, ChatUnavailable
 from tasks.retrieve.analyzers import standard_note
 from tasks.supplement.languages import fallback_note
 from tasks.train.process import TrainingFailed
+
+page = deferred("flows.show.report.page")  # only a run and `report` need it
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
@@ -91,7 +95,8 @@ def run(
         None if refresh or setting("PREFECT_API_URL") else BuildResult.of_stored(pipeline, settings.storage.location)
     )
     if results is not None:
-        with recorded(settings, pipeline, results, until=until) as record:
+        recording = recorded(settings, pipeline, results, until=until, at_end=lambda *made: page.add_report(*made))
+        with settings.storage.private(), recording as record:
             record.notes = result_notes(pipeline, settings)
     else:
         settings.resources.check_device()
@@ -100,12 +105,15 @@ def run(
     metrics = _metrics(pipeline, settings)
     stages = [result.as_json() for result in results]
     notes = result_notes(pipeline, settings)
-    write_json(json_, {"stages": stages, "metrics": metrics, "notes": notes, "report": None})
+    record = next(one for one in records.runs(settings.storage.location) if one.process == records.this_process())
+    write_json(json_, {"stages": stages, "metrics": metrics, "notes": notes, "report": record.report})
     out.print(stages_table(results))
     if metrics:
         out.print(metrics_table(metrics))
         for note in notes:
             out.print(note, highlight=False)
+    line = f"Report: {record.report}" if record.report else record.notes[-1]
+    out.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -182,7 +190,7 @@ def _metrics(pipeline: Pipeline, settings: PipelineConfig) -> list[dict[str, Any
     return [row for promise in pipeline.metrics for row in inspect.metrics_means(promise.ref(root))]
 
 
-for command in (init, check, ablation, runs, compare, ls, show, explain, diff, verify, gc, doctor):
+for command in (init, check, ablation, report, runs, compare, ls, show, explain, diff, verify, gc, doctor):
     app.command()(command)
 app.command("bake-off")(bake_off)
 

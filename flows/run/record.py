@@ -6,7 +6,7 @@ import datetime
 import importlib.metadata
 import json
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -29,6 +29,7 @@ def recorded(
     until: str | None = None,
     refresh: list[str] | None = None,
     flow: str = runs.PIPELINE,
+    at_end: Callable[[Run, str], None] | None = None,
 ) -> Iterator[Run]:
     """Record what runs inside: "running" at once, and at the end what became of it. What it raises goes on.
 
@@ -40,28 +41,13 @@ def recorded(
         until: as it was asked.
         refresh: as it was asked.
         flow: that runs.
+        at_end: adds to the record of a run that was not stopped, given the store.
 
     Yields:
         The record; `report` and `notes` may be set on it.
     """
     root, began = config.storage.location, time.monotonic()
-    default = _plain(PipelineConfig(languages=config.languages))
-    run = Run(
-        id=runs.new_id(root),
-        flow=flow,
-        name=config.name,
-        file=config.origin.file,
-        variant=config.origin.variant,
-        until=until,
-        refresh=refresh or [],
-        changed={name: value for name, (value, _) in differing(_plain(config), default).items()},
-        settings=_plain(config),
-        codes={promise.step.name: promise.step.code for promise in pipeline.promises},
-        datasets=[_dataset(staged.stage, staged.promise) for staged in pipeline.staged],
-        started_at=_now(),
-        version=importlib.metadata.version("polyloom"),
-        process=runs.this_process(),
-    )
+    run = new_run(config, pipeline, until, refresh, flow)
     runs.write(root, run)
 
     def close(end: Ending) -> None:
@@ -77,9 +63,39 @@ def recorded(
         run.metrics = [row for ref in measured for row in inspect.metrics_means(ref)]
         run.ended_at, run.seconds = _now(), round(time.monotonic() - began, 1)
         runs.write(root, run)
+        if at_end is not None and run.state in ("completed", "failed"):
+            at_end(run, root)
+            runs.write(root, run)
 
     with ending(None, close):
         yield run
+
+
+def new_run(
+    config: PipelineConfig,
+    pipeline: Pipeline,
+    until: str | None = None,
+    refresh: list[str] | None = None,
+    flow: str = runs.PIPELINE,
+) -> Run:
+    """Begin the record of a run; nothing is written."""
+    default = _plain(PipelineConfig(languages=config.languages))
+    return Run(
+        id=runs.new_id(config.storage.location),
+        flow=flow,
+        name=config.name,
+        file=config.origin.file,
+        variant=config.origin.variant,
+        until=until,
+        refresh=refresh or [],
+        changed={name: value for name, (value, _) in differing(_plain(config), default).items()},
+        settings=_plain(config),
+        codes={promise.step.name: promise.step.code for promise in pipeline.promises},
+        datasets=[_dataset(staged.stage, staged.promise) for staged in pipeline.staged],
+        started_at=_now(),
+        version=importlib.metadata.version("polyloom"),
+        process=runs.this_process(),
+    )
 
 
 def differing(settings: Mapping[str, Any], others: Mapping[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
