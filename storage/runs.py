@@ -129,7 +129,8 @@ def read(root: str, run_id: str) -> Run:
 
 def runs(root: str) -> list[Run]:
     """List the runs of a store, the newest first."""
-    return list(newest_first(root))
+    with backend.held([f"{root}/{FOLDER}"], ".json"):
+        return list(newest_first(root))
 
 
 def newest_first(root: str) -> Iterator[Run]:

@@ -129,11 +129,11 @@ def datasets_table(found: Iterable[tuple[DatasetRef, Manifest]]) -> Table:
     return table
 
 
-def lineage_tree(rows: Sequence[tuple[int, str, Manifest | None]]) -> Tree:
+def lineage_tree(rows: Sequence[tuple[int, str, Manifest | str]]) -> Tree:
     """Draw a dataset's ancestors; each stands once, below the first dataset that uses it."""
     trees: list[Tree] = []
     for depth, name, manifest in rows:
-        text = f"{name}: gone" if manifest is None else _line(name, manifest)
+        text = f"{name}: {manifest}" if isinstance(manifest, str) else _line(name, manifest)
         tree = trees[depth - 1].add(text) if depth else Tree(text)
         trees[depth:] = [tree]
     return trees[0]

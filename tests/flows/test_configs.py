@@ -111,6 +111,11 @@ def test_override_reaches_settings_that_the_file_does_not_name(config):
         (("plan_batches.seed.deep=1",), "expected 'seed' to hold settings, got 3"),
         (("languages=[en,en]",), "expected each language once, got en, en"),
         (("languages=[xx]",), r"languages.0: .*BCP 47 tag, got 'xx'. Write it like de"),
+        (
+            ("resources.device=gpu",),
+            r"resources.device: expected 'auto', 'cpu' or 'cuda', got 'gpu'. Did you mean cuda\?",
+        ),
+        (("resources={7: gpu}",), "resources.7: expected names that are texts, got 7. Correct it."),
         (("languages=[pt_BR]",), r"languages.0: .*got 'pt_BR'. Did you mean 'pt-BR'\?"),
         (
             ("languages=[de]", "ingest.layout=atlas"),
