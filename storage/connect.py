@@ -17,7 +17,7 @@ Answer = TypeVar("Answer")
 _PATIENCE = {  # botocore waits up to 1, 2, 4, … 20 s between tries: half a minute without an answer is survived
     "retries": {"mode": "standard", "total_max_attempts": 8},
     "connect_timeout": 10,
-    "read_timeout": 30,
+    "read_timeout": 20,
 }
 # Until something has answered, an address is probably wrong.
 _FIRST = {"retries": {"mode": "standard", "total_max_attempts": 4}, "connect_timeout": 5, "read_timeout": 5}

@@ -42,8 +42,11 @@ def make_ready() -> str:
         PrefectUnavailable: it does not.
     """
     if url := setting("PREFECT_API_URL"):
+        os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "3")  # 14 s a request: a run without it ends in a minute
         check(url)
         return url
+    os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "6")  # two minutes: it is there, but runs share its database
+    os.environ.setdefault("PREFECT_SERVER_DATABASE_TIMEOUT", "60")
     _lock_own_server()
     return _start_server()
 
