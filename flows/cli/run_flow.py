@@ -15,7 +15,7 @@ from tasks.engine.step import deferred
 httpx = deferred("httpx")  # heavy, and first needed where Prefect runs
 
 ENVIRONMENT = {
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 20 is tight on a small machine
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "300",  # 20 is tight on a small machine with other work
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     # what there is to say, `polyloom` says; the API's log has all of it

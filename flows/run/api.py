@@ -45,7 +45,7 @@ def make_ready() -> str:
         os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "3")  # 14 s a request: a run without it ends in a minute
         check(url)
         return url
-    os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "6")  # two minutes: it is there, but runs share its database
+    os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "5")  # a minute: it is there, but runs share its database
     os.environ.setdefault("PREFECT_SERVER_DATABASE_TIMEOUT", "60")
     _lock_own_server()
     return _start_server()
@@ -123,6 +123,7 @@ def _start_server() -> str:
         try:
             server.start()
         except (RuntimeError, OSError) as error:
+            server.stop()
             raise PrefectUnavailable(
                 f"Prefect: expected its server to start, got: {str(error).strip()[-300:]}. Look into {home}, or set "
                 "PREFECT_API_URL to a server that runs."
