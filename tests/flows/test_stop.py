@@ -75,20 +75,6 @@ print("goes on")
     assert done.stdout == "goes on\n"
 
 
-def test_server_that_a_run_has_started_does_not_outlive_kill_9():
-    script = """
-import subprocess, sys, time
-from tasks.engine.children import end_with_this
-end_with_this(subprocess.Popen(["sleep", "3600"]))
-print("there", flush=True)
-time.sleep(3600)
-"""
-    with subprocess.Popen([sys.executable, "-c", script], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "there\n"
-        process.kill()
-        assert process.communicate(timeout=60)[0] == ""  # its end comes when nobody is left to write
-
-
 def test_end_that_cannot_be_told_is_left_after_the_grace_time(tmp_path):
     script = SCRIPT % ("lambda ending: threading.Event().wait()", "threading.Event().wait()")
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
