@@ -1,5 +1,18 @@
 """`python -m flows` is the command `polyloom`."""
 
-from flows.cli.main import main
+import importlib
 
-main()
+from flows.run.stop import Stopped, leave, listening
+
+
+def main() -> None:
+    """Run the command, ready to stop from its first moment: what it imports takes seconds."""
+    with listening():
+        try:
+            importlib.import_module("flows.cli.main").main()
+        except Stopped as stopped:
+            leave(stopped.exit_status, str(stopped))
+
+
+if __name__ == "__main__":
+    main()

@@ -6,7 +6,9 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 
 from flows.ablation_variants import SeededVariant, compare
+from flows.run.execute import flow_run_id
 from flows.run.form import check_form
+from flows.run.stop import ending
 from flows.train_retriever import train_retriever
 
 
@@ -20,8 +22,9 @@ def ablation(variants: list[SeededVariant], shown: list[SeededVariant], referenc
         reference: the variant that the others are compared with.
     """
     check_form(*(variant.config for variant in (*variants, *shown)))
-    for variant in variants:
-        train_retriever.with_options(flow_run_name=str(variant))(variant.config)
+    with ending(flow_run_id()):
+        for variant in variants:
+            train_retriever.with_options(flow_run_name=str(variant))(variant.config)
     table = compare(shown, reference)
     create_table_artifact(key="ablation", description=f"Dev queries; differences to '{reference}'.", table=table)
     return table

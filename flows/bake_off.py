@@ -7,6 +7,7 @@ from prefect import flow
 from flows.configs import PipelineConfig
 from flows.run.execute import Execution
 from flows.run.form import check_files, check_form
+from flows.run.record import recorded
 from flows.show import artifacts
 from flows.weave_bake_off import STRATEGIES, check_scores, weave_bake_off
 
@@ -24,7 +25,11 @@ def bake_off(config: PipelineConfig, strategies: list[str] | None = None) -> lis
     pipeline = weave_bake_off(config, strategies or STRATEGIES)
     check_scores(pipeline, root)
     check_files(pipeline.promises)
-    with config.storage.private():
-        results = Execution(pipeline, root, config.resources).run()
-    artifacts.publish_bake_off(pipeline, root)
+    execution = Execution(pipeline, root, config.resources)
+    with (
+        config.storage.private(),
+        recorded(config, pipeline, execution.results.values(), failed=execution.failed, flow="bake_off"),
+    ):
+        results = execution.run()
+        artifacts.publish_bake_off(pipeline, root)
     return [result.as_json() for result in results]

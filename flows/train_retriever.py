@@ -9,7 +9,7 @@ from flows.run.execute import Execution
 from flows.run.form import check_files, check_form
 from flows.run.record import recorded
 from flows.show import artifacts
-from flows.show.console import result_notes
+from flows.show.results import result_notes
 from flows.weave import weave
 
 
@@ -32,7 +32,13 @@ def train_retriever(
     check_files(pipeline.promises)
     execution = Execution(pipeline, config.storage.location, config.resources, frozenset(refresh or []))
     record = recorded(
-        config, pipeline, execution.results.values(), failed=execution.failed, until=until, refresh=refresh
+        config,
+        pipeline,
+        execution.results.values(),
+        failed=execution.failed,
+        until=until,
+        refresh=refresh,
+        at_end=artifacts.publish_report,
     )
     with config.storage.private(), record as run:
         results = execution.run()

@@ -10,7 +10,6 @@ from typing import Any
 
 from storage import remote
 from storage.connect import call
-
 from storage.errors import StorageError
 
 _TIMES = ("ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "created")  # as file systems call it

@@ -1,7 +1,8 @@
 """Look at a store: which datasets it holds, and what one of them is made of."""
 
 import contextlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from storage.errors import DamagedDataset, MissingDataset
 from storage.manifest import DatasetRef, Manifest
 from storage.reader import scan
 from storage.schemas import SCHEMAS
+
+_READER = re.compile(r"\b(read|scan)_\w+", re.IGNORECASE)  # SQL's own ways to files
 
 
 def datasets(root: str, kind: str | None = None, partition: str | None = None) -> Iterator[tuple[DatasetRef, Manifest]]:
@@ -70,20 +73,40 @@ def resolve(root: str, name: str) -> DatasetRef:
     return refs[-1]
 
 
-def query(ref: DatasetRef, sql: str) -> pl.DataFrame:
-    """Run SQL on a dataset; the table is called by its kind, and `self`.
+def query(refs: Sequence[DatasetRef], sql: str, **named: DatasetRef) -> pl.DataFrame:
+    """Run SQL on the datasets of a run: a table per kind, of all languages together, with a column `language`.
+
+    Args:
+        refs: the datasets; one that another of its kind and partition was made from is left out, as what is gone is.
+        sql: reads these tables and nothing else.
+        named: further tables, of one dataset each.
 
     Raises:
-        ValueError: the query is wrong; says how.
+        ValueError: the query is wrong, or reads something else; says how.
     """
-    frame = scan(ref)
+    if reader := _READER.search(sql):
+        raise ValueError(f"--sql: expected tables of the store, got {reader[0]}. Name one of {', '.join(SCHEMAS)}.")
+    words = set(re.findall(r"\w+", sql.casefold()))
+    kinds = {kind: _whole(refs, kind) for kind in dict.fromkeys(ref.kind for ref in refs) if kind in words}
+    tables = {kind: table for kind, table in kinds.items() if table is not None}
+    tables |= {name: scan(ref) for name, ref in named.items() if name in words}
     try:
-        return pl.SQLContext({ref.kind: frame, "self": frame}).execute(sql, eager=True)
+        return pl.SQLContext(tables).execute(sql, eager=True)
     except (pl.exceptions.PolarsError, TypeError) as error:
         reason = str(error).partition("\n")[0]  # polars adds its whole query plan
-        raise ValueError(
-            f"--sql: expected a query on the table '{ref.kind}', got: {reason}. Mend the query."
-        ) from error
+        raise ValueError(f"--sql: expected a query on the run's tables, got: {reason}. Mend the query.") from error
+
+
+def _whole(refs: Sequence[DatasetRef], kind: str) -> pl.LazyFrame | None:
+    """Read all datasets of a kind but those that another one of it replaces."""
+    found = {ref: content for ref in refs if ref.kind == kind and (content := manifest.find(ref))}
+    replaced = {entry.ref(ref.root) for ref, content in found.items() for entry in content.inputs}
+    frames = [
+        scan(ref) if "language" in SCHEMAS[kind].names else scan(ref).with_columns(language=pl.lit(ref.partition))
+        for ref in found
+        if ref not in replaced
+    ]
+    return pl.concat(frames, how="vertical_relaxed") if frames else None
 
 
 def rows(ref: DatasetRef, **values: Any) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ import datetime
 import os
 import socket
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from storage.errors import MissingDataset
 from storage.manifest import DatasetRef
 
 FOLDER = "runs"
+PIPELINE = "train_retriever"  # the flow whose runs `latest` and names mean
 _STAMP = "%Y%m%d-%H%M%S"
 
 Outcome = Literal["built", "cached", "failed", "not run"]
@@ -50,6 +52,7 @@ class Run(BaseModel):
 
     id: str
     """Sorts by start: date, time and four letters; a clock that was put back takes no earlier one."""
+    flow: str = PIPELINE
     name: str
     """That of the configuration."""
     file: str | None = None
@@ -125,7 +128,19 @@ def read(root: str, run_id: str) -> Run:
 
 def runs(root: str) -> list[Run]:
     """List the runs of a store, the newest first."""
-    return [read(root, one) for one in reversed(_ids(root))]
+    return list(newest_first(root))
+
+
+def newest_first(root: str) -> Iterator[Run]:
+    """Read the runs of a store one by one, the newest first."""
+    for one in reversed(_ids(root)):
+        yield read(root, one)
+
+
+def last_completed(root: str, name: str | None = None) -> Run | None:
+    """Find a pipeline's last completed run, of a name or of any; None where there is none."""
+    wanted = (run for run in newest_first(root) if (run.flow, run.state) == (PIPELINE, "completed"))
+    return next((run for run in wanted if name in (None, run.name)), None)
 
 
 def find(root: str, name: str) -> Run:
@@ -133,8 +148,8 @@ def find(root: str, name: str) -> Run:
 
     Args:
         root: the store.
-        name: `latest` (the last completed run), the start or the last four letters of an id, or the name of a
-            pipeline (its last completed run).
+        name: `latest` (the last completed run of a pipeline), the start or the last four letters of an id, or the
+            name of a pipeline (its last completed run). A bake-off is found by its id alone.
 
     Raises:
         MissingDataset: there is none, or several with that start.
@@ -143,9 +158,8 @@ def find(root: str, name: str) -> Run:
         if len(ids) > 1:
             raise MissingDataset(f"run '{name}': expected one, got {len(ids)}: {', '.join(ids)}. Write more of its id.")
         return read(root, ids[0])
-    for run in runs(root):
-        if run.state == "completed" and name in ("latest", run.name):
-            return run
+    if found := last_completed(root, None if name == "latest" else name):
+        return found
     raise MissingDataset(f"run '{name}': expected a completed run in '{root}', found none. See `polyloom runs`.")
 
 

@@ -1,6 +1,7 @@
 """What the system refused, in one sentence with the cure."""
 
 import errno
+import os
 import re
 
 _EXPECTED = {
@@ -18,18 +19,30 @@ _EXPECTED = {
 }
 
 
-def describe(error: OSError, place: str = "") -> str:
-    """Say what the system refused, where, and what to do; what has a text of its own keeps it.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+
+def describe(error: OSError) -> str:
+    """Say what the system refused, where, and what to do; an error with a text of its own keeps it."""
+    if error.errno is None:
+        return str(error)
+    expected, cure = _EXPECTED.get(error.errno, ("it to work", "Mend it"))
+    where = error.filename or "this computer"
+    name = errno.errorcode.get(error.errno, str(error.errno))
+    return f"{where}: expected {expected}, got {name} ({error.strerror}). {cure} and run the same command again."
+
+
+def no_room(error: Exception, place: str) -> OSError | None:
+    """Return what a full or read-only disk refused, where an error is about that; it may say so in its text alone.
+
+    Libraries in Rust, C++ or another process say `… (os error 28)` or `[Errno 28] …`, and no path.
 
     Args:
-        error: its number may stand in the text only, as Rust's libraries have it: `… (os error 28)`.
-        place: names the path where the error names none.
+        error: what a step raised.
+        place: what it was about to write; for an error that names no path.
     """
     found = re.search(r"os error (\d+)|[Ee]rrno (\d+)", str(error))
-    number = error.errno or (int(found[1] or found[2]) if found else None)
-    if number is None:
-        return str(error)
-    where = error.filename or place or "this computer"
-    expected, cure = _EXPECTED.get(number, ("it to work", "Mend it"))
-    got = f"{errno.errorcode.get(number, number)} ({error.strerror or str(error)})"
-    return f"{where}: expected {expected}, got {got}. {cure} and run the same command again."
+    number = getattr(error, "errno", None) or (int(found[1] or found[2]) if found else None)
+    if number not in _NO_ROOM:
+        return None
+    return OSError(number, os.strerror(number), getattr(error, "filename", None) or place)

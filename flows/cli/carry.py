@@ -26,28 +26,28 @@ exec $start tasks.train.launch %s --recipe recipe.json --packed packed.json --ou
 train_task = deferred("tasks.train.task")  # loads torch
 
 
-def export_model(config: PipelineConfig, to: Path) -> None:
+def export_model(config: PipelineConfig, to: Path, *, force: bool = False) -> None:
     """Copy the finished model with its card out of the store.
 
     Raises:
-        ValueError: it is not built, or there is something at `to`.
+        ValueError: it is not built, or there is something at `to` that `force` does not replace.
     """
     promise = _built(config, "model")
-    _check_new(to)
+    _make_way(to, "modules.json", force=force)
     shutil.copytree(checkout(promise.ref(config.storage.location)) / "model", to)
 
 
-def pack_training(config: PipelineConfig, to: Path) -> None:
+def pack_training(config: PipelineConfig, to: Path, *, force: bool = False) -> None:
     """Copy all that the training reads into a folder, with the code and a script that trains there.
 
     Raises:
-        ValueError: a dataset that it reads is not built, or there is something at `to`.
+        ValueError: a dataset that it reads is not built, or there is something at `to` that `force` does not replace.
     """
     root = config.storage.location
     promise = _promise(config, "training_log")
     for needed in promise.inputs.values():
         _check_built(needed, root)
-    _check_new(to)
+    _make_way(to, "train.sh", force=force)
     given = {name: value for name, value in promise.resolve(root).items() if name != "config"}
     words = []
     for option, folders in train_task.training_inputs(**given).named().items():
@@ -94,6 +94,12 @@ def _check_built(promise: Promise, root: str) -> None:
         raise ValueError(f"{promise}: expected it in the store, got: {stored.reason}. Run this configuration first.")
 
 
-def _check_new(to: Path) -> None:
-    if to.exists():
-        raise ValueError(f"--to: expected a folder that is not there yet, got {to}. Name another one.")
+def _make_way(to: Path, mark: str, *, force: bool) -> None:
+    """Remove an earlier folder of the same sort, known by a file in it; nothing else is ever removed."""
+    if not to.exists():
+        return
+    if not force:
+        raise ValueError(f"--to: expected a folder that is not there yet, got {to}. Name another one, or add --force.")
+    if not (to / mark).is_file():
+        raise ValueError(f"--force: expected a folder with {mark} to replace, got {to}. Name another one.")
+    shutil.rmtree(to)

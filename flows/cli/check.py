@@ -18,12 +18,14 @@ from flows.settings_file import check_variables
 from flows.show.console import plain_table
 from storage import DatasetRef, load, read, scan
 from tasks.engine.build import state
-from tasks.ingest.check import characters_per_token, check_files, hash_texts, max_batch_size
+from tasks.engine.step import deferred
 from tasks.ingest.config import Source
 from tasks.ingest.recognise import recognise
 from tasks.plan_batches.config import PlanBatchesConfig
 from tasks.retrieve.analyzers import analyzer_of
 from tasks.steps import plan_batches
+
+input_files = deferred("tasks.ingest.check")  # loads scipy
 
 SHOWN = 20  # problems of a language on the terminal; --json has all
 SMALL = 64_000_000  # bytes of a corpus that `plan` reads by the way
@@ -39,7 +41,9 @@ def check(config: Config, set_: Set = None, json_: Json = None) -> None:
     check_variables(settings)
     if settings.ingest.layout == "atlas":
         raise ValueError("check: expected input files, got the layout atlas, which is generated. Nothing to check.")
-    found = [check_files(settings.ingest, language, settings.text.document) for language in settings.languages]
+    found = [
+        input_files.check_files(settings.ingest, language, settings.text.document) for language in settings.languages
+    ]
     for one in found:
         one["analyzer"] = analyzer_of(one["language"])
     problems = _too_few(found, settings.plan_batches)
@@ -86,7 +90,7 @@ def _print_splits(found: list[dict[str, Any]]) -> None:
 
 def _print_language(one: dict[str, Any], settings: PipelineConfig) -> None:
     language, text, batch_size = one["language"], settings.text, settings.plan_batches.batch_size
-    size = characters_per_token(language)
+    size = input_files.characters_per_token(language)
     lengths = (("document", text.max_document_tokens), ("query", text.max_query_tokens))
     longest = ", ".join(
         f"a {what} {one[f'longest_{what}']:,} characters, about {one[f'longest_{what}'] / size:,.0f} tokens of {limit}"
@@ -122,9 +126,12 @@ def say_separable(pipeline: Pipeline, settings: PipelineConfig) -> list[str]:
         judged = judged.arguments.get("qrels", judged)  # relabelling comes later
         if all(state(promise, root).cached for promise in (queries, judged, corpus)):
             asked, pairs = read(queries.ref(root)), read(judged.ref(root))
-            sizes[language] = max_batch_size(asked, pairs, _keys(corpus.ref(root), pairs, settings.text.document))
+            sizes[language] = input_files.max_batch_size(
+                asked, pairs, _keys(corpus.ref(root), pairs, settings.text.document)
+            )
         elif settings.ingest.layout != "atlas" and _num_bytes(corpus.arguments["source"]) <= SMALL:
-            sizes[language] = check_files(settings.ingest, language, settings.text.document)["max_batch_size"]
+            found_here = input_files.check_files(settings.ingest, language, settings.text.document)
+            sizes[language] = found_here["max_batch_size"]
     if not sizes:
         return ["Which batches separate all positives is known when ingest has run: --until ingest."]
     line = ", ".join(f"{language} {size:,}" for language, size in sizes.items())
@@ -139,7 +146,10 @@ def _keys(corpus: DatasetRef, judged: pl.DataFrame, text: str) -> pl.DataFrame:
     named = judged.select("doc_id").unique()
     if load(corpus).bytes > SMALL:
         return named.with_columns(key="doc_id")
-    return hash_texts(scan(corpus).join(named.lazy(), on="doc_id", how="semi"), text).collect()
+    hashes: pl.DataFrame = input_files.hash_texts(
+        scan(corpus).join(named.lazy(), on="doc_id", how="semi"), text
+    ).collect()
+    return hashes
 
 
 def _num_bytes(source: Source) -> float:
@@ -177,7 +187,7 @@ def init(
     languages = language or found.languages or ["en"]
     content: dict[str, Any] = {"name": folder.resolve().name, "languages": languages, "ingest": found.ingest}
     settings = PipelineConfig.model_validate(content)
-    checks = [check_files(settings.ingest, one, settings.text.document) for one in languages]
+    checks = [input_files.check_files(settings.ingest, one, settings.text.document) for one in languages]
     content |= _sized(settings.plan_batches, checks)
     notes = [] if language or found.languages else ["No language in the names of files: en is a guess."]
     if "dev_split" in found.ingest and not found.ingest["dev_split"]:

@@ -11,8 +11,9 @@ from flows.cli.run_flow import run_flow
 from flows.configs import load_config
 from flows.run.api import setting
 from flows.run.pipeline import BuildResult
-from flows.show import console as show_as
+from flows.run.record import recorded
 from flows.show.bake_off_table import dropped_table, kept_table
+from flows.show.results import comparison_table
 from flows.weave_bake_off import STRATEGIES, check_scores, weave_bake_off
 from storage import inspect
 
@@ -34,7 +35,7 @@ def ablation(
     else:
         rows = compare(variants, settings.reference)
     write_json(json_, {"reference": settings.reference, "comparison": rows, "means": means_per_variant(variants)})
-    out.print(show_as.comparison_table(rows, settings.reference))
+    out.print(comparison_table(rows, settings.reference))
 
 
 def bake_off(
@@ -51,7 +52,10 @@ def bake_off(
     pipeline = weave_bake_off(settings, names)
     check_scores(pipeline, settings.storage.location)
     results = None if setting("PREFECT_API_URL") else BuildResult.of_stored(pipeline, settings.storage.location)
-    if results is None:
+    if results is not None:
+        with recorded(settings, pipeline, results, flow="bake_off"):
+            pass
+    else:
         results = [BuildResult(**row) for row in run_flow("bake_off", out, settings, list(names))]
     comparison = inspect.rows(pipeline.promises[-1].ref(settings.storage.location))
     write_json(json_, {"stages": [result.as_json() for result in results], "bake_off": comparison})

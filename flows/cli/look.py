@@ -4,80 +4,133 @@ import json
 from pathlib import Path
 from typing import Annotated
 
+import polars as pl
 import typer
+from rich.markup import escape
 
 from flows.cli.options import Json, Root, Set, out, write_json
-from flows.configs import PipelineConfig, StorageConfig, load_config
+from flows.cli.runs import Chosen, OfConfig, Run, choose, location
 from flows.settings_file import ConfigError
 from flows.show import console as show_as
 from flows.show.explain import explain as gather
-from flows.show.explain_view import explanation
-from flows.weave import weave
-from storage import inspect, load
-from storage.related import Name
-from storage.schemas import SCHEMAS
+from flows.show.explain_view import explanation, why_document
+from flows.show.frames import columns_note, fitting, flat, frame_table
+from storage import SCHEMAS, DatasetRef, MissingDataset, find, inspect, load, scan
+
+Csv = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the rows as CSV.")]
 
 
 def ls(
-    kind: Annotated[str | None, typer.Argument(help="Only this kind of dataset.")] = None, root: Root = "data"
+    kind: Annotated[str | None, typer.Argument(help="Only this kind of dataset.")] = None,
+    json_: Json = None,
+    root: Root = "data",
 ) -> None:
-    """List the datasets of a store."""
-    if kind is not None and kind not in SCHEMAS:
+    """List the datasets of a store; where it is not a terminal that reads, whole names and tabs."""
+    where = location(root)
+    if kind not in (None, *SCHEMAS):
         raise ConfigError(f"ls: expected a kind of {', '.join(SCHEMAS)}, got '{kind}'. Leave it out to see all.")
-    datasets = list(inspect.datasets(_location(root), kind))
-    out.print(show_as.datasets_table(datasets))
-    out.print(f"{len(datasets)} datasets, {show_as.human_bytes(sum(manifest.bytes for _, manifest in datasets))}")
+    datasets = list(inspect.datasets(where, kind))
+    if not datasets:
+        raise MissingDataset(
+            f"ls: expected datasets{f' of {kind}' if kind else ''} in '{where}', found none. See --root."
+        )
+    write_json(json_, {"datasets": [content.model_dump(mode="json") for _, content in datasets]})
+    if out.is_terminal:
+        out.print(show_as.datasets_table(datasets))
+        out.print(f"{len(datasets)} datasets, {show_as.human_bytes(sum(content.bytes for _, content in datasets))}")
+        return
+    for ref, content in datasets:
+        name = f"{ref.kind}/{ref.partition}/{ref.fingerprint}"
+        typer.echo(f"{name}\t{content.rows}\t{content.bytes}\t{content.seconds}\t{content.created_at}")
 
 
 def show(
     dataset: Annotated[
-        str, typer.Argument(help="kind, kind/partition (the newest), kind/partition/finger…, or a path.")
+        str, typer.Argument(help="kind or kind/partition (of the run), kind/partition/finger…, or a path.")
     ],
-    head: Annotated[int, typer.Option(min=1, help="Rows to show.")] = 10,
+    head: Annotated[int | None, typer.Option(min=1, help="Rows; 10 on the terminal, all in files.")] = None,
+    columns: Annotated[str | None, typer.Option(metavar="A,B", help="These columns.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="All columns.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Columns, settings and cost.")] = False,
     lineage: Annotated[bool, typer.Option("--lineage", help="What it was made from.")] = False,
-    sql: Annotated[str | None, typer.Option(help="A query; the table is called by the dataset's kind.")] = None,
+    sql: Annotated[
+        str | None, typer.Option(help="A query; the run's tables are called by their kinds, this dataset `self`.")
+    ] = None,
+    json_: Json = None,
+    csv: Csv = None,
+    run: Run = None,
+    config: OfConfig = None,
+    set_: Set = None,
     root: Root = "data",
 ) -> None:
-    """Look into one dataset: its first rows, its schema, its lineage, or the answer to a query."""
-    ref = inspect.resolve(_location(root), dataset)
+    """Look into one dataset of a run: its first rows, its schema, its lineage, or the answer to a query."""
+    chosen, ref = _find(dataset, root, run, config, set_)
+    content = load(ref)
+    out.print(f"[bold]{ref}[/], {content.rows:,} rows, {escape(chosen.label)}", highlight=False)
+    for other in [one for one in chosen.refs if (one.kind, one.partition) == (ref.kind, ref.partition) and one != ref]:
+        arguments = (found := find(other)) and found.arguments or {}
+        part = arguments.get("system") or arguments.get("split") or ""
+        out.print(f"[dim]  there too: {other} {part}[/]", highlight=False)
     if lineage:
         out.print(show_as.lineage_tree(inspect.lineage(ref)))
-    elif schema:
-        content = load(ref).model_dump(mode="json", exclude={"parts", "files", "inputs"})
-        out.print_json(json.dumps(content, ensure_ascii=False))
-    else:
-        frame = inspect.query(ref, sql or f"SELECT * FROM self LIMIT {head}")
-        out.print(f"[bold]{ref}[/], {load(ref).rows:,} rows, in {ref.uri}")
-        out.print(show_as.frame_table(frame, out.width))
+        return
+    if schema:
+        facts = content.model_dump(mode="json", exclude={"parts", "files", "inputs"})
+        out.print_json(json.dumps(facts, ensure_ascii=False))
+        return
+    frame = inspect.query(chosen.refs, sql, self=ref) if sql else scan(ref).collect()
+    if columns:
+        frame = _only(frame, columns.split(","))
+    if head and not sql:
+        frame = frame.head(head)
+    write_json(json_, {"dataset": ref.uri, "of": chosen.label, "rows": frame.to_dicts()} if json_ else {})
+    if csv:
+        csv.write_text(flat(frame).write_csv(), encoding="utf-8")
+    shown = frame if sql else frame.head(head or 10)
+    names = fitting(ref.kind, shown, out.width) if not (columns or all_ or sql) else shown.columns
+    out.print(frame_table(shown.select(names), out.width))
+    if note := columns_note(names, shown):
+        out.print(f"[dim]{note}[/]", highlight=False)
+
+
+def _only(frame: pl.DataFrame, names: list[str]) -> pl.DataFrame:
+    if unknown := [name for name in names if name not in frame.columns]:
+        raise ValueError(f"--columns: expected {', '.join(frame.columns)}, got '{unknown[0]}'. Name some of these.")
+    return frame.select(names)
+
+
+def _find(
+    name: str, root: str, run: str | None, config: Path | None, set_: list[str] | None
+) -> tuple[Chosen, DatasetRef]:
+    """Find a dataset: by its fingerprint or path in the store, else in a run; of no run, the newest."""
+    if name.count("/") < 2:
+        chosen = choose(root, run, config, set_ or ())
+        kind, _, partition = name.partition("/")
+        there = [ref for ref in chosen.refs if ref.kind == kind and partition in ("", ref.partition) and find(ref)]
+        if there:
+            return chosen, there[-1]
+        if run or config:
+            raise MissingDataset(f"dataset '{name}': expected one of {chosen.label}, found none. See `polyloom ls`.")
+    ref = inspect.resolve(location(root), name)
+    return Chosen(ref.root, [ref], "by its name" if name.count("/") > 1 else "the newest: the last run has none"), ref
 
 
 def explain(
     query_id: Annotated[str, typer.Argument(metavar="QUERY_ID", help="Of any split.")],
-    config: Annotated[
-        Path | None,
-        typer.Option(metavar="CONFIG.yaml", help="Of this pipeline. Without it: of the newest batch plan or ledger."),
+    document: Annotated[
+        str | None, typer.Option(metavar="DOC_ID", help="Why is it a negative of the query, or not?")
     ] = None,
+    run: Run = None,
+    config: OfConfig = None,
     set_: Set = None,
     language: Annotated[list[str] | None, typer.Option(help="Where several languages have the id.")] = None,
     json_: Json = None,
     root: Root = "data",
 ) -> None:
-    """Show one query through every stage: ranks, scores, decisions, batches, result."""
-    settings = load_config(config, tuple(set_ or ())) if config else None
-    where = settings.storage.location if settings else _location(root)
-    languages = language or (settings.languages if settings else ())
-    entries = gather(where, query_id, languages, datasets_of(settings) if settings else None)
-    write_json(json_, {"entries": entries})
+    """Show one query of a run through every stage: ranks, scores, decisions, batches, weights, loss, result."""
+    chosen = choose(root, run, config, set_ or ())
+    entries = gather(chosen.root, query_id, language or (), chosen.refs, document)
+    write_json(json_, {"of": chosen.label, "entries": entries})
+    out.print(escape(chosen.label), style="dim", highlight=False)
     for entry in entries:
-        out.print(explanation(entry))
-
-
-def datasets_of(config: PipelineConfig) -> set[Name]:
-    """Name every dataset that a configuration promises."""
-    promises = weave(config).promises
-    return {(promise.step.produces, promise.partition, promise.fingerprint) for promise in promises}
-
-
-def _location(root: str) -> str:
-    return StorageConfig(root=root).location
+        out.print(why_document(entry) if document else explanation(entry))

@@ -1,5 +1,6 @@
 """The command `polyloom`."""
 
+import importlib.metadata
 import os
 import sys
 from pathlib import Path
@@ -9,33 +10,44 @@ import typer
 from rich.markup import escape
 
 from flows.cli import carry
+from flows.cli.care import diff, doctor, gc, verify
 from flows.cli.check import check, init, say_separable
 from flows.cli.compare import ablation, bake_off
 from flows.cli.look import explain, ls, show
 from flows.cli.options import Config, Json, Set, out, write_json
+from flows.cli.report import report
 from flows.cli.run_flow import run_flow
+from flows.cli.runs import compare, runs
 from flows.configs import PipelineConfig, load_config
 from flows.run.api import PrefectUnavailable, setting
 from flows.run.pipeline import BuildResult, Pipeline
-from flows.run.record import recorded
-from flows.run.stop import Stopped, leave, listening
+from flows.run.record import recorded, why
+from flows.run.stop import leave
 from flows.settings_file import ConfigError
 from flows.show import console as show_as
 from flows.show.estimate import estimate
+from flows.show.results import metrics_table, result_notes, stages_table
 from flows.show.terminal import Terminal
 from flows.weave import weave
 from storage import MissingDataset, StorageError, inspect
+from storage import runs as records
 from tasks.engine.build import state
+from tasks.engine.step import deferred
+from tasks.engine.turn import resumes
 from tasks.faults import describe
 from tasks.models.chat import BudgetExhausted, ChatUnavailable
 from tasks.retrieve.analyzers import standard_note
 from tasks.supplement.languages import fallback_note
 from tasks.train.process import TrainingFailed
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+page = deferred("flows.show.report.page")  # only a run and `report` need it
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
 Until = Annotated[str | None, typer.Option(metavar="STAGE", help="Stop after this stage or step.")]
 Refresh = Annotated[list[str] | None, typer.Option(metavar="STAGE", help="Build this stage or step again.")]
+All = Annotated[bool, typer.Option("--all", help="Each dataset, the cached ones too.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an earlier one.")]
 To = Annotated[Path, typer.Option(metavar="FOLDER", help="A folder that is not there yet.")]
 
 _CAUSED_BY_USERS = (
@@ -49,6 +61,21 @@ _CAUSED_BY_USERS = (
     TrainingFailed,
     ValueError,
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        out.print(f"polyloom {importlib.metadata.version('polyloom')}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def polyloom(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None:
+    """From multilingual corpora to a measured retriever."""
 
 
 @app.command()
@@ -68,28 +95,33 @@ def run(
         None if refresh or setting("PREFECT_API_URL") else BuildResult.of_stored(pipeline, settings.storage.location)
     )
     if results is not None:
-        with recorded(settings, pipeline, results, until=until) as record:
-            record.notes = show_as.result_notes(pipeline, settings)
+        recording = recorded(settings, pipeline, results, until=until, at_end=lambda *made: page.add_report(*made))
+        with settings.storage.private(), recording as record:
+            record.notes = result_notes(pipeline, settings)
     else:
         settings.resources.check_device()
         rows = run_flow("train_retriever", out, settings, until, refresh)
         results = [BuildResult(**row) for row in rows]
     metrics = _metrics(pipeline, settings)
     stages = [result.as_json() for result in results]
-    notes = show_as.result_notes(pipeline, settings)
-    write_json(json_, {"stages": stages, "metrics": metrics, "notes": notes, "report": None})
-    out.print(show_as.stages_table(results))
+    notes = result_notes(pipeline, settings)
+    record = next(one for one in records.runs(settings.storage.location) if one.process == records.this_process())
+    write_json(json_, {"stages": stages, "metrics": metrics, "notes": notes, "report": record.report})
+    out.print(stages_table(results))
     if metrics:
-        out.print(show_as.metrics_table(metrics))
+        out.print(metrics_table(metrics))
         for note in notes:
             out.print(note, highlight=False)
+    line = f"Report: {record.report}" if record.report else record.notes[-1]
+    out.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 @app.command()
-def plan(config: Config, set_: Set = None, until: Until = None) -> None:
+def plan(config: Config, set_: Set = None, until: Until = None, all_: All = False, json_: Json = None) -> None:
     """Show what would be built, what is cached, and why, and what it would cost; run nothing."""
     settings = load_config(config, tuple(set_ or ()))
     root = settings.storage.location
+    earlier = [one for one in records.runs(root) if one.name == settings.name] or records.runs(root)
     changed: set[str] = set()
     rows, missing = [], []
     pipeline = weave(settings, until)
@@ -100,10 +132,14 @@ def plan(config: Config, set_: Set = None, until: Until = None) -> None:
         if reason != "cached":
             changed.add(promise.fingerprint)
             missing.append(promise)
+            reason = why(promise, settings, earlier) if reason == "not built" else reason
+            reason = ", ".join(filter(None, [reason, resumes(promise.ref(root))]))
         elif waiting:
             reason = f"cached, unless {waiting[0]} comes out different"
         rows.append((staged.stage, promise.step.name, promise.ref(root), reason))
-    out.print(show_as.plan_table(rows))
+    write_json(json_, {"datasets": [{"stage": a, "step": b, "dataset": c.uri, "state": d} for a, b, c, d in rows]})
+    if missing or all_:
+        out.print(show_as.plan_table(rows) if all_ else show_as.build_table(rows))
     _say_notes(pipeline, settings)
     for line in show_as.encoder_lines(pipeline.promises):
         out.print(escape(line), highlight=False, soft_wrap=True)
@@ -113,22 +149,22 @@ def plan(config: Config, set_: Set = None, until: Until = None) -> None:
         estimates = estimate(missing, root)
         out.print(show_as.estimate_table(estimates))
         out.print("\n".join(show_as.estimate_lines(estimates)), highlight=False)
-    out.print(f"{len(missing)} of {len(rows)} datasets would be built.")
+    out.print(f"{len(missing)} of {len(rows)} datasets would be built, {len(rows) - len(missing)} are cached.")
     if missing:
         settings.resources.check_device()
 
 
 @app.command()
-def export(config: Config, to: To, set_: Set = None) -> None:
+def export(config: Config, to: To, set_: Set = None, force: Force = False) -> None:
     """Copy the finished model out of the store: weights, tokenizer, sentence-transformers' files and model card."""
-    carry.export_model(load_config(config, tuple(set_ or ())), to)
+    carry.export_model(load_config(config, tuple(set_ or ())), to, force=force)
     out.print(f"The model is in {escape(str(to))}.")
 
 
 @app.command()
-def pack(config: Config, to: To, set_: Set = None) -> None:
+def pack(config: Config, to: To, set_: Set = None, force: Force = False) -> None:
     """Copy all that the training reads, with its code, to train on another machine."""
-    carry.pack_training(load_config(config, tuple(set_ or ())), to)
+    carry.pack_training(load_config(config, tuple(set_ or ())), to, force=force)
     out.print(
         f"Copy {escape(str(to))} to the machine, run `sh train.sh` there, bring its folder `out` back, and run this "
         "configuration with --set train.result=<that folder>."
@@ -154,7 +190,7 @@ def _metrics(pipeline: Pipeline, settings: PipelineConfig) -> list[dict[str, Any
     return [row for promise in pipeline.metrics for row in inspect.metrics_means(promise.ref(root))]
 
 
-for command in (init, check, ablation, ls, show, explain):
+for command in (init, check, ablation, report, runs, compare, ls, show, explain, diff, verify, gc, doctor):
     app.command()(command)
 app.command("bake-off")(bake_off)
 
@@ -163,16 +199,15 @@ err = Terminal(stderr=True)
 
 def main() -> None:
     """Run the command; what a user can cause ends in one clear line, not in a traceback."""
-    with listening():
-        try:
-            if (encoding := sys.getfilesystemencoding()) != "utf-8":
-                raise ConfigError(f"environment: expected names of files in UTF-8, got {encoding}. Set PYTHONUTF8=1.")
-            app()
-        except Stopped as stopped:
-            leave(stopped.exit_status, str(stopped))
-        except _CAUSED_BY_USERS as error:
-            if os.environ.get("POLYLOOM_TRACEBACK"):
-                raise
-            text = describe(error) if isinstance(error, OSError) else str(error)
-            err.print(f"[bold red]polyloom:[/] {escape(text)}", highlight=False, soft_wrap=True)
-            sys.exit(1)
+    try:
+        if (encoding := sys.getfilesystemencoding()) != "utf-8":
+            raise ConfigError(f"environment: expected names of files in UTF-8, got {encoding}. Set PYTHONUTF8=1.")
+        app()
+    except _CAUSED_BY_USERS as error:
+        if os.environ.get("POLYLOOM_TRACEBACK"):
+            raise
+        if isinstance(error, PrefectUnavailable):
+            leave(1, str(error))  # without Prefect's own end, which waits minutes for what is gone
+        text = describe(error) if isinstance(error, OSError) else str(error)
+        err.print(f"[bold red]polyloom:[/] {escape(text)}", highlight=False, soft_wrap=True)
+        sys.exit(1)

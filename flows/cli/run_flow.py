@@ -10,6 +10,9 @@ from rich.logging import RichHandler
 
 from flows.run import api
 from flows.run.progress import Bars, shown
+from tasks.engine.step import deferred
+
+httpx = deferred("httpx")  # heavy, and first needed where Prefect runs
 
 ENVIRONMENT = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 20 is tight on a small machine
@@ -17,6 +20,8 @@ ENVIRONMENT = {
     "DO_NOT_TRACK": "1",
     # what there is to say, `polyloom` says; the API's log has all of it
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR" if os.environ.get("POLYLOOM_TRACEBACK") else "CRITICAL",
+    "PREFECT_LOGGING_HANDLERS_DEBUG_LEVEL": "CRITICAL",
+    "PREFECT_CLIENT_MAX_RETRIES": "3",  # 14 s for each request: a run whose server is gone ends within a minute
     "PREFECT_LOGGING_EXTRA_LOGGERS": "polyloom",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "TOKENIZERS_PARALLELISM": "true",
@@ -35,19 +40,24 @@ def run_flow(name: str, console: Console, *arguments: Any) -> Any:
         What the flow returns.
 
     Raises:
+        PrefectUnavailable: Prefect's API does not answer, or no longer.
         Exception: what a step raised.
     """
     for variable, value in ENVIRONMENT.items():
         os.environ.setdefault(variable, value)
+    logging.raiseExceptions = "POLYLOOM_TRACEBACK" in os.environ  # else each log line that the API misses is told
     log = logging.getLogger("polyloom")
     log.setLevel(logging.INFO)
     handler = RichHandler(console=console, show_path=False, show_level=False, markup=False, log_time_format="[%X]")
     with Bars(console) as bars, bars.draw("starting Prefect", 1, ""):
-        api.make_ready()
+        url = api.make_ready()
         flow = getattr(importlib.import_module(f"flows.{name}"), name)
         log.addHandler(handler)
     try:
         with shown(Bars(console)):
             return flow(*arguments)
+    except httpx.HTTPError:
+        api.check(url)
+        raise
     finally:
         log.removeHandler(handler)

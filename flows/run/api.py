@@ -35,17 +35,17 @@ def setting(name: str) -> str | None:
     return str(value) if value else None
 
 
-def make_ready() -> None:
-    """See that the API answers, or start a server where none is set up.
+def make_ready() -> str:
+    """See that the API answers, or start a server where none is set up; return its URL.
 
     Raises:
         PrefectUnavailable: it does not.
     """
     if url := setting("PREFECT_API_URL"):
         check(url)
-    else:
-        _lock_own_server()
-        _start_server()
+        return url
+    _lock_own_server()
+    return _start_server()
 
 
 def check(url: str) -> None:
@@ -54,8 +54,8 @@ def check(url: str) -> None:
     Raises:
         PrefectUnavailable: it does not.
     """
-    request = urllib.request.Request(f"{url.rstrip('/')}/flows/filter", b'{"limit": 1}', _headers())
     try:
+        request = urllib.request.Request(f"{url.rstrip('/')}/flows/filter", b'{"limit": 1}', _headers())
         with urllib.request.urlopen(request, timeout=CHECK_SECONDS) as answer:
             found = json.loads(answer.read(1_000_000))
     except urllib.error.HTTPError as error:
@@ -66,21 +66,16 @@ def check(url: str) -> None:
             ) from error
         found = f"status {error.code}"
     except (OSError, ValueError) as error:
-        raise PrefectUnavailable(gone(error)) from error
+        why = getattr(error, "reason", None) or str(error) or type(error).__name__
+        raise PrefectUnavailable(
+            f"PREFECT_API_URL: expected Prefect's API to answer at {url}, got: {why}. Start the server, or unset it to "
+            "run without one; what was built is kept, and the same command goes on."
+        ) from error
     if not isinstance(found, list):
         raise PrefectUnavailable(
             f"PREFECT_API_URL: expected Prefect's API at {url}, got {str(found)[:80]}. "
             "Set it to the server's address with /api at its end, or unset it to run without a server."
         )
-
-
-def gone(error: Exception) -> str:
-    """Say that the API does not answer."""
-    why = getattr(error, "reason", None) or str(error) or type(error).__name__
-    return (
-        f"PREFECT_API_URL: expected Prefect's API to answer at {setting('PREFECT_API_URL')}, got: {why}. "
-        "Start the server, or unset it to run without one; what was built is kept, and the same command goes on."
-    )
 
 
 def _home() -> Path:
@@ -109,7 +104,7 @@ def _lock_own_server() -> None:
     }
 
 
-def _start_server() -> None:
+def _start_server() -> str:
     """Start Prefect's own server for one process; the first on a new home alone, since it makes the database."""
     home = _home()
     home.mkdir(parents=True, exist_ok=True)
@@ -131,3 +126,4 @@ def _start_server() -> None:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         end_with_this(server.server_process)
         made.touch()
+    return str(server.api_url)

@@ -7,6 +7,7 @@ import os
 import threading
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -23,6 +24,7 @@ from storage import DamagedDataset, DatasetRef, Manifest
 from tasks.engine.build import Surroundings, build, commit_number, state
 from tasks.engine.step import Promise, deferred
 from tasks.engine.turn import sweep
+from tasks.faults import no_room
 
 torch = deferred("torch")  # only a step that runs a network needs it
 
@@ -59,8 +61,7 @@ class Execution:
         Raises:
             Exception: that of the first Promise that failed.
         """
-        context = FlowRunContext.get()
-        with ending(context.flow_run.id if context and context.flow_run else None):
+        with ending(flow_run_id()):
             return self._run()
 
     def _run(self) -> list[BuildResult]:
@@ -86,11 +87,11 @@ class Execution:
     def _as_task(self, staged: StagedPromise) -> Any:
         promise = staged.promise
 
+        # no tags: Prefect asks the API for a slot of each before a task begins, and a run has to do without the API
         @task(
             name=promise.step.name,
             task_run_name=str(promise),
             description=promise.step.description,
-            tags=[staged.stage, promise.step.resource],
             cache_policy=NO_CACHE,
             persist_result=False,
         )
@@ -139,6 +140,10 @@ class Execution:
             UNDER_WAY[str(promise)] = ""
             try:
                 return build(promise, self.root, self._surroundings(promise), replaces=replaces)
+            except Exception as error:
+                if (refused := no_room(error, promise.ref(self.root).uri)) is not None:
+                    raise refused from error
+                raise
             finally:
                 del UNDER_WAY[str(promise)]
 
@@ -156,6 +161,12 @@ class Execution:
             threads=os.cpu_count() or 1,
             progress=functools.partial(with_artifact, draw, str(promise)),
         )
+
+
+def flow_run_id() -> UUID | None:
+    """Return the id of the flow run that this is in."""
+    context = FlowRunContext.get()
+    return context.flow_run.id if context and context.flow_run else None
 
 
 def _device(setting: str) -> str:

@@ -4,8 +4,9 @@ import contextlib
 import dataclasses
 import datetime
 import importlib.metadata
+import json
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -13,7 +14,7 @@ from pydantic import BaseModel
 from flows.configs import PipelineConfig
 from flows.run.pipeline import BuildResult, Pipeline
 from flows.run.stop import Ending, ending
-from storage import inspect, runs
+from storage import find, inspect, runs
 from storage.runs import Run, RunDataset
 from tasks.engine.step import Promise
 
@@ -27,6 +28,8 @@ def recorded(
     failed: set[str] | frozenset[str] = frozenset(),
     until: str | None = None,
     refresh: list[str] | None = None,
+    flow: str = runs.PIPELINE,
+    at_end: Callable[[Run, str], None] | None = None,
 ) -> Iterator[Run]:
     """Record what runs inside: "running" at once, and at the end what became of it. What it raises goes on.
 
@@ -37,27 +40,14 @@ def recorded(
         failed: the names of those datasets whose step failed; read at the end.
         until: as it was asked.
         refresh: as it was asked.
+        flow: that runs.
+        at_end: adds to the record of a run that was not stopped, given the store.
 
     Yields:
         The record; `report` and `notes` may be set on it.
     """
     root, began = config.storage.location, time.monotonic()
-    default = _plain(PipelineConfig(languages=config.languages))
-    run = Run(
-        id=runs.new_id(root),
-        name=config.name,
-        file=config.origin.file,
-        variant=config.origin.variant,
-        until=until,
-        refresh=refresh or [],
-        changed=differing(_plain(config), default),
-        settings=_plain(config),
-        codes={promise.step.name: promise.step.code for promise in pipeline.promises},
-        datasets=[_dataset(staged.stage, staged.promise) for staged in pipeline.staged],
-        started_at=_now(),
-        version=importlib.metadata.version("polyloom"),
-        process=runs.this_process(),
-    )
+    run = new_run(config, pipeline, until, refresh, flow)
     runs.write(root, run)
 
     def close(end: Ending) -> None:
@@ -73,21 +63,83 @@ def recorded(
         run.metrics = [row for ref in measured for row in inspect.metrics_means(ref)]
         run.ended_at, run.seconds = _now(), round(time.monotonic() - began, 1)
         runs.write(root, run)
+        if at_end is not None and run.state in ("completed", "failed"):
+            at_end(run, root)
+            runs.write(root, run)
 
     with ending(None, close):
         yield run
 
 
-def differing(settings: Mapping[str, Any], others: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the settings that are not the same in others: dotted name -> value; None where they are not there."""
-    changed: dict[str, Any] = {}
+def new_run(
+    config: PipelineConfig,
+    pipeline: Pipeline,
+    until: str | None = None,
+    refresh: list[str] | None = None,
+    flow: str = runs.PIPELINE,
+) -> Run:
+    """Begin the record of a run; nothing is written."""
+    default = _plain(PipelineConfig(languages=config.languages))
+    return Run(
+        id=runs.new_id(config.storage.location),
+        flow=flow,
+        name=config.name,
+        file=config.origin.file,
+        variant=config.origin.variant,
+        until=until,
+        refresh=refresh or [],
+        changed={name: value for name, (value, _) in differing(_plain(config), default).items()},
+        settings=_plain(config),
+        codes={promise.step.name: promise.step.code for promise in pipeline.promises},
+        datasets=[_dataset(staged.stage, staged.promise) for staged in pipeline.staged],
+        started_at=_now(),
+        version=importlib.metadata.version("polyloom"),
+        process=runs.this_process(),
+    )
+
+
+def differing(settings: Mapping[str, Any], others: Mapping[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
+    """Return what is not the same in two settings: dotted name -> both values; None where it is not there."""
+    found: dict[str, tuple[Any, Any]] = {}
     for name in dict.fromkeys([*settings, *others]):
         one, other = settings.get(name), others.get(name)
         if isinstance(one, dict) and isinstance(other, dict):
-            changed |= differing(one, other, f"{prefix}{name}.")
+            found |= differing(one, other, f"{prefix}{name}.")
         elif one != other:
-            changed[f"{prefix}{name}"] = one
-    return changed
+            found[f"{prefix}{name}"] = (one, other)
+    return found
+
+
+def why(promise: Promise, config: PipelineConfig, earlier: Sequence[Run]) -> str:
+    """Say why a dataset is not there yet, by what the last run of its step and partition made of.
+
+    Args:
+        promise: of the dataset.
+        config: its settings, for their names.
+        earlier: the runs of its store, the newest first.
+    """
+    root = config.storage.location
+    for run in earlier:
+        same = [one for one in run.datasets if (one.step, one.partition) == (promise.step.name, promise.partition)]
+        if not (built := [content for one in same if (content := find(one.ref(root)))]):
+            continue
+        before = min(built, key=lambda one: len(differing(promise.settings, one.arguments)))
+        reasons = [f"code of {promise.step.name} changed"] if before.code != promise.step.code else []
+        changed, inputs = differing(_plain(config), run.settings), []
+        for name, (now, then) in differing(promise.settings, before.arguments).items():
+            leaf = name.rpartition(".")[2]
+            called = [one for one in changed if one.rpartition(".")[2] == leaf]
+            if name in promise.inputs or any(one.startswith(f"{name}.") for one in promise.inputs):
+                inputs.append(f"input {name} changed")
+            else:
+                reasons.append(f"{called[0] if called else name} {write_value(then)} → {write_value(now)}")
+        return ", ".join(reasons or inputs[:1]) or "gone from the store"
+    return "not built before"
+
+
+def write_value(value: Any) -> str:
+    """Write a setting's value in one line."""
+    return "–" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _dataset(stage: str, promise: Promise) -> RunDataset:

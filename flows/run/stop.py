@@ -138,7 +138,8 @@ def _listen() -> None:
     _HERE.stopping = True
     text = stopped_text()
     threading.Thread(target=_end_runs, args=(128 + number, text), daemon=True).start()
-    select.select([_HERE.reader], [], [], GRACE_SECONDS)  # until the next signal
+    # until the next signal; where there is no run, the main thread has only to come out of what it loads or computes
+    select.select([_HERE.reader], [], [], GRACE_SECONDS if _HERE.runs else 1.0)
     leave(128 + number, text)
 
 

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows.configs import StorageConfig
 from flows.run.pipeline import BuildResult, Pipeline
 from flows.show.bake_off_table import by_strategy
+from flows.show.report.page import add_report
 from storage import inspect, load, scan
+from storage.runs import Run
 from tasks.plan_batches.shares import plan_shares, topics_per_batch
 
 _WIDTH = 36  # characters of a name in a table of the UI
@@ -48,6 +50,17 @@ def publish(results: Sequence[BuildResult], pipeline: Pipeline, storage: Storage
             description=" ".join(["Dev queries, per language; `all` is their plain mean.", *notes]),
             table=_by_language(means),
         )
+
+
+def publish_report(run: Run, root: str) -> None:
+    """Write a run's report, and publish the way to it."""
+    add_report(run, root)
+    if run.report and run.state == "completed":
+        named = run.settings["storage"]["root"]
+        place = run.report.replace(root, named) if "$" in named else run.report  # variables stay names
+        link = place if "://" in place else f"file://{place}"
+        text = f"[Report of the run {run.id}]({link})\n\n`{place}`"
+        create_markdown_artifact(text, key="report", description="One page that shows what this run did.")
 
 
 def batch_shares(pipeline: Pipeline, root: str) -> list[dict[str, Any]]:

@@ -3,23 +3,15 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import polars as pl
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
-from flows.configs import PipelineConfig
-from flows.run.pipeline import BuildResult, Pipeline
 from flows.show.estimate import Estimate
-from flows.show.terminal import visible
-from storage import DatasetRef, Manifest, inspect
+from storage import DatasetRef, Manifest
 from tasks.engine.step import Promise
 from tasks.models.prompts import describe
-from tasks.steps import count_copies
-
-SYSTEMS = ("bm25", "untrained", "trained")
-_NARROWEST = 10  # characters that a column of `frame_table` needs to be read
 
 
 def human_bytes(number: float) -> str:
@@ -31,110 +23,25 @@ def human_bytes(number: float) -> str:
     return f"{number:.1f} TB"
 
 
-def stages_table(results: Sequence[BuildResult]) -> Table:
-    """Sum a run up, one line per stage and kind of dataset."""
-    table = plain_table("Stages")
-    for name in ("stage", "dataset", "partitions"):
-        table.add_column(name)
-    for name in ("built", "cached", "rows", "seconds"):
-        table.add_column(name, justify="right")
-    groups: dict[tuple[str, str], list[BuildResult]] = {}
-    for result in results:
-        groups.setdefault((result.stage, result.kind), []).append(result)
-    previous = None
-    for (stage, kind), group in groups.items():
-        built = sum(result.status == "built" for result in group)
-        partitions = sorted({result.partition for result in group})
-        table.add_row(
-            stage if stage != previous else "",
-            kind,
-            " ".join(partitions) if len(partitions) <= 6 else f"{len(partitions)} languages",
-            f"[green]{built}[/]" if built else "·",
-            str(len(group) - built) if len(group) > built else "·",
-            f"{sum(result.rows for result in group):,}",
-            f"{sum(result.seconds for result in group):.1f}",
-        )
-        previous = stage
-    return table
-
-
-def metrics_table(metrics: Sequence[dict[str, Any]]) -> Table:
-    """Lay the means out: one line per language, one column per measure and system.
-
-    Where train repeats dev queries, a second line leaves these out.
-    """
-    systems = [name for name in SYSTEMS if any(row["system"] == name for row in metrics)]
-    names = list(dict.fromkeys(row["metric"] for row in metrics))
-    means = {(row["language"], row["metric"], row["system"]): row for row in metrics}
-    queries = {row["language"]: (row["num_queries"], row["num_new"]) for row in metrics}
-    table = plain_table("Results on dev queries")
-    table.add_column("language")
-    table.add_column("queries", justify="right")
-    for name in names:
-        for system in systems:
-            table.add_column(f"{name}\n{system}", justify="right")
-    for language in [*sorted(set(queries) - {"all"}), "all"]:
-        if language == "all":
-            table.add_section()
-        called, (num_queries, num_new) = ("mean" if language == "all" else language), queries[language]
-        found = [[means.get((language, name, system), {}) for system in systems] for name in names]
-        table.add_row(called, str(num_queries), *_cells(found, "value"))
-        if num_new < num_queries:
-            table.add_row(f"{called}, not in train", str(num_new), *_cells(found, "new_value"))
-    return table
-
-
-def result_notes(pipeline: Pipeline, config: PipelineConfig) -> list[str]:
-    """Say what else bears on the results: hits that do not count, documents that nobody judged for what they are."""
-    notes = []
-    if config.ignores_own_document and pipeline.metrics:
-        notes.append("A document with the query's own id is no hit (evaluate.ignore_own_document).")
-    counts = [promise.ref(config.storage.location) for promise in pipeline.promises if promise.step is count_copies]
-    copies = [row for ref in counts for row in inspect.rows(ref) if row["num_copies"]]
-    if copies:
-        counted = ", ".join(f"{row['language']} {row['num_copies']:,} of {row['num_documents']:,}" for row in copies)
-        notes.append(f"Documents that repeat another's text, and are a miss where they are not judged: {counted}.")
-    return notes
-
-
-def _cells(found: Sequence[Sequence[dict[str, Any]]], column: str) -> list[str]:
-    """Write the values of each measure's systems, the best bold."""
-    cells = []
-    for rows in found:
-        values = [row.get(column) for row in rows]
-        best = max((value for value in values if value is not None), default=None)
-        cells += ["–" if v is None else f"[bold]{v:.4f}[/]" if v == best else f"{v:.4f}" for v in values]
-    return cells
-
-
-def comparison_table(rows: Sequence[dict[str, Any]], reference: str) -> Table:
-    """Show an ablation's variants beside each other: mean over seeds, difference to the reference, interval and p."""
-    table = plain_table(f"Trained systems on dev queries, differences to '{reference}'")
-    for name in ("metric", "variant"):
-        table.add_column(name, no_wrap=True)
-    for name in ("seeds", "mean\n± deviation", "difference", "95 % interval", "p\n(Holm)"):
-        table.add_column(name, justify="right")
-    previous = None
-    for row in rows:
-        if previous not in (None, row["metric"]):
-            table.add_section()
-        spread = "" if row["deviation"] is None else f" ± {row['deviation']:.4f}"
-        table.add_row(
-            row["metric"] if row["metric"] != previous else "",
-            escape(row["variant"]),
-            str(row["num_seeds"]),
-            f"{row['mean']:.4f}{spread}",
-            "" if row["difference"] is None else f"{row['difference']:+.4f}",
-            "" if row["low"] is None else f"{row['low']:+.4f} … {row['high']:+.4f}",
-            "" if row["p_holm"] is None else f"{row['p_holm']:.3f}",
-        )
-        previous = row["metric"]
-    return table
-
-
 def plain_table(title: str | None = None, **style: Any) -> Table:
     """Begin a table without rules between columns: a run's tables fit a terminal of 80 columns."""
     return Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, **style)
+
+
+def build_table(rows: Iterable[tuple[str, str, DatasetRef, str]]) -> Table:
+    """Sum up what would be built, inputs first: stage, step and reason, and of which languages."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for stage, step, ref, reason in rows:
+        if not reason.startswith("cached"):
+            groups.setdefault((stage, step, reason.replace(f".{ref.partition} ", " ")), []).append(ref.partition)
+    table = plain_table("To build, in this order")
+    for name in ("stage", "step", "of", "because"):
+        table.add_column(name, overflow="fold")
+    for (stage, step, reason), found in groups.items():
+        partitions = sorted(set(found))
+        of = " ".join(partitions) if len(partitions) <= 3 else f"{len(partitions)} languages"
+        table.add_row(stage, step, of, escape(reason))
+    return table
 
 
 def plan_table(rows: Iterable[tuple[str, str, DatasetRef, str]]) -> Table:
@@ -206,18 +113,18 @@ def _total(numbers: Sequence[float | None], write: Callable[[float], str]) -> st
 def datasets_table(found: Iterable[tuple[DatasetRef, Manifest]]) -> Table:
     """List datasets with what they hold and cost."""
     table = plain_table()
-    table.add_column("dataset")
-    for name in ("rows", "size", "seconds", "peak memory"):
+    table.add_column("dataset", no_wrap=True)
+    for name in ("rows", "size", "seconds", "peak\nmemory"):
         table.add_column(name, justify="right")
-    table.add_column("built at (UTC)")
+    table.add_column("built (UTC)", no_wrap=True)
     for ref, manifest in found:
         table.add_row(
-            str(ref),
+            f"{ref.kind}/{ref.partition}/{ref.fingerprint[:8]}",
             f"{manifest.rows:,}",
             human_bytes(manifest.bytes),
             f"{manifest.seconds:.1f}",
             human_bytes(manifest.peak_memory_bytes),
-            manifest.created_at[:19].replace("T", " "),
+            manifest.created_at[5:16].replace("T", " "),
         )
     return table
 
@@ -235,26 +142,3 @@ def lineage_tree(rows: Sequence[tuple[int, str, Manifest | None]]) -> Tree:
 def _line(name: str, manifest: Manifest) -> str:
     ref = f"{manifest.kind}/{manifest.partition}/{manifest.fingerprint[:12]}"
     return f"[bold]{name}[/] {ref} [dim]{manifest.step}, {manifest.rows:,} rows[/]"
-
-
-def frame_table(frame: pl.DataFrame, room: int, width: int = 60) -> Table:
-    """Show rows; long texts are cut, and rows of more columns than the room has place for stand one under another."""
-    table = Table()
-    if frame.width * _NARROWEST > room:
-        table.add_column("column", no_wrap=True)
-        table.add_column("value", overflow="fold")
-        for record in frame.iter_rows(named=True):
-            for name, value in record.items():
-                table.add_row(name, _cut(value, width))
-            table.add_section()
-        return table
-    for name in frame.columns:
-        table.add_column(name, overflow="fold")
-    for row in frame.iter_rows():
-        table.add_row(*[_cut(value, width) for value in row])
-    return table
-
-
-def _cut(value: object, width: int) -> str:
-    text = f"{value:.4f}" if isinstance(value, float) else visible(str(value))
-    return escape(text if len(text) <= width else f"{text[: width - 1]}…")

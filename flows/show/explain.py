@@ -1,66 +1,78 @@
 """One query through every stage: what the datasets of a store say about it, as plain values."""
 
 import difflib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from operator import itemgetter
 from typing import Any
 
-from storage import MissingDataset, backend, inspect
-from storage.related import Name, Related, find_related
+from storage import DatasetRef, MissingDataset, inspect
+from storage.related import Related, find_related
 
 Row = dict[str, Any]
 
 _NEAR = 5  # ids that an error suggests
 
 
-def explain(root: str, query_id: str, languages: Sequence[str], allowed: Collection[Name] | None = None) -> list[Row]:
+def explain(
+    root: str, query_id: str, languages: Sequence[str], refs: Sequence[DatasetRef], document: str | None = None
+) -> list[Row]:
     """Gather all that is known about a query.
 
     Args:
         root: the store.
         query_id: of any split.
         languages: where to look; empty: wherever there are queries.
-        allowed: the datasets of one configuration; None: the newest that belong together.
+        refs: the datasets of one run, what others are made from first.
+        document: id of a document to answer for, too.
 
     Returns:
         One entry per language that has such a query: language; `query` (its row); `topic` (its row, or None);
         `judged` (the judged documents, relevant ones first, with scores, fused rank and text); `ledger` (dataset,
         settings, candidates with text, verdicts, and the reason of a planted false negative); `batches` (dataset, slots
-        of the plan); `results` (per system: metrics, ranks of the positives). What is not built yet is empty.
+        of the plan); `results` (per system: metrics, ranks of the positives); with a document `document` (what is known
+        of it as of a candidate; without text where the corpus lacks it). What is not built yet is empty.
 
     Raises:
         MissingDataset: the store holds no queries, or none with this id; names near ones.
     """
-    by_language = [find_related(root, language, allowed) for language in languages or backend.names(f"{root}/queries")]
+    found = sorted({ref.partition for ref in refs if ref.kind == "queries"})
+    by_language = [find_related(root, language, refs) for language in languages or found]
     with_queries = [related for related in by_language if related.ref("queries")]
     if not with_queries:
         raise MissingDataset(
             f"explain: expected queries{_of(languages)} in '{root}', found none. Run the pipeline that builds them."
         )
-    queries = [(related, row) for related in with_queries for row in _queries(related, query_id=query_id)]
+    queries = [(related, row) for related in with_queries for row in _all_rows(related, "queries", query_id=query_id)]
     if not queries:
         raise MissingDataset(_unknown(query_id, with_queries))
-    return [_explain(related, row) for related, row in queries]
+    return [_explain(related, row, document) for related, row in queries]
 
 
-def _explain(related: Related, query: Row) -> Row:
+def _explain(related: Related, query: Row, asked: str | None) -> Row:
     query_id = query["query_id"]
     relevant_first = itemgetter("relevance")
     by_split = (inspect.rows(ref, query_id=query_id) for ref, _ in related.of("qrels"))
     judged = sorted(next(filter(None, by_split), []), key=relevant_first, reverse=True)
     ledger = _rows(related, "hard_negatives", query_id=query_id)
     candidates = _by_document(ledger)
-    scores = _by_document(_rows(related, "scores", query_id=query_id))
-    documents = _by_document(_rows(related, "corpus", doc_id=[row["doc_id"] for row in (*judged, *ledger)]))
-    planted = _by_document(_truth(related, query_id))
+    scores = _by_document(_all_rows(related, "scores", query_id=query_id))
+    named = [row["doc_id"] for row in (*judged, *ledger, {"doc_id": asked})]
+    documents = _by_document(_rows(related, "corpus", doc_id=named))
+    ranked: dict[str, list[Row]] = {}
+    for row in _all_rows(related, "candidates", query_id=query_id, doc_id=named):
+        ranked.setdefault(row["doc_id"], []).append(row)
+    planted = _by_document(_all_rows(related, "truth", query_id=query_id))
     verdicts = _verdicts(related, query_id)
 
     def about(row: Row) -> Row:
         doc_id = row["doc_id"]
         truth = {"planted": planted.get(doc_id, {}).get("reason"), "verdicts": verdicts.get(doc_id, [])}
-        return {**scores.get(doc_id, {}), **row, **documents.get(doc_id, {}), **truth}
+        found = {"systems": row.get("systems") or ranked.get(doc_id, [])}
+        return {**scores.get(doc_id, {}), **row, **documents.get(doc_id, {}), **truth, **found}
 
+    by_id = {**_by_document(judged), **candidates}
     return {
+        **({"document": about(by_id.get(asked, {"doc_id": asked}))} if asked else {}),
         "language": related.partition,
         "query": query,
         "topic": next(iter(_rows(related, "topics", query_id=query_id, language=related.partition)), None),
@@ -99,7 +111,7 @@ def _results(related: Related, query_id: str, positives: Sequence[str]) -> list[
         metrics = inspect.rows(ref, query_id=query_id, language=related.partition)
         values[content.arguments["system"]] = {row["metric"]: row["value"] for row in metrics}
     results = []
-    for ref, content in reversed(related.of("run")):  # the oldest, BM25, first
+    for ref, content in reversed(related.of("run")):  # BM25 first
         system = content.arguments["system"]
         run = _by_document(inspect.rows(ref, query_id=query_id))
         if run or values.get(system):
@@ -116,19 +128,10 @@ def _results(related: Related, query_id: str, positives: Sequence[str]) -> list[
     return results
 
 
-def _truth(related: Related, query_id: str) -> list[Row]:
-    """Find the planted false negatives of the sample that the corpus belongs to: made with the same arguments."""
-    sample = next((content.arguments for _, content in related.of("corpus")), None)
-    for ref, content in reversed(list(inspect.datasets(related.root, "truth", related.partition))):
-        if content.arguments == sample:
-            return inspect.rows(ref, query_id=query_id)
-    return []
-
-
 def _verdicts(related: Related, query_id: str) -> dict[str, list[Row]]:
     """Gather what an LLM judge said, by document."""
     verdicts: dict[str, list[Row]] = {}
-    for row in _rows(related, "verdicts", query_id=query_id):
+    for row in _all_rows(related, "verdicts", query_id=query_id):
         verdicts.setdefault(row["doc_id"], []).append(row)
     return verdicts
 
@@ -138,9 +141,9 @@ def _rows(related: Related, kind: str, **values: Any) -> list[Row]:
     return inspect.rows(ref, **values) if ref else []
 
 
-def _queries(related: Related, **values: str) -> list[Row]:
-    """Read the given queries, and those that the supplement generated."""
-    return [row for ref, _ in related.of("queries") for row in inspect.rows(ref, **values)]
+def _all_rows(related: Related, kind: str, **values: Any) -> list[Row]:
+    """Read of all datasets of a kind (splits, later candidates), those that were made from others last."""
+    return [row for ref, _ in reversed(related.of(kind)) for row in inspect.rows(ref, **values)]
 
 
 def _by_document(rows: Iterable[Row]) -> dict[str, Row]:
@@ -164,7 +167,7 @@ def _of(languages: Sequence[str]) -> str:
 
 
 def _unknown(query_id: str, by_language: Sequence[Related]) -> str:
-    ids = {row["query_id"] for related in by_language for row in _queries(related)}
+    ids = {row["query_id"] for related in by_language for row in _all_rows(related, "queries")}
     near = [one for one in sorted(ids) if query_id.casefold() in one.casefold()][:_NEAR]
     near = near or difflib.get_close_matches(query_id, sorted(ids), n=_NEAR, cutoff=0.5)
     languages = ", ".join(related.partition for related in by_language)

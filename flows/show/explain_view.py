@@ -1,4 +1,4 @@
-"""What a person sees of a query's way through the stages: panels and tables for a terminal of 100 columns or more."""
+"""What a person sees of a query's way through the stages: panels and tables for a terminal of 80 columns or more."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -46,14 +46,9 @@ def _heading(entry: Row) -> Panel:
 
 
 def _judged(rows: list[Row]) -> Table:
-    table = _table("Judged documents")
-    table.add_column("judged")
-    for name in ("fused\nrank", "raw", "prob.", "grade"):
-        table.add_column(name, justify="right")
-    table.add_column("document", ratio=1)
+    table = _documents("Judged documents", "judged")
     for row in rows:
-        judged = "[green]relevant[/]" if row["relevance"] > 0 else "not relevant"
-        table.add_row(judged, _int(row["rank"]), *_scores(row), _document(row))
+        _add(table, "[green]relevant[/]" if row["relevance"] > 0 else "not relevant", row)
     return table
 
 
@@ -66,23 +61,65 @@ def _ledger(entry: Row) -> Iterator[RenderableType]:
             why = f"they stand in the ledger of {entry['query']['parent']}, for which this query was generated"
         yield _note(f"Candidates: {why}.")
         return
-    systems = list(dict.fromkeys(one["system"] for row in rows for one in row["systems"] or []))
-    table = _table(f"Candidates in {ledger['dataset']}")
-    for name in ("fused", *systems):
-        table.add_column(f"{name}\nrank score", justify="right")
-    for name in ("raw", "prob.", "grade"):
-        table.add_column(name, justify="right")
-    table.add_column("decision", min_width=11, max_width=13)
-    table.add_column("document", ratio=1)
+    table = _documents(f"Candidates in {ledger['dataset']}", "decision")
     for row in rows:
-        found = {one["system"]: one for one in row["systems"] or []}
-        places = [_place(found.get(name, {})) for name in systems]
-        fused = _place({"rank": row["rank"], "score": row["fused_score"]})
-        table.add_row(fused, *places, *_scores(row), _decision(row), _document(row))
+        _add(table, _decision(row), row)
     yield table
     yield _note(
         "\n".join([_strategy(ledger["settings"]), *(_count(rows, decision) for decision in ("kept", "dropped"))])
     )
+
+
+def _documents(title: str, first: str) -> Table:
+    """Begin a table of documents; what is known of one stands in few columns, so that its text has room."""
+    table = _table(title)
+    table.add_column(first, min_width=11, max_width=13)
+    table.add_column("judge's", no_wrap=True)
+    table.add_column("rank and score", no_wrap=True)
+    table.add_column("document", ratio=1)
+    return table
+
+
+def _add(table: Table, first: str, row: Row) -> None:
+    places = {"fused": {"rank": row["rank"], "score": row.get("fused_score")}} if row.get("rank") else {}
+    places |= {one["system"]: one for one in row["systems"] or []}
+    ranks = [f"[dim]{escape(name)}[/] {_place(place)}" for name, place in places.items()]
+    table.add_row(first, "\n".join(_scores(row)), "\n".join(ranks) or "–", _document(row))
+
+
+def why_document(entry: Row) -> Group:
+    """Answer in one screen why a document is a hard negative of a query, or why not."""
+    document, ledger = entry["document"], entry["ledger"]
+    row = next((one for one in ledger["candidates"] if one["doc_id"] == document["doc_id"]), document)
+    table = _documents(_strategy(ledger["settings"]), "decision")
+    _add(table, _decision(row) if row.get("decision") else "no candidate", {"rank": None, **row})
+    lines = [_answer(entry, row)]
+    slots = entry["batches"]["slots"]
+    for what, name in (("a negative", "negatives"), ("left out of the loss", "not_negatives")):
+        ids = [(slot["step"], [n["doc_id"] if isinstance(n, dict) else n for n in slot[name] or []]) for slot in slots]
+        if steps := [str(step) for step, found in ids if document["doc_id"] in found]:
+            lines.append(f"In the batch plan it is {what} of this query in step {', '.join(steps[:_SLOTS])}.")
+    answer = Text("\n".join(lines), style="bold")
+    return Group(_heading(entry), answer, table)
+
+
+def _answer(entry: Row, row: Row) -> str:
+    if row.get("text") is None:
+        return f"It is not in the corpus of {entry['language']}."
+    relevance = next((one["relevance"] for one in entry["judged"] if one["doc_id"] == row["doc_id"]), None)
+    if row.get("decision") == "kept":
+        return f"It is a hard negative, number {row['hardness']} by hardness ({row['reason'].replace('_', ' ')})."
+    if relevance:
+        return f"It is no negative: it is judged relevant ({relevance})."
+    if row.get("decision"):
+        return f"It is no negative: the strategy dropped it ({row['reason'].replace('_', ' ')})."
+    if entry["query"]["split"] != "train":
+        return f"It is no negative: {entry['query']['split']} queries are not mined."
+    if not entry["ledger"]["candidates"]:
+        return "It is no negative yet: there is no ledger in the store. Run the stage denoise."
+    places = ", ".join(f"{one['system']} has it at {one['rank']}" for one in row["systems"])
+    kept = max(one["rank"] for one in entry["ledger"]["candidates"])
+    return f"It is no negative: it is not among the {kept} best of all systems ({places or 'none of them found it'})."
 
 
 def _batches(entry: Row) -> Iterator[RenderableType]:
@@ -142,14 +179,14 @@ def _count(rows: list[Row], decision: str) -> str:
     return f"{decision} {reasons.total()}" + (f": {text}" if text else "")
 
 
-def _scores(row: Row) -> tuple[str, str, str]:
+def _scores(row: Row) -> list[str]:
     if row.get("raw") is None:
-        return "–", "–", "–"
-    return f"{row['raw']:.2f}", f"{row['probability']:.3f}", _int(row["grade"])
+        return ["–"]
+    return [f"[dim]raw[/] {row['raw']:.2f}", f"[dim]prob.[/] {row['probability']:.3f}", f"[dim]grade[/] {row['grade']}"]
 
 
 def _place(found: Row) -> str:
-    return "–" if found.get("rank") is None else f"{found['rank']} {found['score']:.2f}"
+    return str(found["rank"]) if found.get("score") is None else f"{found['rank']} {found['score']:.2f}"
 
 
 def _decision(row: Row) -> str:

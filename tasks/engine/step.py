@@ -21,6 +21,9 @@ from tasks.engine.job import Job
 Resource = Literal["cpu", "model", "jvm"]
 
 
+_TELLING = ("split", "system", "strategy")  # arguments that tell a Promise from others of its step and partition
+
+
 class deferred:  # noqa: N801 - reads as a statement: `run_flow = deferred("flows.cli.run_flow")`
     """A module that is imported when something of it is used, so that a cached run loads no Prefect and no torch."""
 
@@ -146,7 +149,10 @@ class Promise:
         self.step.body(job, **self.resolve(root))
 
     def __str__(self) -> str:
-        return f"{self.step.name}-{self.partition}"
+        config = self.settings.get("config")
+        told = {**self.settings, **(config if isinstance(config, dict) else {})}
+        parts = [str(told[name]) for name in _TELLING if isinstance(told.get(name), str)]
+        return " ".join([f"{self.step.name}-{self.partition}", *parts])
 
 
 def _describe(value: Any) -> Any:

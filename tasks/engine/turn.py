@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from storage import DatasetRef, backend, fingerprint
+from storage.writer import PROGRESS
 
 POLL_SECONDS = 0.2  # between two looks at a lock; short, so that a signal need not wait for the other run
 
@@ -65,6 +66,14 @@ def sweep(ref: DatasetRef) -> None:
                 shutil.rmtree(folder / "scratch")
         finally:
             os.close(lock)
+
+
+def resumes(ref: DatasetRef) -> str:
+    """Say from where a killed build of a dataset goes on; empty where it left nothing."""
+    if checkpoints := sorted((_folder(ref.uri) / "scratch").glob("work/**/step-*.safetensors")):
+        return f"resumes at step {int(checkpoints[-1].name.split('-')[1])}"
+    parts = len(backend.names(f"{ref.uri}/{PROGRESS}"))
+    return f"resumes after {parts} parts" if parts else ""
 
 
 def _folder(uri: str) -> Path:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.special import stdtr
+from scipy.special import stdtr, stdtrit
 
 ALL = "all"
 Results = Mapping[tuple[str, int], pl.DataFrame]
@@ -83,15 +83,31 @@ def stratified_test(differences: Sequence[Doubles]) -> tuple[float, float | None
 
     Source: Welch 1947 and Satterthwaite 1946, for the mean of the strata's means (stratified estimator, weights 1/L).
     """
-    effect = fmean(one.mean() for one in differences)
+    effect, spread = fmean(one.mean() for one in differences), _spread(differences)
+    return effect, None if spread is None else float(2 * stdtr(spread[1], -abs(effect) / spread[0]))
+
+
+def stratified_interval(values: Sequence[Doubles]) -> tuple[float, float]:
+    """Return the 95 % interval of the mean over languages that belongs to `stratified_test`; the mean where p is null.
+
+    Args:
+        values: of each language: its queries' values or differences [Q].
+    """
+    mean, spread = fmean(one.mean() for one in values), _spread(values)
+    half = 0.0 if spread is None else float(spread[0] * stdtrit(spread[1], (1 + _SHARE) / 2))
+    return mean - half, mean + half
+
+
+def _spread(differences: Sequence[Doubles]) -> tuple[float, float] | None:
+    """Return the standard error of the mean over languages, and its degrees of freedom; None where p is null."""
     if min(len(one) for one in differences) < 2:
-        return effect, None
+        return None
     variances = [one.var(ddof=1) / len(one) / len(differences) ** 2 for one in differences]
     variance = math.fsum(variances)
     if variance <= (1e-12 * max(np.abs(one).max() for one in differences)) ** 2:  # nothing but rounding varies
-        return effect, None
+        return None
     freedom = variance**2 / sum(part**2 / (len(one) - 1) for part, one in zip(variances, differences, strict=True))
-    return effect, float(2 * stdtr(freedom, -abs(effect) / math.sqrt(variance)))
+    return math.sqrt(variance), freedom
 
 
 def bootstrap_interval(differences: Sequence[Doubles]) -> tuple[float, float]:
@@ -141,7 +157,7 @@ def _differences(results: Results, variant: str, reference: str, seeds: list[int
         one, other = (_per_query(results[name, seed], metric) for name in (variant, reference))
         if not (one.select(_KEYS).equals(asked) and other.select(_KEYS).equals(asked)):
             raise ValueError(
-                f"ablation: expected the same queries of '{variant}' and '{reference}', got {one.height} and "
+                f"comparison: expected the same queries of '{variant}' and '{reference}', got {one.height} and "
                 f"{other.height}, {one.join(other, on=_KEYS).height} in common. Evaluate all variants on the same data."
             )
         gaps.append(one["value"].to_numpy() - other["value"].to_numpy())

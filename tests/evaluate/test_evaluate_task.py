@@ -10,7 +10,7 @@ from support.steps import declare
 import storage
 from flows.configs import PipelineConfig
 from flows.run.pipeline import inputs_first
-from flows.show.console import result_notes
+from flows.show.results import result_notes
 from flows.weave import weave
 from tasks import steps
 from tasks.engine.build import build, state

@@ -4,7 +4,9 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from flows.show.console import comparison_table, frame_table, metrics_table, plan_table
+from flows.show.console import plan_table
+from flows.show.frames import frame_table
+from flows.show.results import comparison_table, metrics_table
 from storage import DatasetRef
 
 
@@ -62,3 +64,18 @@ def test_values_of_a_frame_stay_in_one_piece_in_a_narrow_terminal(num_columns):
     with console.capture() as captured:
         console.print(frame_table(frame, console.width))
     assert all(f" {value} " in captured.get() for value in [*frame.columns, *(v for row in frame.rows() for v in row)])
+
+
+def test_what_a_terminal_would_obey_is_shown_and_letters_of_any_script_stay():
+    frame = pl.DataFrame(
+        {"text": ["\x1b[31mred\u202e", "مرحبا", "שלום", "क्\u200dष"], "loss": [1e-4, 0.5, 12345.6, 0.0]}
+    )
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(frame_table(frame, console.width))
+    text = captured.get()
+    assert "\\x1b[31mred\\u202e" in text
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    for shown in ("مرحبا", "שלום", "क्\u200dष", "0.0001", "12,346"):
+        assert shown in text

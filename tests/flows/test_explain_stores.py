@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 from support.datasets import FACTS
 
-from flows.show.explain import explain
+from flows.show.explain import explain as gather
 from flows.show.explain_view import explanation
-from storage import DatasetRef, MissingDataset, Writer, commit
+from storage import DatasetRef, MissingDataset, Writer, commit, inspect
 
 
 @pytest.fixture
@@ -21,6 +21,10 @@ def root(tmp_path):
         writer.write(pl.DataFrame([row]))
         commit(writer, **FACTS)
     return str(tmp_path)
+
+
+def explain(root, query_id, languages):
+    return gather(root, query_id, languages, [ref for ref, _ in inspect.datasets(root)])
 
 
 def test_id_of_two_languages_is_explained_in_both_or_in_the_named_one(root):

@@ -1,15 +1,19 @@
 """The record of a run: written at its beginning, and however it ends."""
 
+from dataclasses import replace
+
 import pytest
 from prefect import flow
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_LEVEL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
-from support.loom import NumberConfig, fail, make_numbers, sum_numbers
+from support.in_process import build_missing
+from support.loom import NumberConfig, double_numbers, fail, make_numbers, sum_numbers
 
 from flows.configs import PipelineConfig
 from flows.run.execute import Execution
 from flows.run.pipeline import Pipeline
-from flows.run.record import differing, recorded
+from flows.run.record import differing, recorded, why
 from storage import runs
+from tasks.engine.step import Promise
 
 
 @pytest.fixture
@@ -56,10 +60,10 @@ def test_differing_settings_are_named_with_dots():
     one = {"a": {"b": 1, "c": [1, 2]}, "d": None, "e": {"f": 1}}
     assert differing(one, one) == {}
     assert differing(one, {"a": {"b": 1, "c": [1]}, "d": {"x": 1}, "g": 1}) == {
-        "a.c": [1, 2],
-        "d": None,
-        "e": {"f": 1},
-        "g": None,
+        "a.c": ([1, 2], [1]),
+        "d": (None, {"x": 1}),
+        "e": ({"f": 1}, None),
+        "g": (None, 1),
     }
 
 
@@ -87,3 +91,24 @@ def test_what_was_done_before_a_step_failed_is_on_record(config, prefect_api):
         ("sum_numbers", "not run", None),
     ]
     assert (run.state, run.error[:17]) == ("failed", "ValueError: fail:")
+
+
+def test_why_names_the_setting_the_input_or_the_code_that_changed(config):
+    root = config.storage.location
+    numbers = make_numbers("en", config=NumberConfig(values=(1,)))
+    doubled = double_numbers("en", numbers=numbers, factor=2)
+    before = Pipeline.weave({"ingest": [numbers], "train": [doubled, sum_numbers(parts={"en": doubled})]}, metrics=[])
+    build_missing(before, root)
+    with recorded(config, before, []):
+        pass
+    earlier = runs.runs(root)
+    assert why(double_numbers("en", numbers=numbers, factor=3), config, earlier) == "factor 2 → 3"
+    other = make_numbers("en", config=NumberConfig(values=(1, 5)))
+    assert why(other, config, earlier) == "config.values [1] → [1, 5]"
+    assert why(double_numbers("en", numbers=other, factor=2), config, earlier) == "input numbers changed"
+    added = sum_numbers(parts={"en": doubled, "sw": double_numbers("sw", numbers=numbers, factor=2)})
+    assert why(added, config, earlier) == "input parts.sw changed"
+    assert why(double_numbers("sw", numbers=numbers, factor=2), config, earlier) == "not built before"
+    sums = replace(before.promises[-1].step)
+    sums.__dict__["code"] = "another"
+    assert why(Promise(sums, "all", before.promises[-1].arguments), config, earlier) == "code of sum_numbers changed"

@@ -7,9 +7,8 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from flows.cli.look import datasets_of
 from flows.show.explain import explain
-from flows.show.explain_view import explanation
+from flows.show.explain_view import explanation, why_document
 from flows.weave import weave
 from storage import MissingDataset, read
 
@@ -19,8 +18,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 @pytest.fixture(scope="module")
 def ask(woven):
     """Return a function that explains a query of the tiny pipeline, as its configuration built it."""
-    allowed = datasets_of(woven.settings())
-    return lambda query_id, *languages: explain(str(woven.folder / "data"), query_id, languages, allowed)
+    root = str(woven.folder / "data")
+    refs = [promise.ref(root) for promise in weave(woven.settings()).promises]
+    return lambda query_id, *languages: explain(root, query_id, languages, refs)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_language_without_queries_is_named(ask):
         ask("atlas-sw-q0001", "fi")
 
 
-@pytest.mark.parametrize("width", [100, 120])
+@pytest.mark.parametrize("width", [80, 120])
 def test_layout_fits_the_terminal_and_names_every_stage(ask, planned_query, width):
     (entry,) = ask(planned_query)
     entry["query"]["text"] += " [red]brackets[/red] are text"
@@ -162,6 +162,38 @@ def rendered(entry, width: int) -> str:
     console = Console(width=width, record=True, file=io.StringIO())
     console.print(explanation(entry))
     return console.export_text()
+
+
+def test_why_a_document_is_a_negative_or_not(woven, dataset, planned_query):
+    root = str(woven.folder / "data")
+    refs = [promise.ref(root) for promise in weave(woven.settings()).promises]
+
+    def answer(query_id: str, doc_id: str) -> str:
+        (entry,) = explain(root, query_id, ["sw"], refs, doc_id)
+        console = Console(width=80, record=True, file=io.StringIO())
+        console.print(why_document(entry))
+        text = console.export_text()
+        assert len(text.splitlines()) <= 24  # one screen
+        return " ".join(text.split())
+
+    ledger = dataset("hard_negatives", "sw").filter(pl.col("query_id") == planned_query)
+    kept = ledger.filter(pl.col("decision") == "kept").row(0, named=True)
+    assert f"It is a hard negative, number {kept['hardness']} by hardness" in answer(planned_query, kept["doc_id"])
+    slot = dataset("batch_plan", "all").filter(pl.col("query_id") == planned_query).row(0, named=True)
+    assert f"a negative of this query in step {slot['step']}" in answer(planned_query, slot["negatives"][0])
+    dropped = ledger.filter((pl.col("decision") == "dropped") & (pl.col("relevance").fill_null(0) == 0))
+    assert "the strategy dropped it (grade above max)" in answer(planned_query, dropped["doc_id"][0])
+    relevant = dataset("qrels", "sw").filter((pl.col("query_id") == planned_query) & (pl.col("relevance") > 0))
+    assert "it is judged relevant (1)" in answer(planned_query, relevant["doc_id"][0])
+    asked = pl.col("query_id") == planned_query
+    found = dataset("candidates", "sw", analyzer="standard").filter(asked).join(ledger, on="doc_id", how="anti")
+    judged = dataset("qrels", "sw").filter(asked)["doc_id"]
+    far = found.filter(~pl.col("doc_id").is_in(judged.implode())).row(-1, named=True)
+    assert "it is not among the 12 best of all systems" in answer(planned_query, far["doc_id"])
+    assert f"bm25 has it at {far['rank']}" in answer(planned_query, far["doc_id"])
+    assert "It is not in the corpus of sw." in answer(planned_query, "nothing")
+    dev = dataset("queries", "sw").filter(pl.col("split") == "dev")["query_id"][0]
+    assert "dev queries are not mined" in answer(dev, kept["doc_id"])
 
 
 @pytest.mark.prefect

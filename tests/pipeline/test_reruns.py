@@ -110,7 +110,7 @@ def test_corrupted_byte_is_reported_with_its_path_and_rebuilt(built):
 def test_plan_says_what_would_be_built_and_runs_nothing(built):
     loom, _ = built
     output = loom("plan", "tiny.yaml", "--set", "plan_batches.seed=99")
-    assert "build: not built" in output
+    assert "plan_batches.seed 13 → 99" in output
     assert "0 of" in loom("plan", "tiny.yaml")
 
 
@@ -121,7 +121,7 @@ def test_plan_says_what_would_be_built_and_runs_nothing(built):
         (["show", "hard_negatives/sw", "--schema"], ["decision", "seconds", "peak_memory_bytes"]),
         (["show", "hard_negatives/sw", "--lineage"], ["raw_scores", "corpus", "generate_corpus"]),
         (["show", "qrels/en", "--sql", "SELECT COUNT(*) AS judgements FROM qrels"], ["judgements"]),
-        (["ls", "metrics"], ["metrics/all", "datasets, "]),
+        (["ls", "metrics"], ["metrics/all/", "\t"]),
     ],
 )
 def test_looks_into_datasets(built, arguments, words):

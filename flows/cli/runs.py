@@ -1,0 +1,88 @@
+"""Runs: which of them a command looks at, the list of them, and some beside each other."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.options import Json, Root, out, write_json
+from flows.configs import StorageConfig, load_config
+from flows.show.results import called, compare_runs, compared_tables, runs_table
+from flows.weave import weave
+from storage import DatasetRef, MissingDataset, inspect
+from storage import runs as records
+
+Run = Annotated[str | None, typer.Option(metavar="RUN", help="Of this run: an id, latest, or the name of a pipeline.")]
+OfConfig = Annotated[
+    Path | None,
+    typer.Option(metavar="CONFIG.yaml", help="Of this configuration. Without both: of the last completed run."),
+]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The datasets that a command looks at."""
+
+    root: str
+    refs: Sequence[DatasetRef]
+    """What others are made from first."""
+    label: str
+    """Which run it is, for the header."""
+
+
+def choose(root: str, run: str | None, config: Path | None, set_: Sequence[str] = ()) -> Chosen:
+    """Choose the datasets of a run, or those that a configuration promises.
+
+    Raises:
+        MissingDataset: there is no such run.
+    """
+    if config:
+        settings = load_config(config, tuple(set_))
+        where = settings.storage.location
+        return Chosen(where, [promise.ref(where) for promise in weave(settings).promises], f"configuration {config}")
+    where = location(root)
+    found = records.find(where, run) if run else records.last_completed(where)
+    if found is None:
+        return Chosen(where, [ref for ref, _ in inspect.datasets(where)], "the newest: no run is complete here")
+    label = f"run {found.id} ({called(found)}), {found.state}"
+    return Chosen(where, [one.ref(where) for one in found.datasets], label)
+
+
+def location(root: str) -> str:
+    """Return the store as every process sees it."""
+    return StorageConfig(root=root).location
+
+
+def runs(
+    name: Annotated[str | None, typer.Argument(help="Only those of this name.")] = None,
+    json_: Json = None,
+    root: Root = "data",
+) -> None:
+    """List the runs of a store, the newest first, with what was changed since the one of that name before."""
+    found = [run for run in records.runs(location(root)) if name in (None, run.name)]
+    if not found:
+        raise MissingDataset(f"runs: expected one in '{location(root)}', found none. See `polyloom run`.")
+    write_json(json_, {"runs": [run.model_dump(mode="json") for run in found]})
+    out.print(runs_table(found))
+
+
+def compare(
+    run: Annotated[list[str], typer.Argument(metavar="RUN", help="Ids, latest, or names; the first is the reference.")],
+    json_: Json = None,
+    root: Root = "data",
+) -> None:
+    """Set runs beside each other: settings that differ, what became of the candidates, metrics with interval and p."""
+    if len(run) < 2:
+        raise ValueError(f"compare: expected two runs or more, got {len(run)}. See `polyloom runs`.")
+    where = location(root)
+    found = [records.find(where, one) for one in run]
+    comparison = compare_runs(where, found)
+    write_json(json_, comparison)
+    shared = Counter(called(one) for one in found)
+    names = [called(one) if shared[called(one)] == 1 else one.id.rpartition("-")[2] for one in found]
+    for one, name in zip(found, names, strict=True):
+        out.print(f"{name}: run {one.id} ({called(one)}), {one.state}", highlight=False)
+    out.print(*compared_tables(comparison, names), sep="\n")

@@ -1,0 +1,233 @@
+"""The record of a run and its datasets -> one HTML page that loads nothing from anywhere."""
+
+import json
+import logging
+from typing import Any
+
+import jinja2
+import polars as pl
+from markupsafe import Markup
+
+from flows.show.console import human_bytes, human_seconds
+from flows.show.report import cost, examples, faults, mining, pictures, results, training
+from flows.show.report.source import Source
+from storage import backend, read, runs
+from storage.runs import Run
+from tasks.evaluate.significance import ALL
+from tasks.languages import name_of
+
+FOLDER = "reports"
+_ENDS = {
+    "completed": "is complete",
+    "running": "has not finished",
+    "failed": "failed",
+    "stopped": "was stopped",
+    "killed": "was killed",
+}
+_TICKS = {0.0: "0", 0.25: ".25", 0.5: ".5", 0.75: ".75", 1.0: "1"}
+
+
+def add_report(run: Run, root: str) -> None:
+    """Write a finished run's report, and where it lies into its record; if that fails, why: the run stays as it is."""
+    try:
+        run.report = write_report(run, root)
+    except Exception as error:  # whatever it is, the run's work is done and worth more than the picture of it
+        line = f"report: could not be made: {type(error).__name__}: {error}"
+        logging.getLogger("polyloom.run").error(line)
+        run.notes.append(line)
+    if run.report and run.state != "completed":
+        logging.getLogger("polyloom.run").info("report: %s", run.report)
+
+
+def write_report(run: Run, root: str) -> str:
+    """Write a run's report into its store, and return its URI; it is compared with the run of its name before it."""
+    earlier = (one for one in runs.runs(root) if one.id < run.id and one.state == "completed")
+    same = (run.flow, run.name, run.variant)
+    before = next((one for one in earlier if (one.flow, one.name, one.variant) == same), None)
+    uri = f"{root}/{FOLDER}/{run.id}.html"
+    backend.put_bytes(page(run, root, before).encode(), uri)
+    return uri
+
+
+def page(run: Run, root: str, before: Run | None = None) -> str:
+    """Make the page; a section whose datasets are not there is left out."""
+    source = Source(run, root)
+    measured, mined = _results(source), _mining(source)
+    verdict = results.verdict(measured["table"]) if measured else f"This run {_ENDS[run.state]}; nothing was measured."
+    facts = {
+        "run": run,
+        "verdict": verdict,
+        "faults": _faults(source, measured, mined),
+        "results": measured,
+        "mining": mined,
+        "training": _training(source),
+        "examples": _examples(source, measured),
+        "steps": cost.steps(source.stored),
+        "settings": dict(cost.flat(run.settings)),
+        "before": before,
+        "differences": _differences(source, Source(before, root), mined) if before else None,
+        "tiles": _tiles(source, mined),
+    }
+    return _environment().get_template("page.html").render(facts)
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("flows.show.report", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {
+        "figure": results.figure,
+        "signed": results.signed,
+        "label": results.label,
+        "language": name_of,
+        "bytes": human_bytes,
+        "seconds": human_seconds,
+        "json": _json,
+    }
+    environment.tests["sure"] = results.is_sure
+    return environment
+
+
+def _json(value: Any) -> Markup:
+    """Write JSON for a script element: no text in it can end the element, nor a line of the script."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for letter in "<>&\u2028\u2029":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return Markup(text)  # noqa: S704 - what could end the element is escaped
+
+
+def _tiles(source: Source, mined: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """Return the figures that tell the size of the run at a glance."""
+    counted = {
+        "Documents": source.of("corpus"),
+        "Train queries": source.of("queries", split="train"),
+        "Dev queries": source.of("queries", split="dev"),
+    }
+    tiles = [("Languages", str(len(source.of("corpus"))))]
+    tiles += [
+        (name, f"{sum(one.manifest.rows for one in found.values()):,}") for name, found in counted.items() if found
+    ]
+    if mined:
+        kept, queries = (sum(row[name] for row in mined["funnel"]) for name in ("kept", "num_queries"))
+        tiles.append(("Hard negatives a query", f"{kept / queries:.1f}"))
+    return [*tiles, *([("Time of this run", human_seconds(source.run.seconds))] if source.run.seconds else [])]
+
+
+def _results(source: Source) -> dict[str, Any] | None:
+    metrics, qrels = source.metrics(), source.frame("qrels", split="dev")
+    runs = {system: ranked for system in metrics if (ranked := source.frame("run", system=system)) is not None}
+    if qrels is None or not runs or len(runs) < len(metrics):
+        return None
+    frames = {system: read(one.ref) for system, one in metrics.items()}
+    table, copies = results.results(frames), source.read("copies")
+    first = (pl.col("metric") == next(iter(table))) & (pl.col("query_id") != ALL)
+    return {
+        "table": table,
+        "holes": {system: results.holes(of_system, qrels) for system, of_system in runs.items()},
+        "copies": {} if copies is None else {row["language"]: row["num_copies"] for row in copies.to_dicts()},
+        "num_queries": {row["language"]: row["num_queries"] for row in next(iter(table.values()))},
+        "runs": runs,
+        "qrels": qrels,
+        "values": {
+            system: frame.filter(first).select("language", "query_id", "value") for system, frame in frames.items()
+        },
+    }
+
+
+def _mining(source: Source) -> dict[str, Any] | None:
+    ledger, qrels = source.frame("hard_negatives"), source.frame("qrels", split="train")
+    scores, calibration = source.frame("scores"), source.read("calibration")
+    if ledger is None or scores is None or qrels is None:
+        return None
+    denoise = source.run.settings["denoise"]
+    cuts = mining.cuts(denoise)
+    reliability = {} if calibration is None else mining.reliability(calibration)
+    return {
+        "funnel": mining.funnel(ledger),
+        "distributions": {
+            language: pictures.distributions(shares, cuts)
+            for language, shares in mining.histograms(scores, qrels).items()
+        },
+        "cuts": cuts,
+        "reliability": {
+            language: pictures.chart(
+                {"ideal": [(0, 0), (1, 1)], "observed": [(row["probability"], row["observed"]) for row in rows]},
+                x=_TICKS,
+                y=_TICKS,
+            )
+            for language, rows in reliability.items()
+        },
+        "errors": {language: rows[0]["error"] for language, rows in reliability.items()},
+    }
+
+
+def _training(source: Source) -> dict[str, Any] | None:
+    plan, topics, log = (source.read(kind) for kind in ("batch_plan", "topics", "training_log"))
+    if plan is None or topics is None:
+        return None
+    found: dict[str, Any] = {"plan": training.batches(topics, plan), "curves": {}}
+    if log is not None:
+        curves, losses = training.curves(log), training.losses(log)
+        places = [point for points in losses.values() for point in points]
+        axes = [pictures.ticks([place[axis] for place in places]) for axis in (0, 1)] if places else []
+        found |= {
+            "loss": curves["loss"],
+            "seconds": source.of("training_log")["all"].manifest.seconds,
+            "curves": {name: pictures.chart({name: points}) for name, points in curves.items()},
+            "by_language": {name: pictures.chart({name: points}, *axes) for name, points in losses.items()},
+        }
+    return found
+
+
+def _examples(source: Source, measured: dict[str, Any] | None) -> list[dict[str, Any]]:
+    corpus, ledger = source.frame("corpus"), source.frame("hard_negatives")
+    number = examples.per_kind(len(source.of("corpus")))
+    chosen: dict[str, list[dict[str, Any]]] = {}
+    if ledger is not None:
+        chosen["train"] = examples.decisions(ledger, number)
+    if measured and len(measured["runs"]) > 1:
+        chosen["dev"] = examples.contests(measured["values"], measured["runs"], number)
+    rows = []
+    for split, some in chosen.items():
+        queries, qrels = (source.frame(kind, split=split) for kind in ("queries", "qrels"))
+        if corpus is not None and queries is not None and qrels is not None:
+            rows += examples.complete(some, queries=queries, qrels=qrels, corpus=corpus)
+    return rows
+
+
+def _differences(source: Source, before: Source, mined: dict[str, Any] | None) -> dict[str, Any]:
+    ledger = before.frame("hard_negatives")
+    old = mining.funnel(ledger) if ledger is not None else []
+    now = {row["language"]: row for row in mined["funnel"]} if mined else {}
+    funnel = [(row["language"], row, now[row["language"]]) for row in old if row["language"] in now]
+    return cost.differences(source.run, before.run) | {"funnel": funnel}
+
+
+def _faults(source: Source, measured: dict[str, Any] | None, mined: dict[str, Any] | None) -> list[str]:
+    lines = [] if source.run.state == "completed" else [f"This run {_ENDS[source.run.state]}. {source.run.error or ''}"]
+    documents = {language: one.manifest.rows for language, one in source.of("corpus").items()}
+    lists = {}
+    if measured:
+        found = [faults.reciprocal_ranks(runs, measured["qrels"]) for runs in measured["runs"].values()]
+        best = {language: max(one.get(language, 0.0) for one in found) for language in found[0]}
+        lines += faults.lost_answers(best, "dev")
+        for system in measured["runs"]:
+            if system == "bm25":  # which ranks only what shares a word with the query
+                continue
+            for language, one in source.of("run", system=system).items():
+                asked = min(one.manifest.arguments["depth"], documents.get(language, 0))
+                per_query = one.manifest.rows / measured["num_queries"][language]
+                lists[f"the run of {system} has", language] = (per_query, asked)
+    ledger, qrels = source.frame("hard_negatives"), source.frame("qrels", split="train")
+    if mined and ledger is not None and qrels is not None:
+        lines += faults.lost_answers(faults.reciprocal_ranks(ledger, qrels), "train")
+        lines += faults.odd_judges(mined["funnel"], source.run.settings["denoise"]["strategy"])
+        for row in mined["funnel"]:
+            asked = min(source.run.settings["retrieve"]["fuse"]["top_k"], documents.get(row["language"], 0))
+            per_query = (row["candidates"] - row["supplemented"]) / row["num_queries"]
+            lists["there are", row["language"]] = (per_query, asked)
+    return lines + faults.short_lists(lists)

@@ -1,0 +1,234 @@
+"""What a person sees of runs: the tables of stages, results and funnels, and runs beside each other."""
+
+import datetime
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from flows.configs import PipelineConfig
+from flows.run.pipeline import BuildResult, Pipeline
+from flows.run.record import differing, write_value
+from flows.show.console import human_seconds, plain_table
+from storage import MissingDataset, inspect, scan
+from storage.runs import PIPELINE, Run
+from tasks.engine.step import deferred
+from tasks.steps import count_copies
+
+significance = deferred("tasks.evaluate.significance")  # loads scipy
+
+SYSTEMS = ("bm25", "untrained", "trained")
+
+
+def stages_table(results: Sequence[BuildResult]) -> Table:
+    """Sum a run up, one line per stage and kind of dataset."""
+    table = plain_table("Stages")
+    for name in ("stage", "dataset", "partitions"):
+        table.add_column(name)
+    for name in ("built", "cached", "rows", "seconds"):
+        table.add_column(name, justify="right")
+    groups: dict[tuple[str, str], list[BuildResult]] = {}
+    for result in results:
+        groups.setdefault((result.stage, result.kind), []).append(result)
+    previous = None
+    for (stage, kind), group in groups.items():
+        built = sum(result.status == "built" for result in group)
+        partitions = sorted({result.partition for result in group})
+        table.add_row(
+            stage if stage != previous else "",
+            kind,
+            " ".join(partitions) if len(partitions) <= 6 else f"{len(partitions)} languages",
+            f"[green]{built}[/]" if built else "·",
+            str(len(group) - built) if len(group) > built else "·",
+            f"{sum(result.rows for result in group):,}",
+            f"{sum(result.seconds for result in group):.1f}",
+        )
+        previous = stage
+    return table
+
+
+def metrics_table(metrics: Sequence[dict[str, Any]]) -> Table:
+    """Lay the means out: one line per language, one column per measure and system.
+
+    Where train repeats dev queries, a second line leaves these out.
+    """
+    systems = [name for name in SYSTEMS if any(row["system"] == name for row in metrics)]
+    names = list(dict.fromkeys(row["metric"] for row in metrics))
+    means = {(row["language"], row["metric"], row["system"]): row for row in metrics}
+    queries = {row["language"]: (row["num_queries"], row["num_new"]) for row in metrics}
+    table = plain_table("Results on dev queries")
+    table.add_column("language")
+    table.add_column("queries", justify="right")
+    for name in names:
+        for system in systems:
+            table.add_column(f"{name}\n{system}", justify="right")
+    for language in [*sorted(set(queries) - {"all"}), "all"]:
+        if language == "all":
+            table.add_section()
+        called, (num_queries, num_new) = ("mean" if language == "all" else language), queries[language]
+        found = [[means.get((language, name, system), {}) for system in systems] for name in names]
+        table.add_row(called, str(num_queries), *_cells(found, "value"))
+        if num_new < num_queries:
+            table.add_row(f"{called}, not in train", str(num_new), *_cells(found, "new_value"))
+    return table
+
+
+def result_notes(pipeline: Pipeline, config: PipelineConfig) -> list[str]:
+    """Say what else bears on the results: hits that do not count, documents that nobody judged for what they are."""
+    notes = []
+    if config.ignores_own_document and pipeline.metrics:
+        notes.append("A document with the query's own id is no hit (evaluate.ignore_own_document).")
+    counts = [promise.ref(config.storage.location) for promise in pipeline.promises if promise.step is count_copies]
+    copies = [row for ref in counts for row in inspect.rows(ref) if row["num_copies"]]
+    if copies:
+        counted = ", ".join(f"{row['language']} {row['num_copies']:,} of {row['num_documents']:,}" for row in copies)
+        notes.append(f"Documents that repeat another's text, and are a miss where they are not judged: {counted}.")
+    return notes
+
+
+def _cells(found: Sequence[Sequence[dict[str, Any]]], column: str) -> list[str]:
+    """Write the values of each measure's systems, the best bold."""
+    cells = []
+    for rows in found:
+        values = [row.get(column) for row in rows]
+        best = max((value for value in values if value is not None), default=None)
+        cells += ["–" if v is None else f"[bold]{v:.4f}[/]" if v == best else f"{v:.4f}" for v in values]
+    return cells
+
+
+def comparison_table(rows: Sequence[dict[str, Any]], reference: str) -> Table:
+    """Show an ablation's variants beside each other: mean over seeds, difference to the reference, interval and p."""
+    table = plain_table(f"Trained systems on dev queries, differences to '{reference}'")
+    for name in ("metric", "variant"):
+        table.add_column(name, no_wrap=True)
+    for name in ("seeds", "mean\n± deviation", "difference", "95 % interval", "p\n(Holm)"):
+        table.add_column(name, justify="right")
+    previous = None
+    for row in rows:
+        if previous not in (None, row["metric"]):
+            table.add_section()
+        spread = "" if row["deviation"] is None else f" ± {row['deviation']:.4f}"
+        table.add_row(
+            row["metric"] if row["metric"] != previous else "",
+            escape(row["variant"]),
+            str(row["num_seeds"]),
+            f"{row['mean']:.4f}{spread}",
+            "" if row["difference"] is None else f"{row['difference']:+.4f}",
+            "" if row["low"] is None else f"{row['low']:+.4f} … {row['high']:+.4f}",
+            "" if row["p_holm"] is None else f"{row['p_holm']:.3f}",
+        )
+        previous = row["metric"]
+    return table
+
+
+def runs_table(found: Sequence[Run]) -> Table:
+    """List runs, the newest first; of the settings those that differ from the run of this name before."""
+    table, now = plain_table(), datetime.datetime.now(datetime.UTC)
+    table.add_column("run", no_wrap=True)
+    for name in ("name", "when", "state", "changed"):
+        table.add_column(name, overflow="fold")
+    table.add_column("nDCG@10\ntrained", justify="right")
+    for place, run in enumerate(found):
+        before = next((one for one in found[place + 1 :] if called(one) == called(run)), None)
+        changes = differing(before.settings, run.settings) if before else {}
+        ago = (now - datetime.datetime.fromisoformat(run.started_at)).total_seconds()
+        table.add_row(
+            run.id,
+            escape(called(run)),
+            f"{human_seconds(ago)} ago",
+            f"[{'green' if run.state == 'completed' else 'yellow' if run.state == 'running' else 'red'}]{run.state}[/]",
+            escape(
+                "\n".join(f"{name} {write_value(now)}" for name, (_, now) in changes.items()) if before else "the first"
+            ),
+            "–" if run.mean() is None else f"{run.mean():.4f}",
+        )
+    return table
+
+
+def called(run: Run) -> str:
+    """Call a run by its pipeline's name, and by what was asked of it besides."""
+    besides = [run.variant, run.until and f"until {run.until}", None if run.flow == PIPELINE else run.flow]
+    return ", ".join([run.name, *filter(None, besides)])
+
+
+def compare_runs(root: str, compared: Sequence[Run]) -> dict[str, Any]:
+    """Set runs beside the first of them.
+
+    Returns:
+        `runs`: their ids; `settings`: dotted name -> the values, of those that differ; `funnel`: what became of the
+        candidates -> numbers, None where the ledger is gone; `metrics`: as `compare_variants` has them, the variants
+        being ids; `note`: why no metrics are compared, or None.
+    """
+    first, *others = compared
+    names = dict.fromkeys(name for one in others for name in differing(first.settings, one.settings))
+    funnels = [_funnel(root, one) for one in compared]
+    steps = sorted({step for funnel in funnels for step in funnel}, key=lambda step: (not step.islower(), step))
+    metrics: list[dict[str, Any]] = []
+    note = None
+    try:
+        metrics = significance.compare_variants(
+            {(one.id, 0): _measured(root, one) for one in compared}, reference=first.id
+        )
+    except ValueError as error:
+        note = str(error)
+    return {
+        "runs": [one.id for one in compared],
+        "settings": {name: [_setting(one, name) for one in compared] for name in names},
+        "funnel": {step: [funnel.get(step, 0) if funnel else None for funnel in funnels] for step in steps},
+        "metrics": metrics,
+        "note": note,
+    }
+
+
+def _setting(run: Run, name: str) -> Any:
+    value: Any = run.settings
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def _funnel(root: str, run: Run) -> dict[str, int]:
+    """Count the candidates of a run's last ledgers, by decision and reason; empty where they are gone."""
+    ledgers = {one.partition: one.ref(root) for one in run.of("hard_negatives")}
+    counts: Counter[str] = Counter()
+    try:
+        for ref in ledgers.values():
+            table = scan(ref).group_by("decision", "reason").len().collect()
+            for decision, reason, number in table.iter_rows():
+                counts += {"candidates": number, decision: number, f"{decision}: {reason}": number}
+    except MissingDataset:
+        return {}
+    return dict(counts)
+
+
+def _measured(root: str, run: Run) -> pl.DataFrame:
+    """Read the measures of a run's trained system.
+
+    Raises:
+        ValueError: it has none.
+    """
+    frames = [scan(one.ref(root)).filter(pl.col("system") == "trained").collect() for one in run.of("metrics")]
+    if all(frame.is_empty() for frame in frames):
+        raise ValueError(f"run {run.id}: expected a trained system to compare, got none. Run it to the end.")
+    return pl.concat(frames)
+
+
+def compared_tables(comparison: Mapping[str, Any], names: Sequence[str]) -> list[RenderableType]:
+    """Lay a comparison of runs out, a column per run."""
+    settings, funnel = plain_table("Settings that differ"), plain_table("Candidates")
+    for table, title in ((settings, "setting"), (funnel, "became")):
+        table.add_column(title, overflow="fold")
+        for name in names:
+            table.add_column(escape(name), justify="left" if table is settings else "right", overflow="fold")
+    for name, values in comparison["settings"].items():
+        settings.add_row(name, *(escape(write_value(value)) for value in values))
+    for name, numbers in comparison["funnel"].items():
+        funnel.add_row(name.replace("_", " "), *("gone" if number is None else f"{number:,}" for number in numbers))
+    called = dict(zip(comparison["runs"], names, strict=True))
+    rows = [{**row, "variant": called[row["variant"]]} for row in comparison["metrics"]]
+    last = comparison_table(rows, names[0]) if rows else f"No metrics are compared: {escape(comparison['note'])}"
+    return [settings if settings.row_count else "No setting differs.", *([funnel] if funnel.row_count else []), last]

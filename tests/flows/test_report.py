@@ -1,0 +1,177 @@
+"""The report of runs of many languages: in a browser, with faults planted, with hostile texts."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.browser import check_layout, opened
+from support.report_store import FinishedRun
+from typer.testing import CliRunner
+
+from flows.cli.main import app
+from flows.show.report.page import add_report, page
+from storage import MissingDataset, runs
+from tasks.languages import LANGUAGES
+
+HOSTILE = '</script><script>document.title = "taken"</script><img src=x onerror=alert(1)> \u2028 {{ 7 * 7 }} '
+IS_DRAWN = """one => {
+  const drawn = (text) => {
+    const canvas = document.createElement("canvas");
+    const pen = canvas.getContext("2d");
+    pen.font = "40px " + getComputedStyle(one).fontFamily;
+    pen.fillText(text, 20, 60);
+    return canvas.toDataURL();
+  };
+  return drawn([...one.textContent].find((letter) => /\\p{L}/u.test(letter))) !== drawn("\\u{10FFFE}");
+}"""
+
+
+@pytest.fixture(scope="module")
+def sixteen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the report of a run of sixteen languages, after another one of the same name."""
+    root = str(tmp_path_factory.mktemp("sixteen"))
+    finished = FinishedRun(root, LANGUAGES)
+    run = finished.write()
+    runs.write(root, run)
+    later = run.model_copy(update={"id": "20261126-130000-cdef"})
+    later.settings = {**run.settings, "plan_batches": {**run.settings["plan_batches"], "seed": 14}}
+    add_report(later, root)
+    assert later.report is not None
+    return Path(later.report)
+
+
+def top_of(html: str) -> list[str]:
+    """Return the warnings at the top of a page."""
+    return re.findall(r"<li>(.*?)</li>", html.partition("<nav")[0])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_sixteen_languages_fit_desk_and_phone(sixteen):
+    check_layout(sixteen, "sixteen")
+    assert sixteen.stat().st_size < 2_000_000
+
+
+def test_sound_run_has_a_verdict_and_no_warning(sixteen):
+    html = sixteen.read_text()
+    assert re.search(
+        r"<h1>Trained beats BM25 in 16 of 16 languages \(\d+ beyond chance\), mean nDCG@10 \+\.\d{3} \[", html
+    )
+    assert top_of(html) == []
+
+
+def test_change_since_the_run_before_is_told(sixteen):
+    changes = sixteen.read_text().partition('id="changes"')[2].partition("</section>")[0]
+    assert "since the run 20261126-120000-abcd" in changes
+    assert "<code>plan_batches.seed</code> <s>13</s> → 14" in changes
+
+
+@pytest.mark.slow
+def test_table_sorts_by_a_column_and_keeps_the_total_last(sixteen):
+    with opened(sixteen) as browser:
+        table = browser.locator("#results table").first
+        table.get_by_role("button", name="trained", exact=True).click()
+        values = table.locator("tbody tr td:nth-child(6)").all_text_contents()
+        assert values[:-1] == sorted(values[:-1], reverse=True)
+        assert len(set(values)) > 10
+        assert table.locator("tbody tr").last.locator("th").inner_text() == "All languages"
+        table.get_by_role("button", name="trained", exact=True).click()
+        assert table.locator("tbody tr td:nth-child(6)").all_text_contents()[:-1] == sorted(values[:-1])
+
+
+@pytest.mark.slow
+def test_examples_are_filtered_by_kind_language_and_words(sixteen):
+    with opened(sixteen) as browser:
+        browser.select_option("[name=kind]", "lost")
+        browser.select_option("[name=language]", "th")
+        cards = browser.locator("#cards article")
+        assert cards.count() > 0
+        assert all("Thai" in text and "BM25" in text for text in cards.locator(".facts").all_text_contents())
+        browser.fill("[name=words]", "no such words")
+        assert browser.locator("output").inner_text() == "0 examples"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["ar", "bn", "te", "th", "zh"])
+def test_scripts_are_written_in_their_direction_and_with_glyphs(sixteen, language):
+    fonts = subprocess.run(["fc-list", f":lang={language}"], capture_output=True, text=True, check=False).stdout
+    if not fonts:
+        pytest.skip(f"no font of this machine writes {language}. Install fonts-noto-core and fonts-droid-fallback.")
+    with opened(sixteen) as browser:
+        browser.select_option("[name=language]", language)
+        query = browser.locator("#cards .query").first
+        direction = query.evaluate("one => getComputedStyle(one).direction")
+        assert (direction, query.get_attribute("lang")) == ("rtl" if language == "ar" else "ltr", language)
+        assert query.evaluate(IS_DRAWN)
+
+
+def test_planted_faults_stand_at_the_top(tmp_path):
+    root = str(tmp_path)
+    run = FinishedRun(root, ["ar", "en", "fi", "sw", "te"], shuffled="sw", cut="fi", blind="te").write()
+    shuffled, blind, cut = top_of(page(run, root))
+    assert re.match(r"Swahili: the documents judged relevant to its dev queries hardly stand near the top", shuffled)
+    assert re.match(r"Telugu: of 1,\d{3} candidates that nobody judged the judge dropped none", blind)
+    assert re.match(r"Finnish: there are 10.0 documents per query, where 40 were asked for", cut)
+
+
+@pytest.mark.slow
+def test_texts_of_documents_are_shown_and_never_run(tmp_path):
+    root = str(tmp_path)
+    run = FinishedRun(root, ["en", "sw"], title=HOSTILE).write()
+    html = tmp_path / "report.html"
+    html.write_text(page(run, root))
+    assert HOSTILE not in html.read_text()
+    assert "\u2028" not in html.read_text()
+    with opened(html) as browser:
+        assert browser.title() == "sixteen, report of the run 20261126-120000-abcd"
+        assert "document.title" in browser.locator("#cards article b").first.inner_text()
+        assert browser.locator("#cards img").count() == 0
+
+
+def test_run_that_was_not_measured_is_told_as_far_as_it_got(tmp_path):
+    root = str(tmp_path)
+    run = FinishedRun(root, ["en", "sw"]).write()
+    mined = [one for one in run.datasets if one.stage in ("ingest", "denoise")]
+    failed = run.model_copy(update={"datasets": mined, "metrics": [], "state": "failed", "error": "ValueError: no"})
+    html = page(failed, root)
+    assert "<h1>This run failed; nothing was measured.</h1>" in html
+    assert top_of(html) == ["This run failed. ValueError: no"]
+    assert 'id="funnel"' in html
+    assert 'id="training"' not in html
+    assert 'id="cost"' in page(failed.model_copy(update={"datasets": []}), root)
+
+
+def test_report_that_cannot_be_made_is_said_and_does_not_raise(tmp_path, caplog):
+    root = str(tmp_path)
+    run = FinishedRun(root, ["en"]).write()
+    Path(run.datasets[0].ref(root).uri, "manifest.json").write_text("{")
+    add_report(run, root)
+    assert run.report is None
+    assert run.notes[0].startswith("report: could not be made: DamagedDataset: ")
+    assert run.notes[0] in caplog.text
+
+
+def test_same_run_makes_the_same_page(tmp_path):
+    root = str(tmp_path)
+    run = FinishedRun(root, ["en", "th"]).write()
+    assert page(run, root) == page(run, root)
+
+
+def test_page_is_made_without_torch_and_prefect():
+    code = "import sys, flows.show.report.page; sys.exit(bool({'torch', 'prefect'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_command_writes_the_report_of_a_run_by_its_name(tmp_path):
+    root = str(tmp_path)
+    run = FinishedRun(root, ["en", "sw"]).write()
+    runs.write(root, run)
+    shown = CliRunner().invoke(app, ["report", "sixteen", "--root", root])
+    report = tmp_path / "reports" / f"{run.id}.html"
+    assert shown.output == f"Report: {report}\n"
+    assert report.is_file()
+    assert runs.read(root, run.id).report == str(report)
+    with pytest.raises(MissingDataset, match=r"run 'other': expected a completed run"):
+        CliRunner().invoke(app, ["report", "other", "--root", root], catch_exceptions=False)

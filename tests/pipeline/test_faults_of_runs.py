@@ -1,0 +1,80 @@
+"""The server gone in mid-run, a full and a read-only disk, first starts at once: one line; the command goes on."""
+
+import os
+import subprocess
+import time
+
+import pytest
+from support.command import Loom
+from support.prefect_server import prefect_server
+
+pytestmark = [pytest.mark.slow, pytest.mark.prefect, pytest.mark.timeout(900)]
+
+COMMAND = ["run", "tiny.yaml", "--until", "ingest"]
+
+
+def last_line(output):
+    assert "Traceback" not in output
+    return output.strip().splitlines()[-1]
+
+
+def begun(folder):
+    return any(not (place / "manifest.json").exists() for place in folder.glob("data/corpus/*/*"))
+
+
+def test_run_goes_on_without_its_server_and_ends_in_one_line(make_tiny, tmp_path):
+    loom = make_tiny(tmp_path)
+    (tmp_path / "server").mkdir()
+    with prefect_server(tmp_path / "server", "--no-ui") as url:
+        process = Loom(tmp_path, {**loom.environment, "PREFECT_API_URL": url}).start(*COMMAND)
+        while process.poll() is None and not begun(tmp_path):
+            time.sleep(0.01)
+    output, _ = process.communicate()  # the server is gone
+    line = last_line(output)
+    assert line.startswith(f"polyloom: PREFECT_API_URL: expected Prefect's API to answer at {url}, got: ")
+    assert process.returncode == 1
+    assert {entry["status"] for entry in loom.run(*COMMAND[1:])["stages"]} == {"cached"}  # it had built all of it
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
+def test_full_and_read_only_disk_are_one_line_and_the_rest_goes_on(make_tiny, tmp_path):
+    loom = make_tiny(tmp_path)
+    (tmp_path / "data").mkdir()
+
+    def mount(options):
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(tmp_path / "data")], check=True)
+
+    try:
+        mount("size=64k")
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("mounting is not allowed here")
+    try:
+        full = last_line(loom(*COMMAND, code=1))
+        assert full.startswith(f"polyloom: {tmp_path / 'data'}/")
+        assert "expected room on the disk, got ENOSPC (No space left on device). Make room and run the same" in full
+        mount("remount,ro,size=64m")
+        assert "expected a place that can be written to, got EROFS" in last_line(loom(*COMMAND, code=1))
+        mount("remount,rw,size=64m")
+        assert loom.run(*COMMAND[1:])["stages"]
+    finally:
+        subprocess.run(["umount", str(tmp_path / "data")], check=True)
+
+
+def test_first_starts_at_once_on_a_new_home_all_end_well(make_tiny, tmp_path):
+    looms = []
+    for name in ("one", "two", "three"):
+        (tmp_path / name).mkdir()
+        loom = make_tiny(tmp_path / name)
+        environment = {key: value for key, value in loom.environment.items() if key != "PREFECT_API_URL"}
+        looms.append(Loom(tmp_path / name, {**environment, "PREFECT_HOME": str(tmp_path / "home")}))
+    processes = [loom.start(*COMMAND) for loom in looms]
+    outputs = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], outputs
+
+
+def test_store_that_is_a_file_is_one_line(make_tiny, tmp_path):
+    loom = make_tiny(tmp_path)
+    (tmp_path / "data").write_text("here was something before")
+    line = last_line(loom(*COMMAND, code=1))
+    assert line.startswith(f"polyloom: {tmp_path / 'data'}/corpus/")
+    assert "expected a folder, got ENOTDIR (Not a directory). Move the file away" in line
