@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from tasks.engine.children import end_with_this
+from tasks.engine.children import die_with_this
 
 CHECK_SECONDS = 3.0
 
@@ -110,6 +110,8 @@ def _start_server() -> str:
     home.mkdir(parents=True, exist_ok=True)
     made = home / f"polyloom-database-{importlib.metadata.version('prefect')}"
     server = importlib.import_module("prefect.server.api.server").SubprocessASGIServer()
+    launch = server._run_uvicorn_command  # watched from its first moment: it takes long to answer
+    server._run_uvicorn_command = lambda: die_with_this(launch())
     with (home / "polyloom.lock").open("w") as lock:
         if not (made.exists() and (home / "prefect.db").exists()):
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -124,6 +126,5 @@ def _start_server() -> str:
             ) from error
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        end_with_this(server.server_process)
         made.touch()
     return str(server.api_url)
