@@ -238,6 +238,20 @@ def test_cuda_without_a_gpu_is_refused_before_anything_runs(config, monkeypatch)
     load_config(config).resources.check_device()
 
 
+def test_batches_are_as_large_as_the_device_wants_unless_a_size_is_set(config):
+    by_device = {"cpu": 2048, "cuda": 65_536, "cuda:1": 65_536}
+    resources = load_config(config).resources
+    assert {device: resources.batch_tokens_on(device) for device in by_device} == by_device
+    chosen = load_config(config, ("resources.batch_tokens=4096",)).resources
+    assert {chosen.batch_tokens_on(device) for device in by_device} == {4096}
+
+
+def test_one_of_several_gpus_is_a_device(config):
+    assert load_config(config, ("resources.device=cuda:1",)).resources.device == "cuda:1"
+    with pytest.raises(ValueError, match="resources.device"):
+        load_config(config, ("resources.device=gpu",))
+
+
 def test_json_that_cannot_be_written_is_refused_before_the_run(tmp_path, config):
     for file in (tmp_path / "none" / "a.json", tmp_path):
         with pytest.raises(ConfigError, match="--json: expected a file that can be written, got .*: (No such|Is a)"):
