@@ -18,6 +18,7 @@ from flows.cli.options import Config, Json, Set, out, write_json
 from flows.cli.report import report
 from flows.cli.run_flow import run_flow
 from flows.cli.runs import compare, runs
+from flows.cli.try_model import encode, search
 from flows.configs import PipelineConfig, load_config
 from flows.run.api import PrefectUnavailable, setting
 from flows.run.pipeline import BuildResult, Pipeline
@@ -190,7 +191,23 @@ def _metrics(pipeline: Pipeline, settings: PipelineConfig) -> list[dict[str, Any
     return [row for promise in pipeline.metrics for row in inspect.metrics_means(promise.ref(root))]
 
 
-for command in (init, check, ablation, report, runs, compare, ls, show, explain, diff, verify, gc, doctor):
+for command in (
+    init,
+    check,
+    ablation,
+    report,
+    runs,
+    compare,
+    ls,
+    show,
+    explain,
+    search,
+    encode,
+    diff,
+    verify,
+    gc,
+    doctor,
+):
     app.command()(command)
 app.command("bake-off")(bake_off)
 
