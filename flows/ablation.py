@@ -7,7 +7,7 @@ from typing import Any
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
-from flows.ablation_variants import SeededVariant, compare, describe
+from flows.ablation_variants import SeededVariant, compare
 from flows.run.execute import flow_run_id
 from flows.run.form import check_form
 from flows.run.stop import ending
@@ -37,8 +37,7 @@ def ablation(variants: list[SeededVariant], shown: list[SeededVariant], referenc
             for cell in cells:
                 cell.result()
     rows = compare(shown, reference)
-    table = as_markdown(comparison_table(rows, reference))
-    create_markdown_artifact(key="ablation", markdown=f"{table}\n\n{describe(shown, rows)}", description="Dev queries.")
+    create_markdown_artifact(as_markdown(comparison_table(rows, reference)), key="ablation")
     return rows
 
 

@@ -115,14 +115,6 @@ def compare(variants: list[SeededVariant], reference: str) -> list[dict[str, Any
     return rows
 
 
-def describe(variants: list[SeededVariant], rows: list[dict[str, Any]]) -> str:
-    """Say what a table of `compare` is of: seeds and queries, and what its p is held against."""
-    seeds = ", ".join(str(seed) for seed in sorted({variant.seed for variant in variants}))
-    queries = max((row["num_queries"] or 0 for row in rows), default=0)
-    tests = sum(row["p"] is not None for row in rows)
-    return f"Seeds {seeds}; {queries} dev queries; p by Holm over {tests} tests; intervals over queries and seeds."
-
-
 def means_per_variant(variants: list[SeededVariant]) -> list[dict[str, Any]]:
     """List the means of every pipeline: variant, seed, system, language, metric, value, num_queries."""
     return [

@@ -5,14 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flows.ablation_variants import (
-    compare,
-    describe,
-    list_variants,
-    load_ablation,
-    means_per_variant,
-    missing_variants,
-)
+from flows.ablation_variants import compare, list_variants, load_ablation, means_per_variant, missing_variants
 from flows.cli.options import Config, Json, Set, out, write_json
 from flows.cli.run_flow import run_flow
 from flows.configs import load_config
@@ -43,7 +36,6 @@ def ablation(
         rows = compare(variants, settings.reference)
     write_json(json_, {"reference": settings.reference, "comparison": rows, "means": means_per_variant(variants)})
     out.print(comparison_table(rows, settings.reference))
-    out.print(describe(variants, rows), highlight=False)
 
 
 def bake_off(

@@ -191,24 +191,10 @@ def _metrics(pipeline: Pipeline, settings: PipelineConfig) -> list[dict[str, Any
     return [row for promise in pipeline.metrics for row in inspect.metrics_means(promise.ref(root))]
 
 
-for command in (
-    init,
-    check,
-    ablation,
-    report,
-    runs,
-    compare,
-    ls,
-    show,
-    explain,
-    search,
-    encode,
-    diff,
-    verify,
-    gc,
-    doctor,
-):
+for command in (init, check, ablation, report, runs, compare, ls, show, explain, diff, verify, gc, doctor):
     app.command()(command)
+app.command()(search)
+app.command()(encode)
 app.command("bake-off")(bake_off)
 
 err = Terminal(stderr=True)

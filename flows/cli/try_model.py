@@ -7,17 +7,17 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import polars as pl
 import typer
 from rich.columns import Columns
 from rich.markup import escape
-from rich.table import Table
 
 from flows.cli.options import Config, Json, Set, out, write_json
 from flows.configs import PipelineConfig, load_config
 from flows.run.pipeline import Pipeline
 from flows.run.progress import Bars
 from flows.settings_file import ConfigError
-from flows.show.console import plain_table
+from flows.show.frames import frame_table
 from flows.show.results import SYSTEMS
 from flows.weave import weave
 from storage import DatasetRef, MissingDataset, inspect
@@ -28,6 +28,7 @@ from tasks.models.layout import read_max_tokens
 ask = deferred("tasks.retrieve.ask_task")  # loads torch
 
 _BESIDE = 120  # columns of a terminal from which two systems stand side by side
+_TERMS = ("corpus", "analyzer", "text", "config")  # what ranking takes of the arguments of the run's own step
 _EMBEDDING = ("encoder", "max_tokens", "dtype", "text")
 
 Row = dict[str, Any]
@@ -49,10 +50,9 @@ def search(
     _check("--system", system or [], SYSTEMS)
     query = _query(pipeline, root, settings.languages, question, language)
     language = query["language"]
-    is_known = "query_id" in query
     judged = {
         row["doc_id"]: row["relevance"]
-        for one in (_asked(pipeline, root, "qrels", language, query["split"]) if is_known else [])
+        for one in (_asked(pipeline, root, "qrels", language, query["split"]) if "split" in query else [])
         for row in inspect.rows(one.ref(root), query_id=query["query_id"])
     }
     found: dict[str, list[Row]] = {}
@@ -72,15 +72,35 @@ def search(
         text = texts[row["doc_id"]]
         row |= {"relevance": judged.get(row["doc_id"]), "title": text["title"], "text": text["text"]}
     write_json(json_, {**query, "systems": shown, "missing": missing})
-    name = f"{query['query_id']} of {query['split']}, " if is_known else ""
-    out.print(f"[bold]{escape(_line(query['text']))}[/] [dim]({escape(name)}{language})[/]", highlight=False)
-    room = out.width // 2 - 1 if out.width >= _BESIDE else out.width
-    out.print(Columns([_table(name, rows, room, is_judged=is_known) for name, rows in shown.items()]))
+    _print(query, shown)
     for name, rows in found.items():
         if relevant := _not_shown(rows, top, judged):
             out.print(f"{name}: relevant, but not shown: {escape(relevant)}", highlight=False)
     for line in missing:
         out.print(escape(line), highlight=False, soft_wrap=True)
+
+
+def _print(query: Row, shown: dict[str, list[Row]]) -> None:
+    is_known = "query_id" in query
+    name = f"{query['query_id']} of {query['split']}, " if is_known else ""
+    out.print(
+        f"[bold]{escape(' '.join(query['text'].split()))}[/] [dim]({escape(name)}{query['language']})[/]",
+        highlight=False,
+    )
+    columns = {"rank": "rank", "score": "score", "relevance": "judged", "doc_id": "document"}
+    named = {key: called for key, called in columns.items() if is_known or key != "relevance"}
+    room = out.width // 2 - 1 if out.width >= _BESIDE else out.width
+    tables = []
+    for name, rows in shown.items():
+        cells = {called: [row[key] for row in rows] for key, called in named.items()}
+        cells["text"] = [_titled(**row) for row in rows]
+        tables.append(frame_table(pl.DataFrame(cells), room))
+        tables[-1].title = name
+    out.print(Columns(tables))
+
+
+def _titled(title: str, text: str, **_: Any) -> str:
+    return text if text.startswith(title) else f"{title}: {text}"
 
 
 def _check(option: str, given: Collection[str], known: Collection[str]) -> None:
@@ -122,19 +142,19 @@ def _answer(pipeline: Pipeline, settings: PipelineConfig, query: Row, system: st
         MissingDataset: the store lacks what it needs.
     """
     ranked = _ranking(pipeline, system, query["language"]).arguments
-    if system == "bm25":
-        rank, needs = ask.rank_by_terms, {name: ranked[name] for name in ("corpus", "analyzer", "text", "config")}
-    else:
-        needs = {name: value for name, value in ranked["queries"].arguments.items() if name in _EMBEDDING}
-        rank, needs = (
-            ask.rank_by_vectors,
-            {**needs, "documents": ranked["documents"], "device": settings.resources.device},
-        )
+    rank, needs = ask.rank_by_terms, {name: ranked[name] for name in _TERMS if name in ranked}
+    if system != "bm25":
+        needs = {"documents": ranked["documents"], "device": settings.resources.device, **_embedding(ranked["queries"])}
+        rank = ask.rank_by_vectors
     given = {name: _stored(value, settings) if isinstance(value, Promise) else value for name, value in needs.items()}
     rows = rank(query["text"], **given, depth=depth + 1, threads=os.cpu_count() or 1)
     own = query.get("query_id") if settings.ignores_own_document else None
     others = [row for row in rows if row["doc_id"] != own][:depth]
     return [{**row, "rank": place} for place, row in enumerate(others, start=1)]
+
+
+def _embedding(vectors: Promise) -> Row:
+    return {name: vectors.arguments[name] for name in _EMBEDDING if name in vectors.arguments}
 
 
 def _ranking(pipeline: Pipeline, system: str, language: str | None = None) -> Promise:
@@ -149,29 +169,8 @@ def _ranking(pipeline: Pipeline, system: str, language: str | None = None) -> Pr
 def _stored(promise: Promise, settings: PipelineConfig) -> DatasetRef:
     ref = promise.ref(settings.storage.location)
     if not (stored := state(promise, settings.storage.location)).cached:
-        raise MissingDataset(
-            f"{ref} is {stored.reason}: run `polyloom run {settings.origin.file}` with these settings."
-        )
+        raise MissingDataset(f"{ref} is {stored.reason}: `polyloom run {settings.origin.file}` with these settings.")
     return ref
-
-
-def _table(system: str, rows: list[Row], room: int, *, is_judged: bool) -> Table:
-    table = plain_table(system, width=room)
-    for name in ("rank", "score", *(["judged"] if is_judged else [])):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("document", max_width=room // 3, no_wrap=True)
-    table.add_column("title and text", ratio=1, no_wrap=True)
-    for row in rows:
-        marks = ["" if row["relevance"] is None else f"{row['relevance']}"] if is_judged else []
-        title, text = _line(row["title"]), _line(row["text"])
-        texts = escape(row["doc_id"]), escape(text if text.startswith(title) else f"{title}: {text}")
-        style = "bold green" if row["relevance"] else None
-        table.add_row(f"{row['rank']}", f"{row['score']:.4g}", *marks, *texts, style=style)
-    return table
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _not_shown(rows: list[Row], top: int, judged: dict[str, int]) -> str:
@@ -196,9 +195,8 @@ def encode(
     else:
         settings = load_config(model, tuple(set_ or ()))
         ranked = _ranking(weave(settings), system).arguments
-        made = ranked["queries" if role == "query" else "documents"].arguments
-        given = {name: value for name, value in made.items() if name in _EMBEDDING}
-        given |= {"encoder": _stored(made["encoder"], settings), **settings.resources.model_dump()}
+        given = _embedding(ranked["queries" if role == "query" else "documents"])
+        given |= {"encoder": _stored(given["encoder"], settings), **settings.resources.model_dump()}
     rows = list(_rows())
     with Bars(out) as bars, bars.draw("encode", len(rows), "texts") as draw:
         ask.write_vectors(ask.embed_rows(rows, role=role, **given, draw=draw), to)

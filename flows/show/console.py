@@ -28,7 +28,8 @@ def as_markdown(table: Table) -> str:
     """Write a table in Markdown, for the Prefect UI."""
     columns = [[str(one.header), "---", *map(str, one.cells)] for one in table.columns]
     cells = [[Text.from_markup(one).plain.replace("\n", " ").replace("|", "\\|") for one in row] for row in columns]
-    return "\n".join(f"| {' | '.join(row)} |" for row in zip(*cells, strict=True))
+    lines = [f"| {' | '.join(row)} |" for row in zip(*cells, strict=True)]
+    return "\n".join([f"**{table.title}**", "", *lines, "", str(table.caption or "")])
 
 
 def plain_table(title: str | None = None, **style: Any) -> Table:

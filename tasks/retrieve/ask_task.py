@@ -22,10 +22,7 @@ from tasks.retrieve.task import bm25_index
 def rank_by_terms(
     question: str, *, corpus: DatasetRef, analyzer: str, text: str, config: Bm25Config, depth: int, threads: int
 ) -> list[dict[str, Any]]:
-    """Rank a corpus as `retrieve_bm25` does, whose arguments these are; with the index that is there.
-
-    Returns:
-        doc_id, rank and score of the best documents.
+    """Rank a corpus as `retrieve_bm25` does, whose arguments these are: doc_id, rank and score of the best documents.
 
     Raises:
         MissingDataset: this user's cache holds no index of the corpus.
@@ -34,16 +31,9 @@ def rank_by_terms(
     if not index.exists():
         raise MissingDataset("this user's cache has no index of the corpus: add `--refresh retrieve_bm25` to its run.")
     asked = pl.DataFrame({"query_id": [""], "text": [question]})
-    settings: dict[str, Any] = {
-        "index": index,
-        "analyzer": analyzer,
-        "text": text,
-        "k1": config.k1,
-        "b": config.b,
-        "depth": depth,
-    }
+    settings: dict[str, Any] = {"analyzer": analyzer, "text": text, "k1": config.k1, "b": config.b, "depth": depth}
     with contextlib.closing(lucene.Lucene(threads)) as java:
-        candidates = bm25.rank_documents((), asked, lucene=java, advance=lambda _: None, **settings)
+        candidates = bm25.rank_documents((), asked, lucene=java, index=index, advance=lambda _: None, **settings)
     return candidates.select("doc_id", "rank", "score").to_dicts()
 
 
@@ -70,21 +60,10 @@ def embed_rows(
     batch_tokens: int = 2048,
     draw: Callable[[int], None] = lambda _: None,
 ) -> pl.DataFrame:
-    """Embed texts as `embed_queries` and `embed_documents` do.
+    """Embed texts as `embed_queries` and `embed_documents` do, whose arguments these are.
 
-    Args:
-        rows: id and text of each, of documents also the title, if any.
-        encoder: its dataset, or the folder of a model with its pooling and prompts.
-        role: whose prompt goes before a text.
-        max_tokens: texts are cut here.
-        device: `auto`, `cpu` or `cuda`.
-        dtype: of the network's weights.
-        text: what of a document is embedded.
-        batch_tokens: tokens per batch, padding included.
-        draw: is told how many texts are done.
-
-    Returns:
-        id, vector (float16), in the order given.
+    `rows` have id and text, of documents also the title, if any; `encoder` is its dataset, or the folder of a model
+    with its pooling and prompts; `device` may be `auto`, too; `draw` is told how many texts are done.
     """
     done = 0
 

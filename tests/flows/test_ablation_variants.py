@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.ablation_variants import describe, list_variants, load_ablation
+from flows.ablation_variants import list_variants, load_ablation
 from flows.settings_file import ConfigError
 from flows.weave import weave
 
@@ -83,14 +83,6 @@ def test_ablation_of_atlas_needs_nothing_and_is_small(monkeypatch):
         kind: {one.fingerprint for one in promises if one.step.produces == kind} for kind in ("scores", "training_log")
     }
     assert (len(of_kind["scores"]), len(of_kind["training_log"])) == (3, 6)  # a score table per language, shared
-
-
-def test_description_of_a_table_names_seeds_queries_and_tests(write):
-    path = write()
-    rows = [{"p": None, "num_queries": None}, {"p": 0.2, "num_queries": 93}, {"p": 0.1, "num_queries": 93}]
-    assert describe(list_variants(load_ablation(path), path), rows) == (
-        "Seeds 1, 2; 93 dev queries; p by Holm over 2 tests; intervals over queries and seeds."
-    )
 
 
 @pytest.mark.parametrize(

@@ -59,11 +59,18 @@ def test_comparison_shows_difference_interval_and_holms_p():
 
 
 def test_table_in_markdown_keeps_every_cell_in_its_place():
-    table = plain_table()
+    table = plain_table("Results", caption="of 3 tests")
     table.add_column("p\n(Holm)")
     table.add_column("variant")
     table.add_row("[bold]0.04[/]", escape("w/o [x] | y"))
-    assert as_markdown(table).splitlines() == ["| p (Holm) | variant |", "| --- | --- |", "| 0.04 | w/o [x] \\| y |"]
+    title, caption = ["**Results**", ""], ["", "of 3 tests"]
+    assert as_markdown(table).splitlines() == [
+        *title,
+        "| p (Holm) | variant |",
+        "| --- | --- |",
+        "| 0.04 | w/o [x] \\| y |",
+        *caption,
+    ]
 
 
 @pytest.mark.parametrize("num_columns", [5, 16])

@@ -97,7 +97,7 @@ def test_what_is_missing_is_named_with_the_command_that_builds_it(call, monkeypa
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     output = call("search", "x", "--language", "en", "--set", "train.learning_rate=0.5")
     assert "bm25: this user's cache has no index of the corpus: add `--refresh retrieve_bm25` to its run." in output
-    assert "is not built: run `polyloom run" in output.partition("trained: training_log/all/")[2]
+    assert "is not built: `polyloom run" in output.partition("trained: training_log/all/")[2]
     assert "\nuntrained " in output
     with pytest.raises(FileNotFoundError, match="search: expected what a system needs .* for trained: training_log"):
         call("search", "x", "--language", "en", "--system", "trained", "--set", "train.learning_rate=0.5")
