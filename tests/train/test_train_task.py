@@ -298,7 +298,7 @@ def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
     return {tag: [(one.step, one.value) for one in accumulator.Scalars(tag)] for tag in accumulator.Tags()["scalars"]}
 
 
-def test_tensorboard_gets_each_step_of_a_training(trained):
+def test_tensorboard_gets_each_step_of_a_training(trained, tmp_path):
     root, step = trained
     assert training(root).fingerprint == step.fingerprint  # where it writes events changes no result
     (folder,) = Path(step.arguments["config"].tensorboard).iterdir()
@@ -312,6 +312,11 @@ def test_tensorboard_gets_each_step_of_a_training(trained):
     }.items():
         assert [number for number, _ in found[tag]] == list(range(1, NUM_STEPS + 1))
         assert [value for _, value in found[tag]] == pytest.approx(log[column].to_list(), rel=1e-5)
+    tensorboard.write_log(log.to_dicts(), tmp_path)  # as of a training that was done elsewhere
+    again = events(tmp_path)
+    assert again.keys() == found.keys()
+    for tag, pairs in found.items():
+        assert again[tag] == [(number, pytest.approx(value, rel=1e-5)) for number, value in pairs]
 
 
 def test_tensorboard_shows_steps_that_are_taken_again_once(tmp_path):
