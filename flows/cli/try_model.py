@@ -144,7 +144,7 @@ def _answer(pipeline: Pipeline, settings: PipelineConfig, query: Row, system: st
     ranked = _ranking(pipeline, system, query["language"]).arguments
     rank, needs = ask.rank_by_terms, {name: ranked[name] for name in _TERMS if name in ranked}
     if system != "bm25":
-        needs = {"documents": ranked["documents"], "device": settings.resources.device, **_embedding(ranked["queries"])}
+        needs = {**_embedding(ranked["queries"]), "documents": ranked["documents"], "device": settings.resources.device}
         rank = ask.rank_by_vectors
     given = {name: _stored(value, settings) if isinstance(value, Promise) else value for name, value in needs.items()}
     rows = rank(query["text"], **given, depth=depth + 1, threads=os.cpu_count() or 1)
