@@ -28,7 +28,7 @@ from tasks.train.config import TrainConfig
 from tasks.train.process import TrainingFailed
 from tasks.train.tokens import open_tokens
 
-pytestmark = pytest.mark.slow  # whole steps and training runs: not of the quick round
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]  # whole steps and training runs: not of the quick round
 
 CONFIG = TrainConfig(learning_rate=1e-3, temperature=0.1)
 FIGURES = {"language": "sw", "learning_rate": 1e-3, "gradient_norm": 1.0, "validation_ndcg": None}
