@@ -1,6 +1,7 @@
 """Reading configurations, and the error for each way in which one can be wrong."""
 
 import functools
+import sys
 from pathlib import Path
 
 import pytest
@@ -290,3 +291,10 @@ def test_prefect_deployment_has_the_quickstarts_settings():
     deployed = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())["deployments"][0]
     quickstart = yaml.safe_load((REPOSITORY / "configs" / "quickstart.yaml").read_text())
     assert deployed["parameters"]["config"] == quickstart
+
+
+def test_tensorboard_without_its_extra_is_told_before_anything_runs(config, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)  # as Python marks what cannot be imported
+    with pytest.raises(ValueError, match=r"train\.tensorboard: .* Run pip install 'polyloom\[tensorboard\]'"):
+        weave(load_config(config, ("train.tensorboard=events",)))
+    assert weave(load_config(config)).has("train")
