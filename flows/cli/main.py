@@ -22,7 +22,7 @@ from flows.cli.try_model import encode, search
 from flows.configs import PipelineConfig, load_config
 from flows.run.api import PrefectUnavailable, setting
 from flows.run.pipeline import BuildResult, Pipeline
-from flows.run.record import recorded, why
+from flows.run.record import recorded, same_report, why
 from flows.run.stop import leave
 from flows.settings_file import ConfigError
 from flows.show import console as show_as
@@ -96,7 +96,7 @@ def run(
         None if refresh or setting("PREFECT_API_URL") else BuildResult.of_stored(pipeline, settings.storage.location)
     )
     if results is not None:
-        recording = recorded(settings, pipeline, results, until=until, at_end=lambda *made: page.add_report(*made))
+        recording = recorded(settings, pipeline, results, until=until, at_end=_add_report)
         with settings.storage.private(), recording as record:
             record.notes = result_notes(pipeline, settings)
     else:
@@ -170,6 +170,12 @@ def pack(config: Config, to: To, set_: Set = None, force: Force = False) -> None
         f"Copy {escape(str(to))} to the machine, run `sh train.sh` there, bring its folder `out` back, and run this "
         "configuration with --set train.result=<that folder>."
     )
+
+
+def _add_report(run: records.Run, root: str) -> None:
+    run.report = same_report(run, root)
+    if run.report is None:
+        page.add_report(run, root)
 
 
 def _say_notes(pipeline: Pipeline, settings: PipelineConfig) -> None:

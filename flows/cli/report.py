@@ -33,11 +33,11 @@ def report(
         record.metrics = [row for ref in measured for row in inspect.metrics_means(ref)]
         record.state = "completed" if all(one.content for one in record.datasets) else "running"
         with config.storage.private():
-            record.report = page.write_report(record, where)
+            page.write_report(record, where)
     else:
         where = StorageConfig(root=root).location
         record = runs.find(where, run)
         with StorageConfig(root=root, umask=record.settings["storage"].get("umask")).private():
-            record.report = page.write_report(record, where)
+            page.write_report(record, where)
             runs.write(where, record)
     out.print(f"Report: {record.report}", highlight=False, soft_wrap=True, markup=False)

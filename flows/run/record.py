@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from flows.configs import PipelineConfig
 from flows.run.pipeline import BuildResult, Pipeline
 from flows.run.stop import Ending, ending
-from storage import find, inspect, runs
+from storage import backend, find, inspect, runs
 from storage.runs import Run, RunDataset
 from tasks.engine.step import Promise
 
@@ -97,6 +97,18 @@ def new_run(
         version=importlib.metadata.version("polyloom"),
         process=runs.this_process(),
     )
+
+
+def same_report(run: Run, root: str) -> str | None:
+    """Return the report of the run before, where that did the same and it is there: there is nothing new to tell."""
+    before = runs.before(root, run)
+    if before is None or not before.report or backend.size(before.report) is None:
+        return None
+    told = [
+        (one.settings, one.version, one.until, [(made.ref(root), made.content) for made in one.datasets])
+        for one in (run, before)
+    ]
+    return before.report if told[0] == told[1] else None
 
 
 def differing(settings: Mapping[str, Any], others: Mapping[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:

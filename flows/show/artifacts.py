@@ -53,13 +53,14 @@ def publish(results: Sequence[BuildResult], pipeline: Pipeline, storage: Storage
 
 
 def publish_report(run: Run, root: str) -> None:
-    """Write a run's report, and publish the way to it."""
-    add_report(run, root)
-    if run.report and run.state == "completed":
+    """Write a run's report, and publish its verdict, its warnings and the way to it."""
+    report = add_report(run, root)
+    if report and run.state == "completed":
         named = run.settings["storage"]["root"]
-        place = run.report.replace(root, named) if "$" in named else run.report  # variables stay names
+        place = report.uri.replace(root, named) if "$" in named else report.uri  # variables stay names
         link = place if "://" in place else f"file://{place}"
-        text = f"[Report of the run {run.id}]({link})\n\n`{place}`"
+        paragraphs = [f"**{report.verdict}**", *(f"Warning: {fault}" for fault in report.faults)]
+        text = "\n\n".join([*paragraphs, f"[Report of the run {run.id}]({link})", f"`{place}`"])
         create_markdown_artifact(text, key="report", description="One page that shows what this run did.")
 
 

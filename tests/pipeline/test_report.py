@@ -30,7 +30,9 @@ def test_report_is_named_in_the_record_and_among_the_artifacts(built):
         headers={"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=30) as found:
-        assert any(answer["report"] in artifact["data"] for artifact in json.load(found))
+        artifacts = [artifact["data"] for artifact in json.load(found)]
+    (data,) = [one for one in artifacts if answer["report"] in one]
+    assert data.startswith(f"**{verdict(Path(answer['report']))}**")
 
 
 def test_report_of_a_configuration_needs_no_record(built):
