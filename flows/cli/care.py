@@ -79,10 +79,7 @@ def gc(keep: Keep = 3, yes: Yes = False, json_: Json = None, root: Root = "data"
     """List what no kept run needs, and with --yes delete it: datasets, records, interrupted builds, old copies."""
     found = care.waste(location(root), keep)
     write_json(json_, {"deleted": yes, "waste": [one.__dict__ for one in found]})
-    table = plain_table()
-    table.add_column("what")
-    for name in ("number", "size"):
-        table.add_column(name, justify="right")
+    table = plain_table(None, ["what"], ("number", "size"))
     for why in dict.fromkeys(one.why for one in found):
         sizes = [one.bytes for one in found if one.why == why]
         table.add_row(why, f"{len(sizes):,}", human_bytes(sum(sizes)))

@@ -47,7 +47,24 @@ def recorded(
         The record; `report` and `notes` may be set on it.
     """
     root, began = config.storage.location, time.monotonic()
-    run = new_run(config, pipeline, until, refresh, flow)
+    # A language of the sample's stands in for the run's own, which the default layout may not know.
+    default = _plain(PipelineConfig(languages=("en",))) | {"languages": _plain(config.languages)}
+    run = Run(
+        id=runs.new_id(root),
+        flow=flow,
+        name=config.name,
+        file=config.origin.file,
+        variant=config.origin.variant,
+        until=until,
+        refresh=refresh or [],
+        changed={name: value for name, (value, _) in differing(_plain(config), default).items()},
+        settings=_plain(config),
+        codes={promise.step.name: promise.step.code for promise in pipeline.promises},
+        datasets=[_dataset(staged.stage, staged.promise) for staged in pipeline.staged],
+        started_at=_now(),
+        version=importlib.metadata.version("polyloom"),
+        process=runs.this_process(),
+    )
     runs.write(root, run)
 
     def close(end: Ending) -> None:
@@ -69,34 +86,6 @@ def recorded(
 
     with ending(None, close):
         yield run
-
-
-def new_run(
-    config: PipelineConfig,
-    pipeline: Pipeline,
-    until: str | None = None,
-    refresh: list[str] | None = None,
-    flow: str = runs.PIPELINE,
-) -> Run:
-    """Begin the record of a run; nothing is written."""
-    # A language of the sample's stands in for the run's own, which the default layout may not know.
-    default = _plain(PipelineConfig(languages=("en",))) | {"languages": _plain(config.languages)}
-    return Run(
-        id=runs.new_id(config.storage.location),
-        flow=flow,
-        name=config.name,
-        file=config.origin.file,
-        variant=config.origin.variant,
-        until=until,
-        refresh=refresh or [],
-        changed={name: value for name, (value, _) in differing(_plain(config), default).items()},
-        settings=_plain(config),
-        codes={promise.step.name: promise.step.code for promise in pipeline.promises},
-        datasets=[_dataset(staged.stage, staged.promise) for staged in pipeline.staged],
-        started_at=_now(),
-        version=importlib.metadata.version("polyloom"),
-        process=runs.this_process(),
-    )
 
 
 def same_report(run: Run, root: str) -> str | None:

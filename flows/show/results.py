@@ -26,11 +26,7 @@ SYSTEMS = ("bm25", "untrained", "trained")
 
 def stages_table(results: Sequence[BuildResult]) -> Table:
     """Sum a run up, one line per stage and kind of dataset."""
-    table = plain_table("Stages")
-    for name in ("stage", "dataset", "partitions"):
-        table.add_column(name)
-    for name in ("built", "cached", "rows", "seconds"):
-        table.add_column(name, justify="right")
+    table = plain_table("Stages", ("stage", "dataset", "partitions"), ("built", "cached", "rows", "seconds"))
     groups: dict[tuple[str, str], list[BuildResult]] = {}
     for result in results:
         groups.setdefault((result.stage, result.kind), []).append(result)
@@ -60,12 +56,8 @@ def metrics_table(metrics: Sequence[dict[str, Any]]) -> Table:
     names = list(dict.fromkeys(row["metric"] for row in metrics))
     means = {(row["language"], row["metric"], row["system"]): row for row in metrics}
     queries = {row["language"]: (row["num_queries"], row["num_new"]) for row in metrics}
-    table = plain_table("Results on dev queries")
-    table.add_column("language")
-    table.add_column("queries", justify="right")
-    for name in names:
-        for system in systems:
-            table.add_column(f"{name}\n{system}", justify="right")
+    columns = [f"{name}\n{system}" for name in names for system in systems]
+    table = plain_table("Results on dev queries", ["language"], ["queries", *columns])
     for language in [*sorted(set(queries) - {"all"}), "all"]:
         if language == "all":
             table.add_section()
@@ -103,12 +95,10 @@ def _cells(found: Sequence[Sequence[dict[str, Any]]], column: str) -> list[str]:
 def comparison_table(rows: Sequence[dict[str, Any]], reference: str) -> Table:
     """Show an ablation's variants beside each other: mean over seeds, difference to the reference, interval and p."""
     tests = sum(row["p"] is not None for row in rows)
-    table = plain_table(f"Trained systems on dev queries, differences to '{reference}'", caption_justify="left")
+    title = f"Trained systems on dev queries, differences to '{reference}'"
+    figures = ("seeds", "mean\n± deviation", "difference", "95 % interval", "p\n(Holm)")
+    table = plain_table(title, ("metric", "variant"), figures, caption_justify="left")
     table.caption = f"p held against all of this table ({tests}); intervals over queries and seeds"
-    for name in ("metric", "variant"):
-        table.add_column(name, no_wrap=True)
-    for name in ("seeds", "mean\n± deviation", "difference", "95 % interval", "p\n(Holm)"):
-        table.add_column(name, justify="right")
     previous = None
     for row in rows:
         if previous not in (None, row["metric"]):
@@ -129,11 +119,9 @@ def comparison_table(rows: Sequence[dict[str, Any]], reference: str) -> Table:
 
 def runs_table(found: Sequence[Run]) -> Table:
     """List runs, the newest first; of the settings those that differ from the run of this name before."""
-    table, now = plain_table(), datetime.datetime.now(datetime.UTC)
-    table.add_column("run", no_wrap=True)
-    for name in ("name", "when", "state", "changed"):
-        table.add_column(name, overflow="fold")
-    table.add_column("nDCG@10\ntrained", justify="right")
+    table = plain_table(None, ("run", "name", "when", "state", "changed"), ["nDCG@10\ntrained"])
+    table.columns[0].no_wrap = True
+    now = datetime.datetime.now(datetime.UTC)
     for place, run in enumerate(found):
         before = next((one for one in found[place + 1 :] if called(one) == called(run)), None)
         changes = differing(before.settings, run.settings) if before else {}
@@ -221,11 +209,9 @@ def _measured(root: str, run: Run) -> pl.DataFrame:
 
 def compared_tables(comparison: Mapping[str, Any], names: Sequence[str]) -> list[RenderableType]:
     """Lay a comparison of runs out, a column per run."""
-    settings, funnel = plain_table("Settings that differ"), plain_table("Candidates")
-    for table, title in ((settings, "setting"), (funnel, "became")):
-        table.add_column(title, overflow="fold")
-        for name in names:
-            table.add_column(escape(name), justify="left" if table is settings else "right", overflow="fold")
+    shown = list(map(escape, names))
+    settings = plain_table("Settings that differ", ["setting", *shown])
+    funnel = plain_table("Candidates", ["became"], shown)
     for name, values in comparison["settings"].items():
         settings.add_row(name, *(escape(write_value(value)) for value in values))
     for name, numbers in comparison["funnel"].items():

@@ -35,14 +35,5 @@ def test_report_is_named_in_the_record_and_among_the_artifacts(built):
     assert data.startswith(f"**{verdict(Path(answer['report']))}**")
 
 
-def test_report_of_a_configuration_needs_no_record(built):
-    loom, answer = built
-    shown = loom("report", "tiny.yaml")
-    report = Path(shown.removeprefix("Report: ").strip())
-    assert report != Path(answer["report"])
-    assert verdict(report) == verdict(Path(answer["report"]))
-    assert not (loom.folder / "data" / "runs" / f"{report.stem}.json").exists()
-
-
 def verdict(report: Path) -> str:
     return report.read_text().partition("<h1>")[2].partition("</h1>")[0]
