@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-import polars as pl
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows.configs import StorageConfig
 from flows.run.pipeline import BuildResult, Pipeline
 from flows.show.bake_off_table import by_strategy
 from flows.show.report.page import add_report
-from storage import inspect, load, scan
+from flows.show.report.training import batches
+from storage import inspect, load, read
 from storage.runs import Run
-from tasks.plan_batches.shares import plan_shares, topics_per_batch
 
 _WIDTH = 36  # characters of a name in a table of the UI
 
@@ -72,12 +71,10 @@ def batch_shares(pipeline: Pipeline, root: str) -> list[dict[str, Any]]:
     refs = {promise.step.produces: promise.ref(root) for promise in pipeline.promises}
     if not {"topics", "batch_plan"} <= refs.keys():
         return []
-    plan = scan(refs["batch_plan"])
-    spread = topics_per_batch(plan).select(
-        "topics_per_batch", "topics_possible", name="language", by=pl.lit("language")
-    )
-    shares = plan_shares(scan(refs["topics"]), plan).join(spread, on=["by", "name"], how="left", maintain_order="left")
-    return [{name: _shown(value) for name, value in row.items()} for row in shares.to_dicts()]
+    found = batches(read(refs["topics"]), read(refs["batch_plan"]))
+    rows = [*found["languages"], *found["topics"]]
+    beside = ("topic", "label")  # both stand in the name
+    return [{name: _shown(value) for name, value in row.items() if name not in beside} for row in rows]
 
 
 def _shown(value: Any) -> Any:

@@ -26,6 +26,12 @@ def ingest_corpus(job: Job, *, source: Source) -> None:
     _report(job, answer)
 
 
+_COUNTED = (
+    "the {num_queries:,} {split} queries have {num_judgements:,} judgements, {num_relevant:,} of them relevant; "
+    "{num_unjudged:,} queries have none, {num_without_relevant:,} no relevant document"
+)
+
+
 def ingest_queries(
     job: Job,
     *,
@@ -79,7 +85,7 @@ def ingest_qrels(
     asked = scan(queries[split]).collect()
     frame = judgements.qrels_frame(good).join(asked, on="query_id", how="semi", maintain_order="left")
     for counts in judgements.count_by_split(asked, frame).iter_rows(named=True):
-        job.log.info("%s", ", ".join(f"{name} {value}" for name, value in counts.items()))
+        job.log.info("%s: %s", corpus.partition, _COUNTED.format(**counts))
     job.out.write(frame)
 
 
