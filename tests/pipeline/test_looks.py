@@ -89,6 +89,7 @@ def masked(text: str, store: Path) -> str:
         (r"(?<=/)[0-9a-f]{8}\b|\b[0-9a-f]{12}\b", "FINGERPRINT"),
         (r"\d\d-\d\d \d\d:\d\d", "TIME"),
         (r"-?\d[\d,.]* (B|kB|MB|GB|s|min)\b", "SIZE"),
+        (r"(?<=about SIZE) \(\w+\)", " (STEP)"),  # memory is measured of a process: whose is the most differs
         (r"-?\d+\.\d+(e-\d+)?", "#.#"),
         (r"(?m)(?<=')[0-9a-f]{4}(?=')|^[0-9a-f]{4}(?=[: ])|\b[0-9a-f]{4}(?= {2,}(\d|#)| *$| {2,}[0-9a-f]{4})", "ID"),
         (r"─{3,}", "───"),

@@ -213,7 +213,8 @@ def _differences(source: Source, before: Source, mined: dict[str, Any] | None) -
     ledger = before.frame("hard_negatives")
     old = mining.funnel(ledger) if ledger is not None else []
     now = {row["language"]: row for row in mined["funnel"]} if mined else {}
-    funnel = [(row["language"], row, now[row["language"]]) for row in old if row["language"] in now]
+    both = [(row["language"], row, now[row["language"]]) for row in old if row["language"] in now]
+    funnel = [one for one in both if one[1] != one[2]]
     return cost.differences(source.run, before.run) | {"funnel": funnel}
 
 
