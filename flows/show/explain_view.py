@@ -181,7 +181,7 @@ def _scores(row: Row) -> list[str]:
 
 
 def _place(found: Row) -> str:
-    return str(found["rank"]) if found.get("score") is None else f"{found['rank']} {found['score']:.2f}"
+    return _int(found["rank"]) if found.get("score") is None else f"{found['rank']} {found['score']:.2f}"
 
 
 def _decision(row: Row) -> str:
