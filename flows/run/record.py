@@ -47,24 +47,7 @@ def recorded(
         The record; `report` and `notes` may be set on it.
     """
     root, began = config.storage.location, time.monotonic()
-    # A language of the sample's stands in for the run's own, which the default layout may not know.
-    default = _plain(PipelineConfig(languages=("en",))) | {"languages": _plain(config.languages)}
-    run = Run(
-        id=runs.new_id(root),
-        flow=flow,
-        name=config.name,
-        file=config.origin.file,
-        variant=config.origin.variant,
-        until=until,
-        refresh=refresh or [],
-        changed={name: value for name, (value, _) in differing(_plain(config), default).items()},
-        settings=_plain(config),
-        codes={promise.step.name: promise.step.code for promise in pipeline.promises},
-        datasets=[_dataset(staged.stage, staged.promise) for staged in pipeline.staged],
-        started_at=_now(),
-        version=importlib.metadata.version("polyloom"),
-        process=runs.this_process(),
-    )
+    run = _begin(config, pipeline, until, refresh, flow)
     runs.write(root, run)
 
     def close(end: Ending) -> None:
@@ -86,6 +69,27 @@ def recorded(
 
     with ending(None, close):
         yield run
+
+
+def _begin(config: PipelineConfig, pipeline: Pipeline, until: str | None, refresh: list[str] | None, flow: str) -> Run:
+    # A language of the sample's stands in for the run's own, which the default layout may not know.
+    default = _plain(PipelineConfig(languages=("en",))) | {"languages": _plain(config.languages)}
+    return Run(
+        id=runs.new_id(config.storage.location),
+        flow=flow,
+        name=config.name,
+        file=config.origin.file,
+        variant=config.origin.variant,
+        until=until,
+        refresh=refresh or [],
+        changed={name: value for name, (value, _) in differing(_plain(config), default).items()},
+        settings=_plain(config),
+        codes={promise.step.name: promise.step.code for promise in pipeline.promises},
+        datasets=[_dataset(staged.stage, staged.promise) for staged in pipeline.staged],
+        started_at=_now(),
+        version=importlib.metadata.version("polyloom"),
+        process=runs.this_process(),
+    )
 
 
 def same_report(run: Run, root: str) -> str | None:
