@@ -21,6 +21,7 @@ from tasks.steps import count_copies
 
 significance = deferred("tasks.evaluate.significance")  # loads scipy
 
+_LONG = 18  # cells of a setting's name in a narrow column
 SYSTEMS = ("bm25", "untrained", "trained")
 
 
@@ -119,24 +120,30 @@ def comparison_table(rows: Sequence[dict[str, Any]], reference: str) -> Table:
 
 def runs_table(found: Sequence[Run]) -> Table:
     """List runs, the newest first; of the settings those that differ from the run of this name before."""
-    table = plain_table(None, ("run", "name", "when", "state", "changed"), ["nDCG@10\ntrained"])
-    table.columns[0].no_wrap = True
+    table = plain_table(None, ("run", "name", "ago", "state", "asked, changed"), ["nDCG@10\ntrained"])
+    for column in table.columns[:4]:
+        column.no_wrap = True
     now = datetime.datetime.now(datetime.UTC)
     for place, run in enumerate(found):
         before = next((one for one in found[place + 1 :] if called(one) == called(run)), None)
         changes = differing(before.settings, run.settings) if before else {}
-        ago = (now - datetime.datetime.fromisoformat(run.started_at)).total_seconds()
+        lines = list(filter(None, [called(run).removeprefix(run.name).removeprefix(", ")]))
+        lines += [f"{_short(name)} {write_value(value)}" for name, (_, value) in changes.items()]
+        colour = {"completed": "green", "running": "yellow"}.get(run.state, "red")
         table.add_row(
             run.id,
-            escape(called(run)),
-            f"{human_seconds(ago)} ago",
-            f"[{'green' if run.state == 'completed' else 'yellow' if run.state == 'running' else 'red'}]{run.state}[/]",
-            escape(
-                "\n".join(f"{name} {write_value(now)}" for name, (_, now) in changes.items()) if before else "the first"
-            ),
+            escape(run.name),
+            human_seconds((now - datetime.datetime.fromisoformat(run.started_at)).total_seconds()),
+            f"[{colour}]{run.state}[/]",
+            escape("\n".join(lines if before else [*lines, "the first"])),
             "–" if run.mean() is None else f"{run.mean():.4f}",
         )
     return table
+
+
+def _short(name: str) -> str:
+    """Write a long setting's name by its last part, so that it stays in one piece."""
+    return name if len(name) <= _LONG else f"…{name.rpartition('.')[2]}"
 
 
 def called(run: Run) -> str:
