@@ -16,11 +16,6 @@ from tasks.ingest.atlas import generate as atlas
 from tasks.ingest.config import AtlasConfig, Source
 from tasks.ingest.rows import BadRow, Document, Judgement, Query
 
-_COUNTED = (
-    "the {num_queries:,} {split} queries have {num_judgements:,} judgements, {num_relevant:,} of them relevant; "
-    "{num_unjudged:,} queries have none, {num_without_relevant:,} no relevant document"
-)
-
 
 def ingest_corpus(job: Job, *, source: Source) -> None:
     """Read the documents, each id once, and write them part by part."""
