@@ -23,7 +23,7 @@ NUM_STEPS = 8
 COLOURS = ["red", "green", "blue", "white", "black", "grey"]
 
 CONFIG = TrainConfig(
-    learning_rate=1e-3, warmup_share=0.25, temperature=0.1, precision="fp32", seed=7, checkpoint_steps=2
+    learning_rate=1e-3, warmup_share=0.25, temperature=0.1, precision="fp32", seed=7, checkpoint_minutes=0
 )
 
 QUERIES = {("en", f"q{n}"): f"what is {colour}" for n, colour in enumerate(COLOURS)}

@@ -110,7 +110,7 @@ def test_train_leaves_unused_embedding_rows_alone(tmp_path):
 def test_train_repeats_bit_for_bit_and_adapters_change_with_the_seed(tmp_path):
     first, log = run_training(tmp_path, checkpoints="a", lora_rank=2)
     torch.rand(5)  # the caller's random state plays no part
-    second, again = run_training(tmp_path, checkpoints="b", checkpoint_steps=3, lora_rank=2)
+    second, again = run_training(tmp_path, checkpoints="b", checkpoint_minutes=9, lora_rank=2)
     assert log == again
     assert_same_bits(first, second)
     _, other = run_training(tmp_path, checkpoints="c", seed=8, lora_rank=2)
