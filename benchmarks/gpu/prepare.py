@@ -80,8 +80,9 @@ def _write_tokenizer(folder: Path) -> None:
 
 def _passages(number: int) -> list[str]:
     """Return passages of atlas's sentences, of about MIRACL's lengths: most short, some many times as long."""
+    size = min(2000, number)
     per_language = [
-        generate(language, seed=0, documents_per_language=2000, queries_per_language=100).corpus["text"].to_list()
+        generate(language, seed=0, documents_per_language=size, queries_per_language=20).corpus["text"].to_list()
         for language in LANGUAGES
     ]
     rng = random.Random(0)
