@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -58,10 +57,26 @@ class StorageConfig(Settings):
 
 
 class ResourcesConfig(Settings):
-    """What a run may use. Nothing here changes a result, so nothing here makes anything run again."""
+    """What a run may use. Nothing here makes anything run again.
 
-    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: CUDA where there is one.")
-    batch_tokens: int = Field(default=2048, ge=256, description="Tokens per inference batch, padding included.")
+    A network computes in the dtype that its own settings name, on any device; only a number's last digits follow the
+    device and the batch. Training's `precision: auto` is bf16 on a GPU, as its settings say.
+    """
+
+    device: str = Field(
+        default="auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="auto: CUDA where there is one; else cpu, cuda, or one of several GPUs as cuda:1.",
+    )
+    batch_tokens: int | None = Field(
+        default=None,
+        ge=256,
+        description="Tokens per inference batch, padding included. Empty: 2,048 on a CPU, 65,536 on a GPU.",
+    )
+
+    def batch_tokens_on(self, device: str) -> int:
+        """Return the tokens of a batch on `cpu` (whose caches a small one fits) or a GPU (which a small one idles)."""
+        return self.batch_tokens or (2048 if device == "cpu" else 65_536)
 
     def check_device(self) -> None:
         """See that there is a GPU where one is asked for; looks for its driver, since torch takes seconds to load.
@@ -71,10 +86,10 @@ class ResourcesConfig(Settings):
         """
         hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1")
         there = any(map(os.path.exists, _DRIVERS)) or shutil.which("nvidia-smi") is not None
-        if self.device == "cuda" and (hidden or not there):
+        if self.device.startswith("cuda") and (hidden or not there):
             got = "an empty CUDA_VISIBLE_DEVICES" if hidden else "none on this machine"
             raise ValueError(
-                f"resources.device: expected a GPU for cuda, got {got}. Choose a machine with one, or set "
+                f"resources.device: expected a GPU for {self.device}, got {got}. Choose a machine with one, or set "
                 "resources.device to auto."
             )
 

@@ -77,7 +77,7 @@ def _fitted(given: Judged) -> tuple[Promises, Promises]:
     # All layers of it: the judge has to know better than the retriever whose candidates it judges.
     whole = given.config.encoder.model_copy(update={"num_layers": None})
     encoder = prepare_encoder(config=whole.resolved(), digest=model_digest(whole.model))
-    features, later_features = _of_pairs(given, find_features, encoder=encoder)
+    features, later_features = _of_pairs(given, find_features, encoder=encoder, dtype=given.config.encoder.dtype)
     folds = fold_queries(queries=given.queries, qrels=given.qrels)
     judge_model = fit_judge(
         folds=folds,
@@ -107,7 +107,7 @@ def _fitted(given: Judged) -> tuple[Promises, Promises]:
 
 def _cross_encoder(given: Judged) -> tuple[Promises, Promises]:
     name = given.config.denoise.cross_encoder or ""
-    config = CrossEncoderConfig(model=name)
+    config = CrossEncoderConfig(model=name, dtype=given.config.denoise.cross_encoder_dtype)
     return _of_pairs(given, score_pairs, cross_encoder=config, digest=model_digest(name))
 
 

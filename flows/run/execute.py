@@ -154,9 +154,10 @@ class Execution:
             if SHOWN
             else functools.partial(log_progress, log, str(promise))
         )
+        device = _device(self.resources.device) if promise.step.resource == "model" else "cpu"
         return Surroundings(
-            device=_device(self.resources.device) if promise.step.resource == "model" else "cpu",
-            batch_tokens=self.resources.batch_tokens,
+            device=device,
+            batch_tokens=self.resources.batch_tokens_on(device),
             threads=os.cpu_count() or 1,
             progress=functools.partial(with_artifact, draw, str(promise)),
         )

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from tasks.engine.step import Settings
 from tasks.models.chat.config import ChatConfig
+from tasks.models.layout import Dtype
 
 Strategy = Literal["naive", "shifted", "threshold", "margin", "percent", "grade"]
 READ_BY_STRATEGY: dict[Strategy, tuple[str, ...]] = {
@@ -90,6 +91,7 @@ class CrossEncoderConfig(Settings):
     """A ready cross-encoder, as its step takes it."""
 
     model: str = Field(exclude=True)  # the digest of its bytes is in the fingerprint
+    dtype: Dtype = "float32"
 
 
 class DenoiseConfig(SelectConfig):
@@ -105,6 +107,11 @@ class DenoiseConfig(SelectConfig):
         default=None,
         description="cross_encoder, cascade: a folder or hub id of a cross-encoder, with an optional @revision.",
         exclude=True,  # the digest of its bytes is in the fingerprint instead
+    )
+    cross_encoder_dtype: Dtype = Field(
+        default="float32",
+        description="In which it scores; half of it halves its memory and, on a GPU, much of the time.",
+        exclude=True,  # reaches what scores, which alone it concerns, as an argument of its own
     )
     band: tuple[float, float] = Field(
         default=(0.05, 0.6),

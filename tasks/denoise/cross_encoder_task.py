@@ -11,7 +11,9 @@ from tasks.denoise.config import CrossEncoderConfig
 from tasks.denoise.pairs import PAIR
 from tasks.denoise.pairs_task import PairTexts, write_rows
 from tasks.engine.job import Job
+from tasks.models.backbone import DTYPES
 from tasks.models.encoder import forget_encoder
+from tasks.models.locate import locate_model
 from tasks.models.pair_classifier import PairClassifier
 
 _JUDGE = "cross_encoder"
@@ -36,23 +38,34 @@ def score_pairs(
     known: DatasetRef | None = None,
 ) -> None:
     """Score the train queries' candidates and judged documents. `digest` is of the cross-encoder's bytes."""
-    limits = {"max_query_tokens": max_query_tokens, "max_document_tokens": max_document_tokens}
 
     @functools.cache
     def open_classifier() -> PairClassifier:
         forget_encoder()  # one network at a time is in memory
-        return PairClassifier.load(cross_encoder.model, device=job.device)
+        place = locate_model(cross_encoder.model)
+        if not place.is_dir():
+            raise ValueError(
+                f"cross-encoder {cross_encoder.model!r}: expected a folder or a hub id, got a bundled encoder. "
+                "Leave denoise.cross_encoder empty: denoise.judge fitted makes a judge of the encoder."
+            )
+        return PairClassifier.load(place, device=job.device, dtype=DTYPES[cross_encoder.dtype])
 
     def compute(pairs: pl.DataFrame, progress: Callable[[int], None]) -> pl.DataFrame:
         texts = list(pairs.select("query", "document").iter_rows())
-        raw_N = open_classifier().score_pairs(texts, batch_tokens=job.batch_tokens, progress=progress, **limits)
+        raw_N = open_classifier().score_pairs(
+            texts,
+            max_query_tokens=max_query_tokens,
+            max_document_tokens=max_document_tokens,
+            batch_tokens=job.batch_tokens,
+            progress=progress,
+        )
         raw = pl.Series(raw_N.astype(np.float64).round(_DECIMALS), dtype=pl.Float32)
         return pairs.select(*PAIR, judge=pl.lit(_JUDGE), raw=raw, without_reference=pl.lit(False)).sort(PAIR)
 
     write_rows(
         job,
         PairTexts(candidates, queries, qrels, corpus, text, known),
-        identity=fingerprint([digest, *limits.values()]),
+        identity=fingerprint([digest, cross_encoder.dtype, max_query_tokens, max_document_tokens]),
         schema=_SCHEMA,
         compute=compute,
     )

@@ -27,13 +27,14 @@ def find_features(
     max_query_tokens: int,
     max_document_tokens: int,
     known: DatasetRef | None = None,
+    dtype: str = "float32",
 ) -> None:
     """Compare the train queries with their candidates and judged documents; every text of a shard is embedded once."""
     given = PairTexts(candidates, queries, qrels, corpus, text, known)
     limits = {"max_query_tokens": max_query_tokens, "max_document_tokens": max_document_tokens}
     judged = read(qrels)
     relevant = judged.filter(pl.col("relevance") > 0)
-    open_encoder = functools.cache(lambda: shared_encoder(folder(encoder) / "model", job.device))
+    open_encoder = functools.cache(lambda: shared_encoder(folder(encoder) / "model", job.device, dtype))
 
     def compute(pairs: pl.DataFrame, progress: Callable[[int], None]) -> pl.DataFrame:
         asked = pairs.select("query_id", text="query").unique("query_id")
@@ -42,7 +43,7 @@ def find_features(
             pairs, references, open_encoder(), batch_tokens=job.batch_tokens, progress=progress, **limits
         )
 
-    identity = fingerprint([load(encoder).content, load(qrels).content, *limits.values()])
+    identity = fingerprint([load(encoder).content, load(qrels).content, dtype, *limits.values()])
     write_rows(job, given, identity=identity, schema=comparisons.SCHEMA, compute=compute)
 
 

@@ -14,6 +14,9 @@ from transformers.utils import logging
 
 from tasks.models.word_embeddings import StoredRows, find_word_embeddings
 
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+"""By their names in settings."""
+
 _LOOKED_UP_ONLY = ("bert", "roberta", "xlm-roberta")  # their forward does nothing with the matrix but look up rows
 
 

@@ -2,7 +2,7 @@
 
 import gc
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Self, assert_never
 
@@ -13,12 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
-from tasks.models.backbone import load_backbone, load_backbone_for_inference, save_backbone
-from tasks.models.batches import length_buckets, pad, return_freed_memory
+from tasks.ahead import made_ahead
+from tasks.models.backbone import DTYPES, load_backbone, load_backbone_for_inference, save_backbone
+from tasks.models.batches import Tokens, join_tokens, return_freed_memory
+from tasks.models.feed import run_batches
 from tasks.models.layout import LAYOUT_FILES, Pooling, Role, read_pooling
 from tasks.models.tokenizer import TextTokenizer
 
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+_TEXTS_AHEAD = 16_384  # tokenized at a time while a GPU computes: some seconds of it
 
 
 class Encoder(nn.Module):
@@ -40,7 +42,7 @@ class Encoder(nn.Module):
 
         Args:
             folder: as `write_encoder` or `save` wrote it.
-            device: ``cpu`` or ``cuda``.
+            device: ``cpu``, ``cuda`` or one of several, as ``cuda:1``.
             dtype: of the weights; less than float32 is for inference only.
 
         Raises:
@@ -80,14 +82,16 @@ class Encoder(nn.Module):
         """Return each text's token ids; arguments and errors as `TextTokenizer`'s."""
         return list(self.tokenizer(texts, role=role, max_tokens=max_tokens))
 
-    def forward(self, token_ids_BT: Tensor, attention_BT: Tensor) -> Tensor:
+    def forward(self, token_ids_BT: Tensor, attention_BT: Tensor, *, is_full: bool = False) -> Tensor:
         """Return unit vectors, shape [B, D], float32.
 
         Args:
             token_ids_BT: ids from `tokenize`, padded on the right.
             attention_BT: 1 for a token, 0 for padding.
+            is_full: there is no padding, and so nothing to wait for: the network itself would ask the GPU.
         """
-        hidden_BTD = self.backbone(input_ids=token_ids_BT, attention_mask=attention_BT).last_hidden_state
+        mask_BT = None if is_full else attention_BT
+        hidden_BTD = self.backbone(input_ids=token_ids_BT, attention_mask=mask_BT).last_hidden_state
         return F.normalize(pool(hidden_BTD, attention_BT, pooling=self.pooling), dim=-1)
 
     def embed(
@@ -113,22 +117,72 @@ class Encoder(nn.Module):
         Returns:
             [N, D], float32.
         """
-        tokenized = self.tokenizer(texts, role=role, max_tokens=max_tokens)
-        token_ids = [np.array(ids, dtype=np.int32) for ids in tokenized]  # a tenth of the lists' memory
-        vector_ND = np.empty((len(texts), self.hidden_size), dtype=np.float32)
-        device = self.backbone.device
-        if device.type == "cpu":
-            return_freed_memory()  # the tokenizer's
+        (vector_ND,) = self.embed_each(
+            [texts], role=role, max_tokens=max_tokens, batch_tokens=batch_tokens, progress=progress
+        )
+        return vector_ND
+
+    def embed_each(
+        self,
+        shards: Iterable[Sequence[str]],
+        *,
+        role: Role,
+        max_tokens: int,
+        batch_tokens: int,
+        progress: Callable[[int], None] | None = None,
+        ahead: bool | None = None,
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yield the vectors of several shards of texts, each as `embed` returns them, with its arguments.
+
+        Args:
+            shards: may be a generator, which a GPU has a thread go on with.
+            role: see `embed`, as for the next three.
+            max_tokens: see there.
+            batch_tokens: see there.
+            progress: see there.
+            ahead: texts are read and tokenized while the network computes; None: for a GPU. Else a shard's tokenizer
+                is gone when the network runs.
+        """
+        ahead = self.backbone.device.type != "cpu" if ahead is None else ahead
+        tokenized = self._tokenized(shards, role=role, max_tokens=max_tokens, ahead=ahead)
+        parts: list[NDArray[np.float32]] = []
+        for tokens, is_last in made_ahead(tokenized, threaded=ahead):
+            parts.append(self._vectors(tokens, batch_tokens=batch_tokens, progress=progress))
+            if is_last:
+                yield parts[0] if len(parts) == 1 else np.concatenate(parts)
+                parts = []
+
+    def _tokenized(
+        self, shards: Iterable[Sequence[str]], *, role: Role, max_tokens: int, ahead: bool
+    ) -> Iterator[tuple[Tokens, bool]]:
+        """Yield the tokens of all shards, and whether a shard ends with them: some texts of it at a time if `ahead`."""
+        for texts in shards:
+            size = _TEXTS_AHEAD if ahead else max(len(texts), 1)
+            for start in range(0, max(len(texts), 1), size):
+                some = texts[start : start + size]
+                blocks = self.tokenizer.blocks(some, role=role, max_tokens=max_tokens, whole=ahead)
+                tokens = join_tokens(list(blocks))
+                del blocks  # it holds the tokenizer
+                if not ahead:
+                    return_freed_memory()
+                yield tokens, start + size >= len(texts)
+
+    def _vectors(
+        self, tokens: Tokens, *, batch_tokens: int, progress: Callable[[int], None] | None
+    ) -> NDArray[np.float32]:
+        vector_ND = np.empty((len(tokens.length_N), self.hidden_size), dtype=np.float32)
         was_training = self.training
         self.eval()
-        with torch.inference_mode():
-            for positions in length_buckets([len(ids) for ids in token_ids], batch_tokens=batch_tokens):
-                batch, attention = pad([token_ids[position] for position in positions], pad_id=self.pad_id)
-                vector_ND[positions] = self(batch.to(device), attention.to(device)).cpu().numpy()
-                if device.type == "cpu":
-                    return_freed_memory()
-                if progress is not None:
-                    progress(len(positions))
+        run_batches(
+            tokens,
+            lambda batch: self(batch.token_ids_BT, batch.attention_BT, is_full=batch.is_full),
+            vector_ND,
+            where="embed",
+            device=self.backbone.device,
+            pad_id=self.pad_id,
+            batch_tokens=batch_tokens,
+            progress=progress,
+        )
         self.train(was_training)
         return vector_ND
 
@@ -165,7 +219,7 @@ def shared_encoder(folder: Path, device: str, dtype: str = "float32") -> Encoder
     key = (folder, device, dtype)
     if key not in _SHARED:
         forget_encoder()
-        _SHARED[key] = Encoder.load_for_inference(folder, device=device, dtype=_DTYPES[dtype])
+        _SHARED[key] = Encoder.load_for_inference(folder, device=device, dtype=DTYPES[dtype])
     return _SHARED[key]
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 Pooling = Literal["mean", "cls", "last"]
 Role = Literal["query", "document"]
+Dtype = Literal["float32", "float16", "bfloat16"]
 
 LAYOUT_FILES = (  # all of a model folder but config.json and the weights
     "tokenizer.json",

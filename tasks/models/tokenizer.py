@@ -1,13 +1,16 @@
 """The tokenizer of an encoder's folder, which needs no network: texts to token ids."""
 
+import functools
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from tasks.models.batches import Tokens
 from tasks.models.layout import Role, read_json, read_max_tokens, read_prompts
 from tasks.models.unigram import Splitter, Unigram, read_unigram, read_whole
 
 _TEXTS_AT_ONCE = 256  # for the tokenizer, whose intermediate results are many times the ids
+_TEXTS_AT_ONCE_WHOLE = 4096  # where many cores work for a GPU
 # Unicode's default ignorables that are no format characters, and the braille blank
 _BLANKS = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
 _VARIATION_SELECTORS = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
@@ -16,7 +19,8 @@ _VARIATION_SELECTORS = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
 class TextTokenizer:
     """Tokenizer, prompts and limits of an encoder.
 
-    A Unigram vocabulary is narrowed to what the texts of a call can use, and is never in memory whole.
+    A Unigram vocabulary is narrowed to what the texts of a call can use, and is in memory whole only where that is
+    asked for.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -47,24 +51,42 @@ class TextTokenizer:
         Raises:
             ValueError: `max_tokens` is beyond what the network takes.
         """
+        for tokens in self.blocks(texts, role=role, max_tokens=max_tokens):
+            yield from tokens
+
+    def blocks(self, texts: Sequence[str], *, role: Role, max_tokens: int, whole: bool = False) -> Iterator[Tokens]:
+        """Yield the same as arrays, some hundred texts at a time.
+
+        Args:
+            texts: any strings.
+            role: whose prompt is put before the texts.
+            max_tokens: longest result, special tokens included.
+            whole: with the whole vocabulary, some thousand texts at a time: faster, in more memory.
+
+        Raises:
+            ValueError: `max_tokens` is beyond what the network takes.
+        """
         if not 1 <= max_tokens <= self.max_tokens:
             raise ValueError(
                 f"max_tokens of a {role}: expected 1..{self.max_tokens} for the encoder in {self.folder}, got "
                 f"{max_tokens}. Correct the setting."
             )
         prompt = self.prompts[role]
-        splitter = self._splitter(_prompted(texts, prompt))
-        for block in _prompted(texts, prompt):
-            for ids in splitter.split(block, max_tokens=max_tokens):
-                yield ids or [self.pad_id]
+        splitter = self._whole if whole else self._splitter(_prompted(texts, prompt, _TEXTS_AT_ONCE))
+        for block in _prompted(texts, prompt, _TEXTS_AT_ONCE_WHOLE if whole else _TEXTS_AT_ONCE):
+            yield splitter.split(block, max_tokens=max_tokens).filled(self.pad_id)
+
+    @functools.cached_property
+    def _whole(self) -> Splitter:
+        return read_whole(self.folder / "tokenizer.json")
 
     def _splitter(self, blocks: Iterable[Sequence[str]]) -> Splitter:
         return self._model.narrow(blocks) if isinstance(self._model, Unigram) else self._model
 
 
-def _prompted(texts: Sequence[str], prompt: str) -> Iterator[list[str]]:
-    for start in range(0, len(texts), _TEXTS_AT_ONCE):
-        yield [prompt if _is_blank(text) else prompt + text for text in texts[start : start + _TEXTS_AT_ONCE]]
+def _prompted(texts: Sequence[str], prompt: str, number: int) -> Iterator[list[str]]:
+    for start in range(0, len(texts), number):
+        yield [prompt if _is_blank(text) else prompt + text for text in texts[start : start + number]]
 
 
 def _is_blank(text: str) -> bool:

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from tasks.models.batches import Tokens, pack_tokens
+
 _FACTOR = np.uint32(0x9E3779B1)  # 2^32 over the golden ratio: spreads sums of characters over all bits
 _CHARACTERS_AT_ONCE = 2**20
 _SPARE_BITS, _MOST_BITS = 4, 26  # of the table of their hashes: about one piece in sixteen is kept by chance
@@ -32,12 +34,12 @@ class Splitter:
         narrow_id = self.tokenizer.token_to_id(token)
         return None if narrow_id is None else int(self.id_K[narrow_id])
 
-    def split(self, texts: Sequence[str], *, max_tokens: int) -> Iterator[list[int]]:
-        """Yield each text's ids, special tokens included, cut at the end; a text may have none."""
+    def split(self, texts: Sequence[str], *, max_tokens: int) -> Tokens:
+        """Return the texts' ids, special tokens included, cut at the end; a text may have none."""
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(max_tokens)
-        for encoding in self.tokenizer.encode_batch_fast(texts):
-            yield self.id_K[np.array(encoding.ids, dtype=np.int32)].tolist()
+        narrow = pack_tokens(encoding.ids for encoding in self.tokenizer.encode_batch_fast(texts))
+        return Tokens(self.id_K[narrow.ids], narrow.length_N)
 
 
 class Unigram:

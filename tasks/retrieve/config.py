@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from tasks.engine.step import Settings
-from tasks.models.layout import Pooling
+from tasks.models.layout import Dtype, Pooling
 from tasks.models.prompts import made_for
 
 BASE_SYSTEMS = ("bm25", "untrained")  # mined with in every pipeline
@@ -40,10 +40,10 @@ class EncoderConfig(Settings):
     document_prompt: str | None = Field(
         default=None, description='Put before every document. Empty: as the model was made for; "": nothing.'
     )
-    dtype: Literal["float32", "float16", "bfloat16"] = Field(
+    dtype: Dtype = Field(
         default="float32",
-        description="In which it embeds, to mine and to evaluate; half of it halves a large model's memory and, on a "
-        "GPU, much of the time.",
+        description="In which it embeds, to mine, to judge and to evaluate; half of it halves a large model's memory "
+        "and, on a GPU, much of the time.",
         exclude=True,  # reaches what embeds, which alone it concerns, as an argument of its own
     )
 

@@ -1,44 +1,57 @@
 """Texts into vectors."""
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from tasks.models.encoder import Encoder
 from tasks.models.layout import Role
 
 
-def embed_texts(
-    ids: pl.Series,
-    texts: pl.Series,
+def embed_shards(
+    shards: Iterable[pl.DataFrame],
     *,
     encoder: Encoder,
     role: Role,
     max_tokens: int,
     batch_tokens: int,
     progress: Callable[[int], None],
-) -> pl.DataFrame:
-    """Embed texts.
+    ahead: bool | None = None,
+) -> Iterator[pl.DataFrame]:
+    """Embed texts, shard by shard; a GPU has the next one read and tokenized while it computes.
 
     Args:
-        ids: query_id or doc_id of each text.
-        texts: queries, or documents' texts.
+        shards: id (query_id or doc_id), text; may be a generator.
         encoder: gives unit vectors.
         role: whose prompt goes before a text.
         max_tokens: texts are cut here, special tokens included.
         batch_tokens: tokens per inference batch, padding included.
         progress: is told how many texts are newly done.
+        ahead: as `Encoder.embed_each` takes it.
 
-    Returns:
+    Yields:
         embeddings: id, vector (float16), in the order given.
 
     Raises:
         RuntimeError: the encoder gave a number that is none (NaN or infinite).
     """
-    vector_ND = encoder.embed(
-        texts.to_list(), role=role, max_tokens=max_tokens, batch_tokens=batch_tokens, progress=progress
-    )
+    ids: deque[pl.Series] = deque()  # of shards that are read but not embedded
+
+    def texts() -> Iterator[list[str]]:
+        for shard in shards:
+            ids.append(shard["id"])
+            yield shard["text"].to_list()
+
+    settings: dict[str, Any] = {"role": role, "max_tokens": max_tokens, "batch_tokens": batch_tokens}
+    for vector_ND in encoder.embed_each(texts(), **settings, progress=progress, ahead=ahead):
+        yield _embeddings(ids.popleft(), vector_ND)
+
+
+def _embeddings(ids: pl.Series, vector_ND: NDArray[np.float32]) -> pl.DataFrame:
     broken = ~np.isfinite(vector_ND).all(axis=1)
     if broken.any():
         first = ids[int(np.flatnonzero(broken)[0])]

@@ -6,13 +6,16 @@ and the last that counts is wider than float32's rounding. Hence the same rankin
 count and device.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from tasks.retrieve.products import TopProducts
-from tasks.retrieve.vectors import Doubles, Floats, Positions, Vectors, check_sizes, exact_products, weighted_sum
+from tasks.ahead import made_ahead
+from tasks.retrieve.products import Best, Products, TopProducts
+from tasks.retrieve.vectors import Doubles, Positions, Vectors, check_sizes, exact_products, weighted_sum
 
 _EXTRA = 32  # candidates beyond the depth, so that the rough search is rarely asked twice
 BEST = pl.Schema({"query": pl.Int32, "doc_id": pl.String, "score": pl.Float64})
@@ -78,17 +81,16 @@ def search_vectors(
     """
     plain = bool((scale_QE == 1.0).all())
     query_QD = queries.concatenated(None if plain else scale_QE)
+    products = top_products(query_QD)
+    query_length_Q = _lengths(query_QD)
     best = pl.DataFrame(schema=BEST)
-    for shard in shards:
-        documents = Vectors.of(shard)
-        check_sizes(queries, documents)
+    for documents, document_ND, longest in made_ahead(_read(shards, queries, products), threaded=products.ahead):
         if len(documents.ids) and len(query_QD):
-            document_ND = documents.concatenated()
             # the sum's rounding and that of the scaled query, over-estimated (Higham 2002, section 3.1)
-            unit = 1.01 * (query_QD.shape[1] + 2) * 2.0**-24 * _lengths(document_ND).max()
+            rounding_Q = 1.01 * (query_QD.shape[1] + 2) * 2.0**-24 * longest * query_length_Q
             worst_Q = _worst(best, len(query_QD), depth)
             query_P, document_P = _possible_pairs(
-                query_QD, document_ND, unit * _lengths(query_QD), worst_Q, depth=depth, top_products=top_products
+                products.of(document_ND), len(document_ND), rounding_Q, worst_Q, depth=depth
             )
             score_P = weighted_sum(exact_products(queries, documents, query_P, document_P), scale_QE[query_P])
             scored = pl.DataFrame(
@@ -97,6 +99,17 @@ def search_vectors(
             best = keep_best(pl.concat([best, scored.filter(pl.Series(score_P >= worst_Q[query_P]))]), depth)
         advance(len(documents.ids))
     return best
+
+
+def _read(
+    shards: Iterable[Mapping[str, pl.DataFrame]], queries: Vectors, products: Products
+) -> Iterator[tuple[Vectors, NDArray[Any], float]]:
+    """Yield each shard's vectors, side by side as the products want them, and the greatest length."""
+    for shard in shards:
+        documents = Vectors.of(shard, dtype=products.dtype)
+        check_sizes(queries, documents)
+        document_ND = documents.concatenated()
+        yield documents, document_ND, float(_lengths(document_ND).max(initial=0.0))
 
 
 def as_candidates(best: pl.DataFrame, query_ids: pl.Series, system: str) -> pl.DataFrame:
@@ -132,7 +145,7 @@ def keep_best(scored: pl.DataFrame, depth: int) -> pl.DataFrame:
     return ordered.filter(pl.int_range(pl.len()).over("query") < depth)
 
 
-def _lengths(vector_ND: Floats) -> Doubles:
+def _lengths(vector_ND: NDArray[Any]) -> Doubles:
     return np.asarray(np.sqrt(np.einsum("nd,nd->n", vector_ND, vector_ND, dtype=np.float64)))
 
 
@@ -145,27 +158,21 @@ def _worst(best: pl.DataFrame, num_queries: int, depth: int) -> Doubles:
 
 
 def _possible_pairs(
-    query_QD: Floats,
-    document_ND: Floats,
-    rounding_Q: Doubles,
-    worst_Q: Doubles,
-    *,
-    depth: int,
-    top_products: TopProducts,
+    best_of: Best, num_documents: int, rounding_Q: Doubles, worst_Q: Doubles, *, depth: int
 ) -> tuple[Positions, Positions]:
     """Return every pair of query and document, as positions, that can be among the query's best."""
-    number = min(depth + _EXTRA, len(document_ND))
-    unsure_P = np.arange(len(query_QD))
+    number = min(depth + _EXTRA, num_documents)
+    unsure_P = np.arange(len(rounding_Q))
     query_parts, document_parts = [], []
     while unsure_P.size:
-        rough_PC, position_PC = top_products(query_QD[unsure_P], document_ND, number)
+        rough_PC, position_PC = best_of(unsure_P, number)
         rounding_P = rounding_Q[unsure_P]
         needed_P = np.maximum(rough_PC[:, min(depth, number) - 1] - rounding_P, worst_Q[unsure_P])
-        sure_P = (rough_PC[:, -1] + rounding_P < needed_P) | (number == len(document_ND))
+        sure_P = (rough_PC[:, -1] + rounding_P < needed_P) | (number == num_documents)
         possible_PC = (rough_PC + rounding_P[:, None] >= needed_P[:, None]) & sure_P[:, None]
         row, column = np.nonzero(possible_PC)
         query_parts.append(unsure_P[row])
         document_parts.append(position_PC[row, column])
         unsure_P = unsure_P[~sure_P]
-        number = min(4 * number, len(document_ND))
+        number = min(4 * number, num_documents)
     return np.concatenate(query_parts), np.concatenate(document_parts)

@@ -5,6 +5,7 @@ import dataclasses
 import importlib.metadata
 import json
 import math
+from collections.abc import Iterator
 
 import polars as pl
 
@@ -84,21 +85,26 @@ def embed_documents(
     if not missing:
         return
     network = encoders.shared_encoder(folder(encoder) / "model", job.device, dtype)
+    chosen = [pl.col("doc_id").alias("id"), texts.document_text(text).alias("text")]
     with job.bar(count(corpus), "documents") as advance:
-        for number, shard in enumerate(split_shards(iter_parts(corpus), shard_size)):
-            if number in missing:
-                vectors = embed.embed_texts(
-                    shard["doc_id"],
-                    shard.select(texts.document_text(text).alias("text"))["text"],
-                    encoder=network,
-                    role="document",
-                    max_tokens=max_tokens,
-                    batch_tokens=job.batch_tokens,
-                    progress=advance,
-                )
-                job.out.write(vectors, shard=number)
-            else:
-                advance(shard.height)
+
+        def missing_shards() -> Iterator[pl.DataFrame]:
+            for number, shard in enumerate(split_shards(iter_parts(corpus), shard_size)):
+                if number in missing:
+                    yield shard.select(chosen)
+                else:
+                    advance(shard.height)
+
+        embedded = embed.embed_shards(
+            missing_shards(),
+            encoder=network,
+            role="document",
+            max_tokens=max_tokens,
+            batch_tokens=job.batch_tokens,
+            progress=advance,
+        )
+        for number, vectors in zip(sorted(missing), embedded, strict=True):
+            job.out.write(vectors, shard=number)
 
 
 def embed_queries(
@@ -110,20 +116,18 @@ def embed_queries(
     dtype: str = "float32",
 ) -> None:
     """Embed queries."""
-    asked = _queries(queries)
+    asked = _queries(queries).rename({"query_id": "id"})
     network = encoders.shared_encoder(folder(encoder) / "model", job.device, dtype)
     with job.bar(asked.height, "queries") as advance:
-        for number in range(max(1, math.ceil(asked.height / QUERIES_AT_ONCE))):
-            batch = asked.slice(number * QUERIES_AT_ONCE, QUERIES_AT_ONCE)
-            vectors = embed.embed_texts(
-                batch["query_id"],
-                batch["text"],
-                encoder=network,
-                role="query",
-                max_tokens=max_tokens,
-                batch_tokens=job.batch_tokens,
-                progress=advance,
-            )
+        batches = range(max(1, math.ceil(asked.height / QUERIES_AT_ONCE)))
+        for vectors in embed.embed_shards(
+            (asked.slice(number * QUERIES_AT_ONCE, QUERIES_AT_ONCE) for number in batches),
+            encoder=network,
+            role="query",
+            max_tokens=max_tokens,
+            batch_tokens=job.batch_tokens,
+            progress=advance,
+        ):
             job.out.write(vectors)
 
 

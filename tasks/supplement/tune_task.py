@@ -31,7 +31,8 @@ def tune_generator(job: Job, *, chat: ChatConfig, identity: str, instructions: s
     `identity` and `instructions` are digests of the model and the file: what the fingerprint knows of them.
     """
     conversations = read_instructions(Path(config.instructions))
-    network, tokenizer = local.load_chat_model(clients.locate_chat_model(chat.model), device=job.device)
+    place = clients.locate_chat_model(chat.model)
+    network, tokenizer = local.load_chat_model(place, device=job.device, dtype=chat.dtype)
     examples = lora.tokenize_conversations(conversations, tokenizer, max_tokens=MAX_TOKENS)
     with job.bar(lora.count_steps(len(examples), BATCH_SIZE, config.num_epochs), "steps") as advance:
         adapted, rows = lora.tune(

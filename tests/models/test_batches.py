@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from tasks.models.batches import length_buckets, pad
+from tasks.models.batches import join_tokens, length_buckets, pack_tokens, pad
 
 
 def test_length_buckets_puts_long_texts_first_and_fills_up_to_the_bound():
@@ -38,16 +38,43 @@ def test_length_buckets_rejects_no_tokens():
 
 
 def test_pad_fills_on_the_right():
-    token_ids_BT, attention_BT = pad([[7, 8, 9], [5]], pad_id=1)
-    assert token_ids_BT.tolist() == [[7, 8, 9], [5, 1, 1]]
-    assert attention_BT.tolist() == [[1, 1, 1], [1, 0, 0]]
-    assert token_ids_BT.dtype == attention_BT.dtype == torch.int64
+    batch = pad(pack_tokens([[7, 8, 9], [], [5]]), [0, 2], pad_id=1)
+    assert batch.token_ids_BT.tolist() == [[7, 8, 9], [5, 1, 1]]
+    assert batch.attention_BT.tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert batch.token_ids_BT.dtype == batch.attention_BT.dtype == torch.int64
+    assert batch.mask is batch.attention_BT
+    assert batch.types_BT is None
+
+
+def test_pad_fills_on_the_left_where_a_network_wants_that():
+    batch = pad(pack_tokens([[7, 8, 9], [5]], [[0, 0, 1], [1]]), [1, 0], pad_id=3, left=True)
+    assert batch.token_ids_BT.tolist() == [[3, 3, 5], [7, 8, 9]]
+    assert batch.attention_BT.tolist() == [[0, 0, 1], [1, 1, 1]]
+    assert batch.types_BT.tolist() == [[0, 0, 1], [0, 0, 1]]
+
+
+def test_pad_rounds_up_only_where_there_is_padding_anyway():
+    tokens = pack_tokens([[7, 8, 9], [5], [6, 6, 6]])
+    assert pad(tokens, [0, 1], pad_id=1, width=8).attention_BT.tolist() == [[1] * 3 + [0] * 5, [1] + [0] * 7]
+    equal = pad(tokens, [2, 0], pad_id=1, width=8)
+    assert equal.token_ids_BT.tolist() == [[6, 6, 6], [7, 8, 9]]
+    assert equal.is_full
+    assert equal.mask is None
 
 
 def test_pad_attends_to_a_pad_id_inside_the_text():
-    _, attention_BT = pad([[1, 5], [5]], pad_id=1)
-    assert attention_BT.tolist() == [[1, 1], [1, 0]]
+    assert pad(pack_tokens([[1, 5], [5]]), [0, 1], pad_id=1).attention_BT.tolist() == [[1, 1], [1, 0]]
 
 
 def test_pad_of_nothing_is_empty():
-    assert pad([], pad_id=1)[0].shape == (0, 0)
+    assert pad(pack_tokens([]), [], pad_id=1).token_ids_BT.shape == (0, 0)
+
+
+def test_tokens_come_out_as_they_went_in():
+    lists = [[4, 5], [], [6], []]
+    assert list(pack_tokens(lists)) == lists
+    assert list(pack_tokens(lists).filled(9)) == [[4, 5], [9], [6], [9]]
+    joined = join_tokens([pack_tokens(lists[:1], [[0, 1]]), pack_tokens([[7]], [[1]])])
+    assert list(joined) == [[4, 5], [7]]
+    assert joined.types.tolist() == [0, 1, 1]
+    assert list(join_tokens([])) == []

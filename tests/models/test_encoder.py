@@ -63,6 +63,25 @@ def test_embed_keeps_order_whatever_the_batch(encoder):
     np.testing.assert_allclose(together_ND, backwards_ND[::-1], atol=2e-6)
 
 
+@pytest.mark.parametrize("ahead", [False, True])
+def test_shards_give_what_their_texts_give_alone_however_they_are_fed(encoder, ahead, monkeypatch):
+    monkeypatch.setattr("tasks.models.encoder._TEXTS_AHEAD", 2)
+    shards = [TEXTS, [], TEXTS[:1], TEXTS[::-1]]
+    settings, done = {"role": "document", "max_tokens": 32, "batch_tokens": 64}, []
+    found = list(encoder.embed_each(iter(shards), **settings, progress=done.append, ahead=ahead))
+    assert sum(done) == sum(map(len, shards))
+    for vector_ND, texts in zip(found, shards, strict=True):
+        np.testing.assert_allclose(vector_ND, _embed(encoder, texts), atol=2e-6)
+    assert found[1].shape == (0, encoder.hidden_size)
+
+
+def test_batches_of_equal_lengths_give_the_same_bytes_without_a_mask(encoder):
+    ids = torch.tensor(encoder.tokenize(["Paris is"] * 3, role="document", max_tokens=32))
+    with torch.inference_mode():
+        with_mask, without = (encoder(ids, torch.ones_like(ids), is_full=is_full) for is_full in (False, True))
+    assert torch.equal(with_mask, without)
+
+
 def test_embed_gives_unit_float32_vectors_even_for_empty_text(encoder):
     vector_ND = _embed(encoder, TEXTS)
     assert vector_ND.dtype == np.float32

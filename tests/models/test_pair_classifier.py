@@ -1,5 +1,6 @@
 """A ready cross-encoder on a tiny real network: what transformers gives pair by pair."""
 
+import shutil
 import weakref
 
 import numpy as np
@@ -36,7 +37,7 @@ def folder(tmp_path_factory):
 
 def _score(folder, pairs, **changes):
     limits = {"max_query_tokens": 8, "max_document_tokens": 24, "batch_tokens": 64} | changes
-    return PairClassifier.load(str(folder), device="cpu").score_pairs(pairs, **limits)
+    return PairClassifier.load(folder, device="cpu").score_pairs(pairs, **limits)
 
 
 def test_scores_equal_plain_transformers_pair_by_pair(folder):
@@ -58,7 +59,7 @@ def test_scores_keep_order_whatever_the_batch(folder):
 
 
 def test_scoring_again_with_one_classifier_gives_the_same(folder):
-    judge = PairClassifier.load(str(folder), device="cpu")
+    judge = PairClassifier.load(folder, device="cpu")
     limits = {"max_query_tokens": 8, "max_document_tokens": 24, "batch_tokens": 64}
     first = judge.score_pairs(PAIRS, **limits)
     np.testing.assert_array_equal(judge.score_pairs(PAIRS, **limits), first)
@@ -72,6 +73,38 @@ def test_reports_every_pair_once_and_takes_none(folder):
     assert _score(folder, []).shape == (0,)
 
 
+@pytest.mark.parametrize("batch_tokens", [1, 64, 10_000])
+def test_tokenizing_ahead_gives_the_same(folder, batch_tokens, monkeypatch):
+    monkeypatch.setattr("tasks.models.pair_classifier._PAIRS_AHEAD", 2)
+    plain = _score(folder, PAIRS, batch_tokens=1)
+    np.testing.assert_allclose(_score(folder, PAIRS, batch_tokens=batch_tokens, ahead=True), plain, atol=1e-5)
+    assert _score(folder, [], ahead=True).shape == (0,)
+
+
+def test_networks_that_want_padding_on_the_left_get_it(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "left")
+    tokenizer = AutoTokenizer.from_pretrained(copy, padding_side="left")
+    tokenizer.save_pretrained(copy)
+    seen = []
+    judge = PairClassifier.load(copy, device="cpu")
+    judge.network.register_forward_pre_hook(lambda module, args, given: seen.append(given), with_kwargs=True)
+    judge.score_pairs(PAIRS, max_query_tokens=8, max_document_tokens=24, batch_tokens=10_000)
+    expected = tokenizer(*map(list, zip(*PAIRS, strict=True)), truncation="only_second", max_length=32, padding=True)
+    for name in ("input_ids", "attention_mask"):
+        assert sorted(seen[0][name].tolist()) == sorted(expected[name])
+    assert seen[0]["attention_mask"][:, -1].all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_scores_in_the_type_that_is_asked_for_alone(folder, dtype):
+    judge, seen = PairClassifier.load(folder, device="cpu", dtype=dtype), set()
+    layer = next(one for one in judge.network.modules() if isinstance(one, torch.nn.Linear))
+    layer.register_forward_hook(lambda module, given, made: seen.add(made.dtype))  # what autocast would change
+    found = judge.score_pairs(PAIRS, max_query_tokens=8, max_document_tokens=24, batch_tokens=64)
+    assert seen == {dtype}
+    np.testing.assert_allclose(found, _score(folder, PAIRS), atol=0.2)
+
+
 def test_tokenizer_is_gone_when_the_network_runs(folder, monkeypatch):
     load, made, alive = AutoTokenizer.from_pretrained, [], []
 
@@ -81,7 +114,7 @@ def test_tokenizer_is_gone_when_the_network_runs(folder, monkeypatch):
         return tokenizer
 
     monkeypatch.setattr(AutoTokenizer, "from_pretrained", remembering)
-    judge = PairClassifier.load(str(folder), device="cpu")
+    judge = PairClassifier.load(folder, device="cpu")
     judge.network.register_forward_pre_hook(lambda *_: alive.extend(one() is not None for one in made))
     judge.score_pairs(PAIRS, max_query_tokens=8, max_document_tokens=24, batch_tokens=10_000)
     assert alive == [False]
@@ -89,4 +122,4 @@ def test_tokenizer_is_gone_when_the_network_runs(folder, monkeypatch):
 
 def test_rejects_a_model_without_a_head(tmp_path):
     with pytest.raises(ValueError, match="expected a sequence classifier with 1 output and all its weights, got"):
-        PairClassifier.load(str(write_tiny_encoder(tmp_path / "model")), device="cpu")
+        PairClassifier.load(write_tiny_encoder(tmp_path / "model"), device="cpu")

@@ -8,7 +8,7 @@ import pytest
 from support.tiny_model import write_tiny_encoder
 
 from tasks.models.encoder import Encoder
-from tasks.retrieve.embed import embed_texts
+from tasks.retrieve.embed import embed_shards
 from tasks.retrieve.vectors import split_shards
 
 TEXTS = ["red", "a much longer text about red apples and green pears", "blue sky", ""]
@@ -20,10 +20,17 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
     return Encoder.load(write_tiny_encoder(folder, texts=TEXTS), device="cpu")
 
 
+PLAIN = {"role": "document", "max_tokens": 32, "batch_tokens": 64, "progress": lambda newly: None}
+
+
+def rows(texts: list[str], first: int = 0) -> pl.DataFrame:
+    ids = [f"d{number + first}" for number in range(len(texts))]
+    return pl.DataFrame({"id": ids, "text": texts}, schema={"id": pl.String, "text": pl.String})
+
+
 def embed(encoder: Encoder, texts: list[str], **settings) -> pl.DataFrame:
-    ids = pl.Series([f"d{number}" for number in range(len(texts))], dtype=pl.String)
-    plain = {"role": "document", "max_tokens": 32, "batch_tokens": 64, "progress": lambda newly: None}
-    return embed_texts(ids, pl.Series(texts, dtype=pl.String), encoder=encoder, **plain | settings)
+    (frame,) = embed_shards([rows(texts)], encoder=encoder, **PLAIN | settings)
+    return frame
 
 
 @pytest.mark.parametrize("part_sizes", [[7], [1, 1, 5], [3, 0, 4], [2, 2, 2, 1], []])
@@ -63,6 +70,26 @@ def test_progress_tells_what_is_newly_done(encoder):
 
 
 def test_broken_vector_is_an_error_that_names_its_text(encoder, monkeypatch):
-    monkeypatch.setattr(encoder, "embed", lambda texts, **_: np.array([[0.0, 1.0], [np.nan, 0.0]], dtype=np.float32))
+    broken = np.array([[0.0, 1.0], [np.nan, 0.0]], dtype=np.float32)
+    monkeypatch.setattr(encoder, "embed_each", lambda shards, **_: (broken for _ in shards))
     with pytest.raises(RuntimeError, match="expected finite vectors, got 1 that are not, the first for 'd1'"):
         embed(encoder, ["a", "b"])
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_shards_keep_their_ids_however_they_are_fed(encoder, ahead):
+    shards = [rows(TEXTS), rows([], 4), rows(TEXTS[::-1], 4)]
+    found = list(embed_shards(iter(shards), encoder=encoder, **PLAIN, ahead=ahead))
+    assert [frame["id"].to_list() for frame in found] == [shard["id"].to_list() for shard in shards]
+    np.testing.assert_allclose(found[0]["vector"].to_numpy(), found[2]["vector"].to_numpy()[::-1], atol=2e-3)
+
+
+def test_a_shard_that_cannot_be_read_is_an_error_after_those_before_it(encoder):
+    def shards():
+        yield rows(TEXTS)
+        raise OSError("the disk is gone")
+
+    found = embed_shards(shards(), encoder=encoder, **PLAIN, ahead=True)
+    assert len(next(found)) == len(TEXTS)
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(found)

@@ -101,7 +101,7 @@ def test_same_bytes_whether_queries_come_together_or_apart(real_sizes, whole):
 
 
 def test_torch_in_blocks_of_queries_gives_the_same(real_sizes, whole, monkeypatch):
-    monkeypatch.setattr("tasks.retrieve.products._PRODUCTS", 4000)
+    monkeypatch.setattr("tasks.retrieve.torch_products._PRODUCTS", 4000)
     assert search(*real_sizes, depth=100, shard_size=700, engine="torch").equals(whole)
 
 
@@ -137,26 +137,39 @@ def test_scores_are_exact_where_float32_is_not():
     assert found["doc_id"].to_list() == ["b", "a"]
 
 
-def one_by_one(query_PD, document_ND, number):
-    """Multiply in float32 and add up from the first number to the last, as an engine may."""
-    product_PN = np.array([[np.add.accumulate(q * d)[-1] for d in document_ND] for q in query_PD], dtype=np.float32)
-    order_PN = np.argsort(-product_PN, axis=1, kind="stable")[:, :number]
-    return np.take_along_axis(product_PN, order_PN, axis=1), order_PN
+class OneByOne:
+    """Multiplies in float32 and adds up from the first number to the last, as an engine may."""
+
+    ahead = True
+    dtype = np.float32
+
+    def __init__(self, query_QD):
+        self.query_QD = query_QD
+
+    def of(self, document_ND):
+        return lambda query_P, number: self.best(self.query_QD[query_P], document_ND, number)
+
+    @staticmethod
+    def best(query_PD, document_ND, number):
+        sums = [[np.add.accumulate(q * d)[-1] for d in document_ND] for q in query_PD]
+        product_PN = np.array(sums, dtype=np.float32)
+        order_PN = np.argsort(-product_PN, axis=1, kind="stable")[:, :number]
+        return np.take_along_axis(product_PN, order_PN, axis=1), order_PN
 
 
 def test_a_document_that_float32_ranks_too_low_is_found(monkeypatch):
     # 1 + 63 * 2^-25 is 1 where each 2^-25 is lost in the sum: less than 1 + 15 * 2^-23, but more in truth
-    monkeypatch.setitem(ENGINES, "one by one", one_by_one)
+    monkeypatch.setitem(ENGINES, "one by one", OneByOne)
     query = [1] + [2**-12] * 63
     low, high = [1] + [2**-13] * 63, [1, 15 * 2**-11] + [0] * 62
     documents = embeddings(["low", "high"], [low, high])
-    assert one_by_one(*(np.array(rows, np.float32) for rows in ([query], [low, high])), 2)[1].tolist() == [[1, 0]]
+    assert OneByOne.best(*(np.array(rows, np.float32) for rows in ([query], [low, high])), 2)[1].tolist() == [[1, 0]]
     found = search(documents, embeddings(["q"], [query]), depth=1, shard_size=2, engine="one by one")
     assert found["doc_id"].to_list() == ["low"]
 
 
 def test_a_shard_whose_best_float32_ranks_too_low_is_searched(monkeypatch):
-    monkeypatch.setitem(ENGINES, "one by one", one_by_one)
+    monkeypatch.setitem(ENGINES, "one by one", OneByOne)
     query = [1] + [2**-12] * 63
     low, high = [1] + [2**-13] * 63, [1, 15 * 2**-11] + [0] * 62
     documents = embeddings(["high", "low"], [high, low])
@@ -198,5 +211,5 @@ def test_search_leaves_the_callers_threads_as_they_were():
     """A network that computes in the same thread afterwards would add its numbers up in another order."""
     before = faiss.omp_get_max_threads()
     vectors = np.eye(4, dtype=np.float32)
-    faiss_products(before + 1)(vectors, vectors, 2)
+    faiss_products(before + 1)(vectors).of(vectors)(np.arange(4), 2)
     assert faiss.omp_get_max_threads() == before

@@ -43,7 +43,10 @@ def chat_identity(config: ChatConfig) -> str:
     """
     if not config.model:
         raise ValueError("LLM: expected the name of a model, got none. Set the client's model.")
-    return config.model if config.client == "endpoint" else chat_digest(config.model)
+    if config.client == "endpoint":
+        return config.model
+    digest = chat_digest(config.model)
+    return digest if config.dtype == "float32" else f"{digest} in {config.dtype}"
 
 
 def locate_chat_model(source: str) -> Path:
@@ -90,7 +93,7 @@ def open_chat(config: ChatConfig, *, device: str, batch_tokens: int, adapter: Pa
 
     Args:
         config: which LLM, where and how.
-        device: `cpu` or `cuda`, of a local LLM.
+        device: `cpu`, `cuda` or one of several, as `cuda:1`, of a local LLM.
         batch_tokens: tokens per batch of a local LLM, prompts and replies together.
         adapter: a folder with a LoRA adapter for a local LLM, as peft saves it.
 
@@ -100,7 +103,9 @@ def open_chat(config: ChatConfig, *, device: str, batch_tokens: int, adapter: Pa
     """
     budget = Budget(max_calls=config.max_calls, max_tokens=config.max_tokens)
     if config.client == "local":
-        model, tokenizer = chat_local.load_chat_model(locate_chat_model(config.model), device=device, adapter=adapter)
+        model, tokenizer = chat_local.load_chat_model(
+            locate_chat_model(config.model), device=device, dtype=config.dtype, adapter=adapter
+        )
         return chat_local.LocalChat(
             model,
             tokenizer,

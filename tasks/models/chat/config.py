@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from tasks.engine.step import Settings
+from tasks.models.layout import Dtype
 
 
 class ChatConfig(Settings):
@@ -17,6 +18,11 @@ class ChatConfig(Settings):
         default="",
         exclude=True,  # `chat_identity`, what it is and not where it lies, is in the fingerprint
         description="The endpoint's name of the model, or a folder, a hub id or a GGUF file.",
+    )
+    dtype: Dtype = Field(
+        default="float32",
+        exclude=True,  # in `chat_identity`
+        description="local: in which it computes; half of it halves its memory and, on a GPU, much of the time.",
     )
     temperature: float = Field(default=0.7, ge=0, description="Of the sampling; 0: always the likeliest token.")
     max_new_tokens: int = Field(default=256, ge=1, description="Longest reply.")

@@ -20,10 +20,12 @@ from transformers import (
     PreTrainedModel,
 )
 
-from tasks.models.backbone import _quiet
+from tasks.models.backbone import DTYPES, _quiet
 from tasks.models.batches import length_buckets
 from tasks.models.chat import Reply, Request
 from tasks.models.chat.budget import Budget
+from tasks.models.layout import Dtype
+from tasks.models.memory import advised
 
 
 class LocalChat:
@@ -89,17 +91,19 @@ class LocalChat:
         processors = LogitsProcessorList()
         if self._temperature > 0:
             processors.append(SeededSampling(requests, self._temperature))
-        output_BT = self.model.generate(  # type: ignore[operator]  # transformers mixes it in
-            ids_BT.to(self.model.device),
-            attention_mask=attention_BT.to(self.model.device),
-            generation_config=GenerationConfig(  # type: ignore[no-untyped-call]  # transformers gives it no types
-                do_sample=False,
-                max_new_tokens=self._max_new_tokens,
-                eos_token_id=self._end_ids,
-                pad_token_id=self._pad_id,
-            ),
-            logits_processor=processors,
-        )
+        what = f"LLM: expected a batch of {len(prompts)} x {longest + self._max_new_tokens} tokens"
+        with advised(what, "Lower resources.batch_tokens."):
+            output_BT = self.model.generate(  # type: ignore[operator]  # transformers mixes it in
+                ids_BT.to(self.model.device),
+                attention_mask=attention_BT.to(self.model.device),
+                generation_config=GenerationConfig(  # type: ignore[no-untyped-call]  # transformers gives it no types
+                    do_sample=False,
+                    max_new_tokens=self._max_new_tokens,
+                    eos_token_id=self._end_ids,
+                    pad_token_id=self._pad_id,
+                ),
+                logits_processor=processors,
+            )
         rows = output_BT[:, longest:].tolist()
         return [self._reply(len(prompt), row) for prompt, row in zip(prompts, rows, strict=True)]
 
@@ -133,12 +137,15 @@ def _gumbel(size: int, generator: torch.Generator) -> Tensor:
     return -torch.empty(size).exponential_(generator=generator).log()
 
 
-def load_chat_model(place: Path, *, device: str, adapter: Path | None = None) -> tuple[PreTrainedModel, Any]:
+def load_chat_model(
+    place: Path, *, device: str, dtype: Dtype = "float32", adapter: Path | None = None
+) -> tuple[PreTrainedModel, Any]:
     """Load a causal language model and its tokenizer: no remote code, no network.
 
     Args:
         place: a GGUF file (turned into plain weights), or a folder with safetensors.
-        device: `cpu` (float32) or `cuda` (bfloat16).
+        device: `cpu`, `cuda` or one of several, as `cuda:1`.
+        dtype: of the weights, in which it computes on any device.
         adapter: a folder with a LoRA adapter, as peft saves it; None: the model as it is.
 
     Raises:
@@ -153,7 +160,7 @@ def load_chat_model(place: Path, *, device: str, adapter: Path | None = None) ->
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **source)
             model = AutoModelForCausalLM.from_pretrained(
                 folder,
-                dtype=torch.bfloat16 if device == "cuda" else torch.float32,
+                dtype=DTYPES[dtype],
                 use_safetensors=None if is_file else True,
                 local_files_only=True,
                 trust_remote_code=False,
