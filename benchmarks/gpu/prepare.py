@@ -19,7 +19,7 @@ from tasks.models.sources import write_encoder
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
 CODE = ("tasks", "storage", "tests/support", "tests/gpu", "benchmarks/gpu")
-PURE = ("pytest", "_pytest", "pluggy", "iniconfig")
+PURE = ("pytest", "_pytest", "py", "pluggy", "iniconfig")  # pytest and what it needs: Python alone
 LANGUAGES = ("en", "fi", "sw", "ja")
 MOST_BYTES = 64 * 2**20
 
@@ -45,7 +45,11 @@ def prepare(out: Path, *, num_passages: int) -> None:
         shutil.copytree(REPOSITORY / name, out / "code" / name, ignore=ignored)
     shutil.copy(HERE / "run.sh", out / "run.sh")
     for name in PURE:
-        shutil.copytree(_package(name), out / "packages" / name, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+        source = _package(name)
+        if source.is_dir():
+            shutil.copytree(source, out / "packages" / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, out / "packages" / source.name)
     _write_tokenizer(out / "tokenizer")
     passages = _passages(num_passages)
     (out / "passages.json").write_text(json.dumps(passages, ensure_ascii=False), encoding="utf-8")
@@ -59,7 +63,8 @@ def _package(name: str) -> Path:
     found = importlib.util.find_spec(name)
     if found is None or found.origin is None:
         raise ValueError(f"{name}: expected the package, got none. Install the tests' packages: make install-test.")
-    return Path(found.origin).parent
+    origin = Path(found.origin)
+    return origin.parent if origin.name == "__init__.py" else origin
 
 
 def _write_tokenizer(folder: Path) -> None:

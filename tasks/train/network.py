@@ -75,7 +75,9 @@ class Network:
         attention_CT = torch.from_numpy(is_token_CT.astype(np.int64))
         with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
             embeddings_CD: Tensor = self.encoder(
-                upload(torch.from_numpy(token_ids_CT), self.device), upload(attention_CT, self.device)
+                upload(torch.from_numpy(token_ids_CT), self.device),
+                upload(attention_CT, self.device),
+                is_full=bool(is_token_CT.all()),
             )
         return embeddings_CD
 
