@@ -8,6 +8,7 @@ that it runs. Ends with 0 if every part did what it should.
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -56,22 +57,24 @@ def run_part(part: str, options: argparse.Namespace, seconds: float) -> tuple[in
         command = ["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "-c", str(HERE / "pytest.ini"), str(folder)]
     begin = time.monotonic()
     with (options.out / f"{part}.txt").open("wb") as said:
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "POLYLOOM_DEVICE": options.device},
+            start_new_session=True,
+        )
         try:
-            done = subprocess.run(
-                [sys.executable, *command],
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=subprocess.STDOUT,
-                timeout=max(seconds, 1),
-                env={**os.environ, "POLYLOOM_DEVICE": options.device},
-                check=False,
-            )
+            status = process.wait(max(seconds, 1))
         except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # what it has started too
+            process.wait()
             return f"stopped after {seconds:.0f} s", seconds
-    if done.returncode or part == "tests":
+    if status or part == "tests":
         lines = (options.out / f"{part}.txt").read_text(encoding="utf-8", errors="replace").splitlines()
-        sys.stdout.write(f"{part}: " + "\n".join(lines[-40 if done.returncode else -1 :]) + "\n")
-    return done.returncode, time.monotonic() - begin
+        sys.stdout.write(f"{part}: " + "\n".join(lines[-40 if status else -1 :]) + "\n")
+    return status, time.monotonic() - begin
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ def _take_steps(
     steps = iter(data.steps)
     done = zip(range(state.num_done), steps, strict=False)  # by the run that the checkpoint is of
     log = [_log_row(step, number, state, data, config) for number, step in done]
-    for step, batch, chunks in made_ahead(_composed(steps, network, data)):
+    for step, batch, chunks in made_ahead(_composed(steps, network, data), threaded=network.device.type != "cpu"):
         if _patience_has_ended(state, config):
             break
         take_step(network, state, step, batch, chunks[network.workers.rank], num_steps=data.num_steps)
