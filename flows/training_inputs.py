@@ -1,5 +1,6 @@
 """What training reads besides the plan: texts as token ids, a pool to validate on, a teacher's scores."""
 
+import importlib.util
 from typing import Any
 
 from flows.configs import PipelineConfig
@@ -36,8 +37,16 @@ def training_inputs(
         validation_qrels: their judgements.
         held_out: candidates of the held-out queries.
         scores: the judges' scores, for distillation.
+
+    Raises:
+        ValueError: the training is to write TensorBoard events, and the extra for them is not installed.
     """
     settings = config.train
+    if settings.tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise ValueError(
+            "train.tensorboard: expected the extra 'tensorboard', got no such package. Run pip install "
+            "'polyloom[tensorboard]', or leave it empty."
+        )
     found: dict[str, Any] = {
         "query_tokens": _of_queries(config, encoder, queries),
         "document_tokens": {

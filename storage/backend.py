@@ -123,9 +123,9 @@ def names(uri: str) -> list[str]:
     return sorted(remote.names(uri))
 
 
-def held(folders: Iterable[str], name: str = "") -> AbstractContextManager[None]:
+def held(folders: Iterable[str], ending: str = "") -> AbstractContextManager[None]:
     """Look at remote folders once, and answer from that: see `remote.held`. What is on a disk is looked at anew."""
-    return remote.held([folder for folder in folders if not is_local(folder)], name)
+    return remote.held([folder for folder in folders if not is_local(folder)], ending)
 
 
 def checksum(path: Path) -> str:

@@ -14,19 +14,34 @@ from storage.errors import StorageError
 
 Answer = TypeVar("Answer")
 
-_ATTEMPTS = 8  # botocore waits up to 1, 2, 4, … 20 s between them: half a minute without an answer is survived
+_PATIENCE = {  # botocore waits up to 1, 2, 4, … 20 s between tries: half a minute without an answer is survived
+    "retries": {"mode": "standard", "total_max_attempts": 8},
+    "connect_timeout": 10,
+    "read_timeout": 20,
+}
+# Until something has answered, an address is probably wrong.
+_FIRST = {"retries": {"mode": "standard", "total_max_attempts": 4}, "connect_timeout": 5, "read_timeout": 5}
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @functools.cache
 def file_system(store: str) -> Any:
     """Connect to a store once per process: fsspec would do it again in every thread."""
-    options: dict[str, Any] = {"use_listings_cache": False}
-    if store.startswith("s3://"):
-        users = fsspec.config.conf.get("s3", {}).get("config_kwargs", {})
-        retries = {"mode": "standard", "total_max_attempts": _ATTEMPTS}
-        options["config_kwargs"] = {"retries": retries, **users}
-    return fsspec.core.url_to_fs(store, **options)[0]
+    protocol, _, name = store.partition("://")
+    if protocol != "s3":
+        return fsspec.core.url_to_fs(store, use_listings_cache=False)[0]
+    users = fsspec.config.conf.get("s3", {}).get("config_kwargs", {})
+    patient, hasty = (
+        fsspec.filesystem("s3", use_listings_cache=False, config_kwargs={**config, **users})
+        for config in (_PATIENCE, _FIRST)
+    )
+    hasty.retries = 1  # s3fs's own, beside botocore's
+    try:
+        hasty.call_s3("head_bucket", Bucket=name)
+    except Exception as error:
+        if not _answer(error):
+            raise
+    return patient
 
 
 def call(uri: str, method: Callable[[Any, str], Answer]) -> Answer:
@@ -49,9 +64,12 @@ def call(uri: str, method: Callable[[Any, str], Answer]) -> Answer:
         raise _explained(uri, error) from error
 
 
+def _answer(error: Exception) -> dict[str, Any]:
+    return getattr(error.__cause__ or error, "response", None) or {}  # botocore's
+
+
 def _explained(uri: str, error: Exception) -> Exception:
-    answer = getattr(error.__cause__ or error, "response", None) or {}  # botocore's
-    code = answer.get("Error", {}).get("Code")
+    code = _answer(error).get("Error", {}).get("Code")
     reason = " ".join(f"{error}".split()) or type(error).__name__
     if code and code not in reason:
         reason = f"{reason} ({code})"
@@ -69,6 +87,10 @@ def _explained(uri: str, error: Exception) -> Exception:
         return StorageError(
             f"store '{uri}': expected permission, got: {reason}. Check the keys (AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, or AWS_PROFILE) and what they are allowed to do in this bucket."
+        )
+    if "Protocol not known" in reason:
+        return StorageError(
+            f"store '{uri}': expected a folder or s3://bucket/prefix, got another kind. Mend storage.root."
         )
     return StorageError(
         f"store '{uri}': expected an answer, got: {reason}. Check storage.root, the network and AWS_ENDPOINT_URL, and "

@@ -1,7 +1,7 @@
 """This machine's copies of a remote store's files: sound or not there, never rewritten, and bounded.
 
-A process that uses copies holds the lock of a file of its own. What was used since the oldest such process began may
-be read by it, and stays; of the rest, the longest unused go when a process begins to use copies and there are too many.
+What was used within a week may be read by a run that goes on, and stays; of the rest, the longest unused go when a
+process begins to use copies and there are too many.
 """
 
 import contextlib
@@ -19,9 +19,8 @@ from storage.connect import call
 from storage.digests import file_digest
 from storage.fingerprints import fingerprint
 
-LIMIT = 20 * 2**30  # bytes that stay when nobody uses them
-_USER = ".user-"
-_LEFT_SECONDS = 24 * 3600  # after which a temporary file is one that a killed process left
+LIMIT = 20 * 2**30  # bytes that stay unused
+_WEEK_SECONDS = 7 * 24 * 3600
 
 
 def copy_of(uri: str, sha256: str) -> Path | None:
@@ -33,18 +32,18 @@ def copy_of(uri: str, sha256: str) -> Path | None:
     Raises:
         FileNotFoundError: there is no such file.
     """
-    begun = _begin(backend.cache())
+    _begin(backend.cache())
     path = _folder() / f"{sha256}-{fingerprint(backend.version(uri))}-{Path(uri).name}"
     with _locked(fcntl.LOCK_SH):
         if path.is_file() and file_digest(path) == sha256:
-            _use(path, begun)
+            _use(path)
             return path
     spooled = backend.spool(uri)
     call(uri, lambda filesystem, source: filesystem.get_file(source, str(spooled)))
     if backend.checksum(spooled) != sha256:
         spooled.unlink()
         return None
-    _use(spooled, begun)
+    _use(spooled)
     os.replace(spooled, path)
     return path
 
@@ -57,11 +56,11 @@ def folder_of(files: Mapping[str, Path], name: str, text: bytes) -> Path:
         name: of the small file.
         text: its content; with the names, it says which folder this is.
     """
-    begun = _begin(backend.cache())
+    _begin(backend.cache())
     folder = _folder() / f"folder-{fingerprint([sorted(files), text.decode()])}"
     with _locked(fcntl.LOCK_SH):
         if folder.is_dir() and all(_same(folder / inner, path) for inner, path in files.items()):
-            _use(folder, begun)
+            _use(folder)
             return folder
     made = _folder() / f".tmp-{uuid.uuid4().hex}"
     for inner, path in files.items():
@@ -72,7 +71,7 @@ def folder_of(files: Mapping[str, Path], name: str, text: bytes) -> Path:
             shutil.copyfile(path, made / inner)
     made.mkdir(exist_ok=True)
     (made / name).write_bytes(text)
-    _use(made, begun)
+    _use(made)
     with _locked(fcntl.LOCK_EX):
         if folder.exists():  # damaged, or another process has just made it
             os.replace(folder, _folder() / f".tmp-{uuid.uuid4().hex}")
@@ -81,14 +80,13 @@ def folder_of(files: Mapping[str, Path], name: str, text: bytes) -> Path:
 
 
 def trim(limit: int = LIMIT) -> int:
-    """Remove copies that no living process may read, the longest unused first, until no more than `limit` bytes stay.
+    """Remove copies that nobody has used for a week, the longest unused first, until no more than `limit` bytes stay.
 
     Returns:
         The bytes that this freed.
     """
-    freed, kept, seen = 0, 0, set[int]()
+    freed, kept, seen, since = 0, 0, set[int](), time.time() - _WEEK_SECONDS
     with _locked(fcntl.LOCK_EX):
-        since = min(_living(), default=float("inf"))
         entries = [(entry.stat().st_atime, entry) for entry in _folder().iterdir() if entry.name[:1] != "."]
         for used, entry in sorted(entries, reverse=True):
             stats = [one.stat() for one in (entry, *entry.rglob("*")) if one.is_file()]
@@ -99,9 +97,9 @@ def trim(limit: int = LIMIT) -> int:
             else:
                 kept += sum(new.values())
                 seen |= set(new)
-        for entry in _folder().glob(".tmp-*"):
-            with contextlib.suppress(FileNotFoundError):  # its download has just ended
-                if entry.stat().st_mtime < min(since, time.time() - _LEFT_SECONDS):
+        for entry in _folder().glob(".tmp-*"):  # of killed processes, but for those of running downloads
+            with contextlib.suppress(FileNotFoundError):
+                if entry.stat().st_mtime < since:
                     _remove(entry)
     return freed
 
@@ -113,30 +111,12 @@ def _folder() -> Path:
 
 
 @functools.cache
-def _begin(_cache: Path) -> float:
-    """Make this process a user of the copies, once; return when it began."""
-    with _locked(fcntl.LOCK_SH):
-        mark = os.open(_folder() / f"{_USER}{uuid.uuid4().hex}", os.O_CREAT | os.O_RDWR)  # open as long as it lives
-        fcntl.flock(mark, fcntl.LOCK_EX)
-    trim()
-    return os.fstat(mark).st_mtime
+def _begin(_cache: Path) -> None:
+    trim()  # once in a process
 
 
-def _living() -> Iterator[float]:
-    """Tell when each living user began; forget the dead."""
-    for mark in _folder().glob(f"{_USER}*"):
-        with mark.open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield mark.stat().st_mtime
-            else:
-                mark.unlink()
-
-
-def _use(path: Path, begun: float) -> None:
-    now = max(time.time(), begun)  # also where the clock went back
-    os.utime(path, (now, path.stat().st_mtime))
+def _use(path: Path) -> None:
+    os.utime(path, (time.time(), path.stat().st_mtime))
 
 
 def _same(one: Path, other: Path) -> bool:

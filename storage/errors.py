@@ -17,12 +17,10 @@ class MissingDataset(StorageError, FileNotFoundError):
 
 
 class DamagedDataset(StorageError):
-    """Bytes on disk are not those that were committed."""
+    """Bytes in the store are not those that were committed; `problem` says what was expected and what is there."""
 
     def __init__(self, uri: str, path: str, problem: str) -> None:
-        super().__init__(
-            f"dataset '{uri}': {problem} in '{path}'. Run the pipeline again: the step rebuilds this dataset."
-        )
+        super().__init__(f"{path}: {problem}. Run the pipeline again: it rebuilds this dataset.")
         self.uri = uri
         self.path = path
 

@@ -128,19 +128,26 @@ def metrics_means(ref: DatasetRef) -> list[dict[str, Any]]:
     return scan(ref).filter(pl.col("query_id") == "all").select(columns).collect().to_dicts()
 
 
-def lineage(ref: DatasetRef) -> list[tuple[int, str, Manifest | None]]:
-    """List a dataset's ancestors: depth, the name of the input, its manifest (None where it is gone); each once."""
-    rows: list[tuple[int, str, Manifest | None]] = []
+def lineage(ref: DatasetRef) -> list[tuple[int, str, Manifest | str]]:
+    """List a dataset's ancestors: depth, the name of the input, its manifest (or `gone`, `damaged`); each once."""
+    rows: list[tuple[int, str, Manifest | str]] = []
     seen: set[str] = set()
 
     def walk(one: DatasetRef, depth: int, name: str) -> None:
         if one.uri in seen:
             return
         seen.add(one.uri)
-        content = manifest.find(one)
-        rows.append((depth, name, content))
-        for entry in content.inputs if content else []:
-            walk(entry.ref(ref.root), depth + 1, entry.name)
+        try:
+            content = manifest.load(one)
+        except MissingDataset:
+            rows.append((depth, name, "gone"))
+        except DamagedDataset:
+            rows.append((depth, name, "damaged"))
+        else:
+            rows.append((depth, name, content))
+            for entry in content.inputs:
+                walk(entry.ref(ref.root), depth + 1, entry.name)
 
-    walk(ref, 0, ref.kind)
+    with backend.held([f"{ref.root}/{kind}" for kind in SCHEMAS], manifest.NAME):
+        walk(ref, 0, ref.kind)
     return rows

@@ -20,7 +20,7 @@ def damage(uri: str, part: Part) -> str | None:
     """
     size = backend.size(uri)
     if size is None:
-        return "file missing"
+        return f"expected a file of {part.bytes} bytes, got none"
     if size != part.bytes:
         return f"expected {part.bytes} bytes, got {size}"
     return _unlike(uri, part) if backend.is_local(uri) else None
@@ -29,7 +29,7 @@ def damage(uri: str, part: Part) -> str | None:
 def _unlike(path: str | Path, part: Part) -> str | None:
     """Compare a local file's bytes with what was committed, and a Parquet part's rows with what the file says."""
     if file_digest(path) != part.sha256:
-        return f"checksum differs from the manifest's {part.sha256[:12]}"
+        return f"expected the checksum {part.sha256[:12]}…, got another"
     if "/" in part.name:
         return None
     try:
@@ -64,9 +64,8 @@ def sound_path(ref: DatasetRef, part: Part) -> Path:
     if backend.is_local(uri):
         return backend.local_path(uri)
     path = copies.copy_of(uri, part.sha256)
-    problem = _unlike(path, part) if path else f"checksum differs from the manifest's {part.sha256[:12]}"
-    if path is None or problem:
-        raise DamagedDataset(ref.uri, uri, str(problem))
+    if path is None or (problem := _unlike(path, part)):
+        raise DamagedDataset(ref.uri, uri, problem or f"expected the checksum {part.sha256[:12]}…, got another")
     return path
 
 

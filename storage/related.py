@@ -1,9 +1,11 @@
 """What the datasets of one run say about one language."""
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from storage import manifest
+from storage import backend, manifest
+from storage.errors import DamagedDataset, MissingDataset
 from storage.manifest import DatasetRef, Manifest
 
 
@@ -33,5 +35,10 @@ def find_related(root: str, partition: str, refs: Iterable[DatasetRef]) -> Relat
         partition: a language.
         refs: the datasets of a run, what others are made from first.
     """
-    asked = [(ref, manifest.find(ref)) for ref in refs if ref.partition in (partition, "all")]
-    return Related(root, partition, {ref: content for ref, content in asked if content is not None})
+    related = Related(root, partition)
+    asked = [ref for ref in refs if ref.partition in (partition, "all")]
+    with backend.held([ref.uri for ref in asked], manifest.NAME):
+        for ref in asked:
+            with contextlib.suppress(MissingDataset, DamagedDataset):
+                related.manifests[ref] = manifest.load(ref)
+    return related

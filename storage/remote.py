@@ -111,12 +111,12 @@ def remove(uri: str) -> None:
 
 
 @contextlib.contextmanager
-def held(folders: Iterable[str], name: str) -> Iterator[None]:
+def held(folders: Iterable[str], ending: str) -> Iterator[None]:
     """Answer what is asked of these folders in this thread from one listing of each, until something is written.
 
     Args:
         folders: URIs.
-        name: the files of this name in them are read, too; none where it is empty.
+        ending: the files whose names end so are read, too; none where it is empty.
     """
     missing = [folder for folder in folders if _find_held(folder) is None]
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
@@ -125,7 +125,7 @@ def held(folders: Iterable[str], name: str) -> Iterator[None]:
             (folder, inner)
             for folder, one in listings.items()
             for inner in one.facts
-            if inner.rpartition("/")[2] == name
+            if ending and inner.endswith(ending)
         ]
         sizes = [listings[folder].facts[inner].get("size") for folder, inner in wanted]
         for (folder, inner), content in zip(wanted, pool.map(_content, wanted, sizes), strict=True):

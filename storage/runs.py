@@ -6,6 +6,7 @@ A record is written when a run begins and again when it ends, each time in one s
 
 import datetime
 import os
+import re
 import socket
 import uuid
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from storage.manifest import DatasetRef
 FOLDER = "runs"
 PIPELINE = "train_retriever"  # the flow whose runs `latest` and names mean
 _STAMP = "%Y%m%d-%H%M%S"
+_NAME = re.compile(r"(\d{8}-\d{6}-[0-9a-f]{4})\.json")
 
 Outcome = Literal["built", "cached", "failed", "not run"]
 State = Literal["running", "completed", "failed", "stopped", "killed"]
@@ -97,8 +99,7 @@ class Run(BaseModel):
 def new_id(root: str) -> str:
     """Name a run that begins now, after all others of the store, whatever the clock says."""
     stamp = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-    if others := _ids(root):
-        newest = datetime.datetime.strptime(others[-1][:15], _STAMP).replace(tzinfo=datetime.UTC)
+    if (others := _ids(root)) and (newest := _stamp(others[-1])):
         stamp = max(stamp, newest + datetime.timedelta(seconds=1))
     return f"{stamp:{_STAMP}}-{uuid.uuid4().hex[:4]}"
 
@@ -128,7 +129,8 @@ def read(root: str, run_id: str) -> Run:
 
 def runs(root: str) -> list[Run]:
     """List the runs of a store, the newest first."""
-    return list(newest_first(root))
+    with backend.held([f"{root}/{FOLDER}"], ".json"):
+        return list(newest_first(root))
 
 
 def newest_first(root: str) -> Iterator[Run]:
@@ -169,9 +171,17 @@ def this_process() -> str:
 
 
 def _ids(root: str) -> list[str]:
-    """List the ids of all runs, the oldest first; temporary files are none."""
+    """List the ids of all runs, the oldest first; temporary and foreign files are none."""
     names = backend.names(f"{root}/{FOLDER}")
-    return [name.removesuffix(".json") for name in names if name.endswith(".json") and not name.startswith(".")]
+    return [found[1] for name in names if (found := _NAME.fullmatch(name)) and _stamp(found[1])]
+
+
+def _stamp(run_id: str) -> datetime.datetime | None:
+    """Return when a run began, as its id has it; None where that is no time."""
+    try:
+        return datetime.datetime.strptime(run_id[:15], _STAMP).replace(tzinfo=datetime.UTC)
+    except ValueError:
+        return None
 
 
 def _started(pid: int) -> str:

@@ -94,6 +94,20 @@ def test_links_lead_to_files_and_headings(page):
         assert heading in anchors, f"{target}#{heading}"
 
 
+@pytest.mark.parametrize("name", ["reliability.md", "right-answers.md"])
+def test_tests_that_a_page_names_are_there(name):
+    """A name without a file belongs to the file before it, in the same row."""
+    named = 0
+    for row in (REPOSITORY / "docs" / name).read_text(encoding="utf-8").splitlines():
+        text = ""
+        for file, test in re.findall(r"`(tests/[\w/]+\.py)?(?:::(\w+))?[^`]*`", row):
+            text = (REPOSITORY / file).read_text(encoding="utf-8") if file else text
+            if test:
+                named += 1
+                assert re.search(rf"^(?:async )?def {test}\(", text, re.MULTILINE), f"{row[:60]}: {file}::{test}"
+    assert named > 50
+
+
 def test_code_names_pages_that_are_there():
     for path in SOURCES:
         for page in re.findall(r"docs/[\w/-]+\.(?:md|yaml)", path.read_text(encoding="utf-8")):

@@ -18,6 +18,7 @@ from flows.cli.options import Config, Json, Set, out, write_json
 from flows.cli.report import report
 from flows.cli.run_flow import run_flow
 from flows.cli.runs import compare, runs
+from flows.cli.try_model import encode, search
 from flows.configs import PipelineConfig, load_config
 from flows.run.api import PrefectUnavailable, setting
 from flows.run.pipeline import BuildResult, Pipeline
@@ -192,6 +193,8 @@ def _metrics(pipeline: Pipeline, settings: PipelineConfig) -> list[dict[str, Any
 
 for command in (init, check, ablation, report, runs, compare, ls, show, explain, diff, verify, gc, doctor):
     app.command()(command)
+app.command()(search)
+app.command()(encode)
 app.command("bake-off")(bake_off)
 
 err = Terminal(stderr=True)

@@ -15,13 +15,12 @@ from tasks.engine.step import deferred
 httpx = deferred("httpx")  # heavy, and first needed where Prefect runs
 
 ENVIRONMENT = {
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 20 is tight on a small machine
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "300",  # 20 is tight on a small machine with other work
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     # what there is to say, `polyloom` says; the API's log has all of it
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR" if os.environ.get("POLYLOOM_TRACEBACK") else "CRITICAL",
     "PREFECT_LOGGING_HANDLERS_DEBUG_LEVEL": "CRITICAL",
-    "PREFECT_CLIENT_MAX_RETRIES": "3",  # 14 s for each request: a run whose server is gone ends within a minute
     "PREFECT_LOGGING_EXTRA_LOGGERS": "polyloom",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "TOKENIZERS_PARALLELISM": "true",

@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from tasks.engine.children import end_with_this
+from tasks.engine.children import die_with_this
 
 CHECK_SECONDS = 3.0
 
@@ -42,8 +42,11 @@ def make_ready() -> str:
         PrefectUnavailable: it does not.
     """
     if url := setting("PREFECT_API_URL"):
+        os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "3")  # 14 s a request: a run without it ends in a minute
         check(url)
         return url
+    os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "5")  # a minute: it is there, but runs share its database
+    os.environ.setdefault("PREFECT_SERVER_DATABASE_TIMEOUT", "60")
     _lock_own_server()
     return _start_server()
 
@@ -110,6 +113,8 @@ def _start_server() -> str:
     home.mkdir(parents=True, exist_ok=True)
     made = home / f"polyloom-database-{importlib.metadata.version('prefect')}"
     server = importlib.import_module("prefect.server.api.server").SubprocessASGIServer()
+    launch = server._run_uvicorn_command  # watched from its first moment: it takes long to answer
+    server._run_uvicorn_command = lambda: die_with_this(launch())
     with (home / "polyloom.lock").open("w") as lock:
         if not (made.exists() and (home / "prefect.db").exists()):
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -118,12 +123,12 @@ def _start_server() -> str:
         try:
             server.start()
         except (RuntimeError, OSError) as error:
+            server.stop()
             raise PrefectUnavailable(
                 f"Prefect: expected its server to start, got: {str(error).strip()[-300:]}. Look into {home}, or set "
                 "PREFECT_API_URL to a server that runs."
             ) from error
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        end_with_this(server.server_process)
         made.touch()
     return str(server.api_url)

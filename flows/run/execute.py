@@ -29,6 +29,7 @@ from tasks.faults import no_room
 torch = deferred("torch")  # only a step that runs a network needs it
 
 AT_A_TIME = 2  # steps: memory grows with it, and networks run one at a time in any case
+_SHARES = {"model": threading.Semaphore(1), "jvm": threading.Semaphore(1)}  # of this process, whoever runs in it
 
 
 @dataclass
@@ -42,7 +43,6 @@ class Execution:
 
     def __post_init__(self) -> None:
         """Make the locks, and note what a refresh is to replace: what another run builds from now on is new enough."""
-        self._shares = {"model": threading.Semaphore(1), "jvm": threading.Semaphore(1)}
         self._one_at_a_time = {str(promise.ref(self.root)): threading.Lock() for promise in self.pipeline.promises}
         self._by_uri = {staged.promise.ref(self.root).uri: staged for staged in self.pipeline.staged}
         self._replaces = {
@@ -136,7 +136,7 @@ class Execution:
     def _build_in_turn(self, promise: Promise) -> tuple[Manifest, str]:
         """Build while holding the share of the resource that the step needs."""
         replaces = self._replaces.get(str(promise.ref(self.root)))
-        with self._shares.get(promise.step.resource, contextlib.nullcontext()):
+        with _SHARES.get(promise.step.resource, contextlib.nullcontext()):
             UNDER_WAY[str(promise)] = ""
             try:
                 return build(promise, self.root, self._surroundings(promise), replaces=replaces)
@@ -145,7 +145,7 @@ class Execution:
                     raise refused from error
                 raise
             finally:
-                del UNDER_WAY[str(promise)]
+                UNDER_WAY.pop(str(promise), None)  # another run in this process may have one of this name
 
     def _surroundings(self, promise: Promise) -> Surroundings:
         log = logging.getLogger(f"polyloom.{promise.step.name}")

@@ -79,7 +79,8 @@ def new_run(
     flow: str = runs.PIPELINE,
 ) -> Run:
     """Begin the record of a run; nothing is written."""
-    default = _plain(PipelineConfig(languages=config.languages))
+    # A language of the sample's stands in for the run's own, which the default layout may not know.
+    default = _plain(PipelineConfig(languages=("en",))) | {"languages": _plain(config.languages)}
     return Run(
         id=runs.new_id(config.storage.location),
         flow=flow,

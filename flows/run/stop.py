@@ -22,7 +22,7 @@ from typing import Any, Literal, NoReturn
 from tasks.engine.children import end_children
 
 GRACE_SECONDS = 4.0  # from the signal to the hard exit
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last: the terminal was closed
 
 UNDER_WAY: dict[str, str] = {}  # what is being built, and how far it is: `train_encoder-all` -> `23 of 42 steps`
 AT_STOP: list[Callable[[], None]] = []  # what gives the terminal back
@@ -86,7 +86,7 @@ def ending(flow_run: Any, tell: Callable[[Ending], None] = lambda _ending: None)
 
 @contextlib.contextmanager
 def listening() -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into a quick end while inside; signals are heard in the main thread's work alone."""
+    """Turn Ctrl-C and the like into a quick end while inside; signals are heard in the main thread's work alone."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -95,7 +95,8 @@ def listening() -> Iterator[None]:
         os.set_blocking(writer, False)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         threading.Thread(target=_listen, daemon=True, name="signals").start()
-    before = {number: signal.signal(number, _handle) for number in SIGNALS}
+    heard = [number for number in SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, _handle) for number in heard}  # `nohup` has one ignored
     _HERE.depth += 1
     try:
         yield
@@ -116,10 +117,11 @@ def leave(exit_status: int, text: str) -> NoReturn:
     end_children()
     if not _HERE.said:
         _HERE.said = True
-        for give_back in AT_STOP:
-            give_back()
-        sys.stdout.flush()
-        os.write(2, f"polyloom: {text}\n".encode())
+        with contextlib.suppress(OSError):  # the terminal is gone
+            for give_back in AT_STOP:
+                give_back()
+            sys.stdout.flush()
+            os.write(2, f"polyloom: {text}\n".encode())
     os._exit(exit_status)
 
 

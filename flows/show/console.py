@@ -6,6 +6,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 from rich.tree import Tree
 
 from flows.show.estimate import Estimate
@@ -21,6 +22,14 @@ def human_bytes(number: float) -> str:
             return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
         number /= 1000
     return f"{number:.1f} TB"
+
+
+def as_markdown(table: Table) -> str:
+    """Write a table in Markdown, for the Prefect UI."""
+    columns = [[str(one.header), "---", *map(str, one.cells)] for one in table.columns]
+    cells = [[Text.from_markup(one).plain.replace("\n", " ").replace("|", "\\|") for one in row] for row in columns]
+    lines = [f"| {' | '.join(row)} |" for row in zip(*cells, strict=True)]
+    return "\n".join([f"**{table.title}**", "", *lines, "", str(table.caption or "")])
 
 
 def plain_table(title: str | None = None, **style: Any) -> Table:
@@ -129,11 +138,11 @@ def datasets_table(found: Iterable[tuple[DatasetRef, Manifest]]) -> Table:
     return table
 
 
-def lineage_tree(rows: Sequence[tuple[int, str, Manifest | None]]) -> Tree:
+def lineage_tree(rows: Sequence[tuple[int, str, Manifest | str]]) -> Tree:
     """Draw a dataset's ancestors; each stands once, below the first dataset that uses it."""
     trees: list[Tree] = []
     for depth, name, manifest in rows:
-        text = f"{name}: gone" if manifest is None else _line(name, manifest)
+        text = f"{name}: {manifest}" if isinstance(manifest, str) else _line(name, manifest)
         tree = trees[depth - 1].add(text) if depth else Tree(text)
         trees[depth:] = [tree]
     return trees[0]

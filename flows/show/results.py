@@ -102,7 +102,9 @@ def _cells(found: Sequence[Sequence[dict[str, Any]]], column: str) -> list[str]:
 
 def comparison_table(rows: Sequence[dict[str, Any]], reference: str) -> Table:
     """Show an ablation's variants beside each other: mean over seeds, difference to the reference, interval and p."""
-    table = plain_table(f"Trained systems on dev queries, differences to '{reference}'")
+    tests = sum(row["p"] is not None for row in rows)
+    table = plain_table(f"Trained systems on dev queries, differences to '{reference}'", caption_justify="left")
+    table.caption = f"p held against all of this table ({tests}); intervals over queries and seeds"
     for name in ("metric", "variant"):
         table.add_column(name, no_wrap=True)
     for name in ("seeds", "mean\n± deviation", "difference", "95 % interval", "p\n(Holm)"):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 _STARTED: "weakref.WeakSet[subprocess.Popen[bytes]]" = weakref.WeakSet()
+_GUARDS: "list[subprocess.Popen[bytes]]" = []
 
 
 def start(command: Sequence[str], **options: Any) -> "subprocess.Popen[bytes]":
@@ -25,6 +26,16 @@ def end_with_this(child: "subprocess.Popen[bytes]") -> "subprocess.Popen[bytes]"
     """Let `end_children` end a process that was started elsewhere, too."""
     _STARTED.add(child)
     return child
+
+
+def die_with_this(child: "subprocess.Popen[bytes]") -> "subprocess.Popen[bytes]":
+    """Let a child that was started elsewhere be killed when this process is gone, by SIGKILL too.
+
+    A shell waits for the end of a pipe that only this process holds open.
+    """
+    command = ["sh", "-c", 'read -r never; kill -9 "$1" 2>/dev/null', "guard", str(child.pid)]
+    _GUARDS.append(start(command, stdin=subprocess.PIPE))
+    return end_with_this(child)
 
 
 def end_children() -> None:

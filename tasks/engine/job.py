@@ -36,7 +36,7 @@ class Job:
     out: Writer
     """Where the dataset is written."""
     device: str
-    """`cpu` or `cuda`."""
+    """`cpu`, `cuda` or one of several GPUs, as `cuda:1`."""
     batch_tokens: int
     """Tokens per inference batch, padding included."""
     threads: int

@@ -32,7 +32,7 @@ def export_model(
 def _facts(trained: DatasetRef, metrics: dict[str, DatasetRef], name: str, base_model: str | None) -> card.CardFacts:
     """Collect what the card says out of the manifests of all that the model was made from."""
     ancestors = inspect.lineage(trained)
-    manifests = [manifest for _, _, manifest in ancestors if manifest is not None]
+    manifests = [manifest for _, _, manifest in ancestors if not isinstance(manifest, str)]
     model = folder(trained) / "model"
     base = read(_input(trained, "encoder")).row(0, named=True)
     return card.CardFacts(
@@ -92,7 +92,7 @@ def _ref(root: str, entry: Any) -> DatasetRef:
     return DatasetRef(kind=entry.kind, partition=entry.partition, fingerprint=entry.fingerprint, root=root)
 
 
-def _line(name: str, manifest: Manifest | None) -> str:
-    if manifest is None:
-        return f"{name}: gone"
+def _line(name: str, manifest: Manifest | str) -> str:
+    if isinstance(manifest, str):
+        return f"{name}: {manifest}"
     return f"{name}: {manifest.kind}/{manifest.partition}/{manifest.fingerprint[:12]}, {manifest.rows:,} rows"

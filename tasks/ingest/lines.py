@@ -3,8 +3,7 @@
 import zlib
 from collections.abc import Iterator
 
-import fsspec
-
+from storage.backend import open_file
 from tasks.ingest.rows import DamagedFile
 
 BLOCK_BYTES = 1 << 20
@@ -55,7 +54,7 @@ def _trimmed(line: bytes, number: int) -> bytes:
 
 
 def _blocks(path: str) -> Iterator[bytes]:
-    with fsspec.open(path, "rb") as file:
+    with open_file(path) as file:
         first = file.read(BLOCK_BYTES)
         blocks = _chain(first, iter(lambda: file.read(BLOCK_BYTES), b""))
         if first.startswith(GZIP_MAGIC) or path.endswith(".gz"):

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import fsspec
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from storage.backend import open_file
 from tasks.ingest.records import Record, check_columns, read_jsonl, read_tsv
 from tasks.ingest.rows import BadRow, DamagedFile, bad_row
 
@@ -38,7 +38,7 @@ def read_records(path: str, file_format: str, names: Sequence[str], optional: st
 def _read_parquet(path: str, names: Sequence[str], optional: str) -> Iterator[Record | BadRow]:
     """Yield the rows; a value that Python cannot hold, such as a text that is not UTF-8, makes its row a bad one."""
     number = 0
-    with fsspec.open(path, "rb") as file:
+    with open_file(path) as file:
         try:
             table = pq.ParquetFile(file, page_checksum_verification=True)
             check_columns(path, table.schema_arrow.names, names)

@@ -132,16 +132,16 @@ class Encoder(nn.Module):
         progress: Callable[[int], None] | None = None,
         ahead: bool | None = None,
     ) -> Iterator[NDArray[np.float32]]:
-        """Yield the vectors of several shards of texts, each as `embed` returns them, with its arguments.
+        """Yield the vectors of several shards of texts, each as `embed` returns them; its arguments, and one more.
 
         Args:
-            shards: may be a generator, which a GPU has a thread go on with.
-            role: see `embed`, as for the next three.
-            max_tokens: see there.
-            batch_tokens: see there.
-            progress: see there.
-            ahead: texts are read and tokenized while the network computes; None: for a GPU. Else a shard's tokenizer
-                is gone when the network runs.
+            shards: may be a generator.
+            role: see `embed`.
+            max_tokens: see `embed`.
+            batch_tokens: see `embed`.
+            progress: see `embed`.
+            ahead: a thread reads and tokenizes while the network computes; None: for a GPU. Else a shard's tokenizer is
+                gone when the network runs.
         """
         ahead = self.backbone.device.type != "cpu" if ahead is None else ahead
         tokenized = self._tokenized(shards, role=role, max_tokens=max_tokens, ahead=ahead)

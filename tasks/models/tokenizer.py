@@ -40,25 +40,18 @@ class TextTokenizer:
         self.pad_id: int = pad_id
 
     def __call__(self, texts: Sequence[str], *, role: Role, max_tokens: int) -> Iterator[list[int]]:
-        """Yield each text's token ids: the role's prompt before it, special tokens included, cut at the end.
-
-        Args:
-            texts: any strings; one of white space and invisible characters alone is as good as an empty one, and
-                one that the tokenizer reduces to nothing still has a token.
-            role: whose prompt is put before the texts.
-            max_tokens: longest result, special tokens included.
-
-        Raises:
-            ValueError: `max_tokens` is beyond what the network takes.
-        """
+        """Yield each text's token ids as a list; arguments and errors as those of `blocks`."""
         for tokens in self.blocks(texts, role=role, max_tokens=max_tokens):
             yield from tokens
 
     def blocks(self, texts: Sequence[str], *, role: Role, max_tokens: int, whole: bool = False) -> Iterator[Tokens]:
-        """Yield the same as arrays, some hundred texts at a time.
+        """Yield the texts' token ids, some hundred texts at a time.
+
+        The role's prompt goes before a text, special tokens are included, and it is cut at the end.
 
         Args:
-            texts: any strings.
+            texts: any strings; one of white space and invisible characters alone is as good as an empty one, and
+                one that the tokenizer reduces to nothing still has a token.
             role: whose prompt is put before the texts.
             max_tokens: longest result, special tokens included.
             whole: with the whole vocabulary, some thousand texts at a time: faster, in more memory.
@@ -78,7 +71,7 @@ class TextTokenizer:
 
     @functools.cached_property
     def _whole(self) -> Splitter:
-        return read_whole(self.folder / "tokenizer.json")
+        return self._model if isinstance(self._model, Splitter) else read_whole(self.folder / "tokenizer.json")
 
     def _splitter(self, blocks: Iterable[Sequence[str]]) -> Splitter:
         return self._model.narrow(blocks) if isinstance(self._model, Unigram) else self._model

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import polars as pl
 
@@ -45,9 +46,7 @@ def retrieve_bm25(
 ) -> None:
     """Rank the corpus for the queries by BM25. The index is kept in the user's cache, for other queries."""
     asked = _queries(queries)
-    versions = [importlib.metadata.version(name) for name in ("pyserini", "pythainlp")]
-    made_of = [load(corpus).content, text, analyzer, versions, code_fingerprint([bm25.__name__])]
-    index = cache() / "bm25" / fingerprint(made_of)
+    index = bm25_index(corpus, text=text, analyzer=analyzer)
     num_indexed = 0 if index.exists() else count(corpus)
     if num_indexed and analyzer == STANDARD:  # with the index: once for each language
         job.log.info("%s", standard_note([corpus.partition]))
@@ -68,6 +67,13 @@ def retrieve_bm25(
             advance=advance,
         )
     job.out.write(dense.without_own_documents(candidates, search.depth) if ignore_own_document else candidates)
+
+
+def bm25_index(corpus: DatasetRef, *, text: str, analyzer: str) -> Path:
+    """Name the folder of a corpus's BM25 index, in this user's cache, whether it is there or not."""
+    versions = [importlib.metadata.version(name) for name in ("pyserini", "pythainlp")]
+    made_of = [load(corpus).content, text, analyzer, versions, code_fingerprint([bm25.__name__])]
+    return cache() / "bm25" / fingerprint(made_of)
 
 
 def embed_documents(

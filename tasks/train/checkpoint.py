@@ -3,7 +3,6 @@
 A checkpoint is one safetensors file, `step-00000040-<checksum>.safetensors`, with the settings in its header.
 """
 
-import hashlib
 import json
 import os
 import time
@@ -16,6 +15,8 @@ from typing import Self
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from tasks.train.checksums import checksum
 
 _KEPT = 2  # the newest, and one more should it be damaged
 
@@ -42,7 +43,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, settings: Mapping[str,
     save_file(checkpoint.tensors, temporary, metadata=facts)
     _sync(temporary)
     name = f"step-{checkpoint.step:08d}"
-    target = folder / f"{name}-{_checksum(temporary)[:16]}.safetensors"
+    target = folder / f"{name}-{checksum(temporary)[:16]}.safetensors"
     os.replace(temporary, target)
     _sync(folder)
     earlier = [path for path in _newest_first(folder) if path.name < name]
@@ -111,7 +112,7 @@ def newest_checkpoint(
         The checkpoint, its tensors on the CPU, or None.
     """
     for path in _newest_first(folder):
-        expected, found = path.stem.rpartition("-")[2], _checksum(path)[:16]
+        expected, found = path.stem.rpartition("-")[2], checksum(path)[:16]
         if found != expected:
             warn(f"checkpoint {path}: passed over as damaged, expected checksum {expected}, got {found}.")
             continue
@@ -129,11 +130,6 @@ def _newest_first(folder: Path) -> list[Path]:
 
 def _canonical(settings: Mapping[str, object]) -> str:
     return json.dumps(settings, sort_keys=True)
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync(path: Path) -> None:

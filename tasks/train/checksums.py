@@ -66,10 +66,11 @@ def _difference(listing: Path, paths: Iterable[Path]) -> str | None:
 
 
 def _checksums(folder: Path, paths: Iterable[Path]) -> dict[str, str]:
-    return {path.relative_to(folder).as_posix(): _checksum(path) for path in sorted(paths) if path.is_file()}
+    return {path.relative_to(folder).as_posix(): checksum(path) for path in sorted(paths) if path.is_file()}
 
 
-def _checksum(path: Path) -> str:
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

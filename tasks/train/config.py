@@ -128,6 +128,11 @@ class TrainConfig(Recipe):
     result: str | None = _setting(
         None, "Folder with the result of this training, done on another machine; see `polyloom pack`.", exclude=True
     )
+    tensorboard: str | None = _setting(
+        None,
+        "Folder for TensorBoard events, a folder in it for each training from now on; needs the extra `tensorboard`.",
+        exclude=True,
+    )
 
 
 def write_settings(config: TrainConfig, path: Path) -> None:

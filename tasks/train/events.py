@@ -85,6 +85,7 @@ class Meter:
             "num_steps": self._num_steps,
             "loss": report.row.loss,
             "learning_rate": report.row.learning_rate,
+            "gradient_norm": report.row.gradient_norm,
             "language": report.row.language,
             "validation_ndcg": report.row.validation_ndcg,
             "examples_per_second": sum(one.num_queries for one in recent) / seconds,

@@ -7,6 +7,7 @@ import torch
 
 from storage import DatasetRef, checkout, count, iter_parts, num_parts, scan
 from tasks.engine.job import Job
+from tasks.engine.step import deferred
 from tasks.models.encoder import forget_encoder
 from tasks.models.layout import Role
 from tasks.models.texts import document_text
@@ -18,6 +19,8 @@ from tasks.train.data import Inputs
 from tasks.train.folders import LOG, MODEL
 from tasks.train.process import follow, run
 from tasks.train.tokens import FILES, write_token_file
+
+tensorboard = deferred("tasks.train.tensorboard")  # an extra
 
 
 def tokenize_queries(job: Job, *, language: str, queries: DatasetRef, encoder: DatasetRef, max_tokens: int) -> None:
@@ -99,6 +102,8 @@ def train_encoder(
     )
     out = _result_from_elsewhere(config, inputs) if config.result else _train(job, config, inputs)
     log = pl.read_parquet(out / LOG)
+    if config.result and config.tensorboard:
+        tensorboard.write_log(log.to_dicts(), _events_folder(job, config.tensorboard))
     job.out.write(log.with_columns(examples_per_second=pl.lit(None, dtype=pl.Float32)))
     job.out.add_folder(out / MODEL, MODEL)
 
@@ -130,8 +135,14 @@ def _train(job: Job, config: TrainConfig, inputs: Inputs) -> Path:
     torch.cuda.empty_cache()
     arguments = [*inputs.arguments(), f"--recipe={recipe}", f"--out={out}", f"--device={job.device}"]
     events = run(launch.__name__, arguments, num_processes=config.num_processes, stderr=out / "stderr.txt")
+    if config.tensorboard:
+        events = tensorboard.write_live(events, _events_folder(job, config.tensorboard))
     follow(events, job.bar, job.log)
     return out
+
+
+def _events_folder(job: Job, folder: str) -> Path:
+    return Path(folder).expanduser() / job.out.ref.fingerprint[:12]
 
 
 def _result_from_elsewhere(config: TrainConfig, inputs: Inputs) -> Path:

@@ -118,6 +118,7 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
             progress(len(texts))
             return np.array([n in "78" for n in documents], dtype=np.float32)
 
+    monkeypatch.setattr("tasks.denoise.cross_encoder_task.locate_model", lambda name: Path())
     monkeypatch.setattr(PairClassifier, "load", lambda *_, **__: Judge())
     return pairs
 

@@ -73,6 +73,18 @@ def test_ablation_of_quad16_is_valid(shared, monkeypatch):
     assert len({promise.fingerprint for promise in promises if promise.step.produces == "training_log"}) == 18
 
 
+def test_ablation_of_atlas_needs_nothing_and_is_small(monkeypatch):
+    monkeypatch.delenv("QUAD16", raising=False)
+    path = REPOSITORY / "benchmarks" / "ablation" / "atlas.yaml"
+    variants = list_variants(load_ablation(path), path)
+    assert len(variants) == 6
+    promises = [promise for variant in variants for promise in weave(variant.config).promises]
+    of_kind = {
+        kind: {one.fingerprint for one in promises if one.step.produces == kind} for kind in ("scores", "training_log")
+    }
+    assert (len(of_kind["scores"]), len(of_kind["training_log"])) == (3, 6)  # a score table per language, shared
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -1,6 +1,7 @@
 """Reading configurations, and the error for each way in which one can be wrong."""
 
 import functools
+import sys
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,11 @@ def test_override_reaches_settings_that_the_file_does_not_name(config):
         (("plan_batches.seed.deep=1",), "expected 'seed' to hold settings, got 3"),
         (("languages=[en,en]",), "expected each language once, got en, en"),
         (("languages=[xx]",), r"languages.0: .*BCP 47 tag, got 'xx'. Write it like de"),
+        (
+            ("resources.device=gpu",),
+            r"resources.device: expected 'auto', 'cpu' or 'cuda', got 'gpu'. Did you mean cuda\?",
+        ),
+        (("resources={7: gpu}",), "resources.7: expected names that are texts, got 7. Correct it."),
         (("languages=[pt_BR]",), r"languages.0: .*got 'pt_BR'. Did you mean 'pt-BR'\?"),
         (
             ("languages=[de]", "ingest.layout=atlas"),
@@ -233,6 +239,20 @@ def test_cuda_without_a_gpu_is_refused_before_anything_runs(config, monkeypatch)
     load_config(config).resources.check_device()
 
 
+def test_batches_are_as_large_as_the_device_wants_unless_a_size_is_set(config):
+    by_device = {"cpu": 2048, "cuda": 65_536, "cuda:1": 65_536}
+    resources = load_config(config).resources
+    assert {device: resources.batch_tokens_on(device) for device in by_device} == by_device
+    chosen = load_config(config, ("resources.batch_tokens=4096",)).resources
+    assert {chosen.batch_tokens_on(device) for device in by_device} == {4096}
+
+
+def test_one_of_several_gpus_is_a_device(config):
+    assert load_config(config, ("resources.device=cuda:1",)).resources.device == "cuda:1"
+    with pytest.raises(ValueError, match="resources.device"):
+        load_config(config, ("resources.device=gpu",))
+
+
 def test_json_that_cannot_be_written_is_refused_before_the_run(tmp_path, config):
     for file in (tmp_path / "none" / "a.json", tmp_path):
         with pytest.raises(ConfigError, match="--json: expected a file that can be written, got .*: (No such|Is a)"):
@@ -271,3 +291,10 @@ def test_prefect_deployment_has_the_quickstarts_settings():
     deployed = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())["deployments"][0]
     quickstart = yaml.safe_load((REPOSITORY / "configs" / "quickstart.yaml").read_text())
     assert deployed["parameters"]["config"] == quickstart
+
+
+def test_tensorboard_without_its_extra_is_told_before_anything_runs(config, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)  # as Python marks what cannot be imported
+    with pytest.raises(ValueError, match=r"train\.tensorboard: .* Run pip install 'polyloom\[tensorboard\]'"):
+        weave(load_config(config, ("train.tensorboard=events",)))
+    assert weave(load_config(config)).has("train")

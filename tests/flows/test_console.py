@@ -3,8 +3,9 @@
 import polars as pl
 import pytest
 from rich.console import Console
+from rich.markup import escape
 
-from flows.show.console import plan_table
+from flows.show.console import as_markdown, plain_table, plan_table
 from flows.show.frames import frame_table
 from flows.show.results import comparison_table, metrics_table
 from storage import DatasetRef
@@ -54,6 +55,21 @@ def test_comparison_shows_difference_interval_and_holms_p():
         ["-0.0200", ""],
         ["-0.0300 … +0.0012", ""],
         ["0.040", ""],
+    ]
+
+
+def test_table_in_markdown_keeps_every_cell_in_its_place():
+    table = plain_table("Results", caption="of 3 tests")
+    table.add_column("p\n(Holm)")
+    table.add_column("variant")
+    table.add_row("[bold]0.04[/]", escape("w/o [x] | y"))
+    title, caption = ["**Results**", ""], ["", "of 3 tests"]
+    assert as_markdown(table).splitlines() == [
+        *title,
+        "| p (Holm) | variant |",
+        "| --- | --- |",
+        "| 0.04 | w/o [x] \\| y |",
+        *caption,
     ]
 
 

@@ -1,6 +1,8 @@
 """Running Promises as Prefect tasks: cached, built, refreshed, failed, damaged."""
 
+import contextvars
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ import storage
 from flows.configs import ResourcesConfig
 from flows.run.execute import Execution
 from flows.run.pipeline import Pipeline
+from flows.run.stop import UNDER_WAY
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(180)]
 
@@ -116,6 +119,25 @@ def test_failure_stops_what_needs_it_and_names_the_cause(root):
     assert storage.find(numbers.ref(root)) is not None
     assert storage.find(broken.ref(root)) is None
     assert loom.CALLS == ["make_numbers"]
+
+
+def test_runs_side_by_side_in_one_process_share_the_network(root, monkeypatch):
+    running, seen = [], []
+
+    def look():
+        running.append(1)
+        seen.append(len(running))
+        time.sleep(0.3)
+        running.pop()
+
+    monkeypatch.setattr(loom, "BEFORE_READING", [look])
+    numbers = [make_numbers("en", config=NumberConfig(values=(number,))) for number in range(3)]
+    pipelines = [Pipeline.weave({"train": [train_numbers("en", numbers=one)]}, metrics=[]) for one in numbers]
+    with ThreadPoolExecutor(3) as pool:
+        runs = [pool.submit(contextvars.copy_context().run, run, root, one) for one in pipelines]
+    assert [status(one.result())[-1] for one in runs] == [("train_numbers", "en", "built")] * 3
+    assert seen == [1, 1, 1]
+    assert UNDER_WAY == {}
 
 
 def test_prefect_shows_cached_states(root):

@@ -47,6 +47,20 @@ def test_a_run_is_on_record_while_it_goes_on_and_after(config):
     assert late.codes == {"make_numbers": woven().promises[0].step.code}
 
 
+def test_languages_that_the_sample_lacks_are_on_record_as_the_rest(tmp_path):
+    settings = {
+        "languages": ["de", "yo"],
+        "ingest": {"layout": "miracl", "path": "x"},
+        "storage": {"root": str(tmp_path)},
+    }
+    config = PipelineConfig.model_validate(settings)
+    with recorded(config, woven(), []):
+        pass
+    (run,) = runs.runs(config.storage.location)
+    assert (run.state, run.changed["ingest.layout"], run.settings["languages"]) == ("completed", "miracl", ["de", "yo"])
+    assert "languages" not in run.changed
+
+
 @pytest.mark.parametrize(("error", "state"), [(ValueError("no\nsuch"), "failed"), (KeyboardInterrupt(), "stopped")])
 def test_one_that_does_not_end_well_says_how(config, error, state):
     with pytest.raises(type(error)), recorded(config, woven(), []):

@@ -42,16 +42,17 @@ def _maps(place):
 
 
 SCRIPT = """
-import ctypes, threading
+import ctypes, signal, threading
 from pathlib import Path
 from flows.run.stop import ending, listening
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever the tests run in
 with listening(), ending(None, tell=%s):
     Path("there").touch()
     %s
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_main_thread_in_c_code_is_left(tmp_path, number):
     work = "ctypes.CDLL(None).sleep(3600)"
     script = SCRIPT % ("lambda ending: print(ending.how, flush=True)", work)
@@ -59,6 +60,19 @@ def test_main_thread_in_c_code_is_left(tmp_path, number):
     stopped = stop(["-c", script], number, (tmp_path / "there").exists, folder=tmp_path, environment=environment)
     assert stopped.output == "stopped\npolyloom: stopped; run the same command again to go on\n"
     assert stopped.exit_status == 128 + number
+
+
+def test_process_that_nohup_started_goes_on_when_its_terminal_is_closed(tmp_path):
+    script = """
+import os, signal
+from flows.run.stop import listening
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+with listening():
+    os.kill(os.getpid(), signal.SIGHUP)
+print("goes on")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    assert done.stdout == "goes on\n"
 
 
 def test_end_that_cannot_be_told_is_left_after_the_grace_time(tmp_path):

@@ -70,6 +70,14 @@ def test_hostile_answer_is_one_line_and_its_budget_is_exact(name):
     assert len(str(raised.value)) < 800
 
 
+def test_password_in_the_url_is_not_shown():
+    with LlmServer(fault=lambda user, before: http(b"", status="403 Forbidden")).serving() as server:
+        asked = endpoint(server)
+        asked.url = asked.url.replace("//", "//me:hu@sh@")
+        with pytest.raises(ChatUnavailable, match=f"^endpoint {server.url}/chat/completions, model .* got HTTP 403"):
+            list(asked.complete(QUESTION))
+
+
 def test_bomb_takes_no_more_memory_than_an_answer_may():
     with LlmServer(fault=lambda user, before: HOSTILE["gzip bomb"][0]).serving() as server:
         tracemalloc.start()

@@ -28,6 +28,12 @@ def test_local_model_is_known_by_its_bytes_not_by_its_folder(folder, tmp_path):
     assert chat_identity(local(other)) != chat_identity(local(folder))
 
 
+def test_local_model_that_computes_in_another_type_is_another(folder):
+    halved = local(folder).model_copy(update={"dtype": "bfloat16"})
+    assert chat_identity(halved) == f"{chat_identity(local(folder))} in bfloat16"
+    assert chat_identity(ChatConfig(model="qwen", dtype="bfloat16")) == "qwen"  # an endpoint chooses itself
+
+
 def test_chat_template_is_part_of_a_local_model(folder, tmp_path):
     copy = write_tiny_llm(tmp_path)
     (copy / "chat_template.jinja").write_text("{{ messages[0].content }}")

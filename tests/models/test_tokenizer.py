@@ -28,6 +28,8 @@ def test_gives_the_ids_of_the_whole_tokenizer(folder, role, prompt, max_tokens, 
     monkeypatch.setattr("tasks.models.tokenizer._TEXTS_AT_ONCE", 2)
     expected = _whole_ids(folder, prompt, max_tokens=max_tokens)
     assert list(TextTokenizer(folder)(TEXTS, role=role, max_tokens=max_tokens)) == expected
+    whole = TextTokenizer(folder).blocks(TEXTS, role=role, max_tokens=max_tokens, whole=True)
+    assert [ids for tokens in whole for ids in tokens] == expected
     assert Encoder.load(folder, device="cpu").tokenize(TEXTS, role=role, max_tokens=max_tokens) == expected
 
 

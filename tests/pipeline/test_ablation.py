@@ -1,6 +1,7 @@
 """An ablation on the tiny pipeline: what variants share is built once, and the table compares them."""
 
 import json
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def datasets(folder: Path, kind: str) -> int:
     return len(list((folder / "data" / kind).glob("*/*/manifest.json")))
 
 
-def test_ablation_builds_what_variants_share_once_and_compares_them(built):
+def test_ablation_builds_what_variants_share_once_and_compares_them(built, prefect_api):
     loom, first = built
     (loom.folder / "ablation.yaml").write_text(yaml.safe_dump(ABLATION))
     before = {kind: datasets(loom.folder, kind) for kind in ("embeddings", "hard_negatives", "training_log")}
@@ -45,6 +46,11 @@ def test_ablation_builds_what_variants_share_once_and_compares_them(built):
         assert name in output
         assert table[name]["difference"] == pytest.approx(table[name]["mean"] - table["full"]["mean"])
     assert {row["variant"] for row in answer["means"]} == set(ABLATION["variants"])
+    assert "p held against all of this table" in output
+    with urllib.request.urlopen(f"{prefect_api}/artifacts/ablation/latest", timeout=30) as artifact:
+        shown = json.loads(artifact.read())["data"].splitlines()
+    assert "| metric | variant | seeds |" in shown[2]
+    assert [f"| {name} |" in line for name, line in zip(ABLATION["variants"], shown[4:7], strict=True)] == [True] * 3
     assert loom("ablation", "ablation.yaml", "--json", "again.json")
     assert json.loads((loom.folder / "again.json").read_text()) == answer
     assert datasets(loom.folder, "training_log") == before["training_log"] + 2

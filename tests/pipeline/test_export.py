@@ -95,7 +95,8 @@ def test_packed_training_runs_without_the_project_and_its_result_is_taken(built,
     done = train(bundle)
     assert done.returncode == 0, done.stderr
 
-    taken = ("--set", f"train.result={bundle / 'out'}", "--until", "train")
+    events = tmp_path / "events"
+    taken = ("--set", f"train.result={bundle / 'out'}", "--set", f"train.tensorboard={events}", "--until", "train")
     weights = bundle / "out" / "model" / "model.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-4])
@@ -105,6 +106,7 @@ def test_packed_training_runs_without_the_project_and_its_result_is_taken(built,
     answer = loom.run("tiny.yaml", *changed, *taken)
     (training,) = [entry for entry in answer["stages"] if entry["kind"] == "training_log"]
     assert training["status"] == "built"  # and not by the run before
+    assert [*(events / training["fingerprint"][:12]).glob("events.out.tfevents.*")]
     folder = loom.folder / "data" / "training_log" / "all" / training["fingerprint"]
     assert (folder / "model" / "model.safetensors").read_bytes() == whole
     output = loom("run", "tiny.yaml", "--set", "train.seed=3", *taken, code=1)

@@ -6,6 +6,7 @@ import time
 
 import pytest
 from support.command import Loom
+from support.llm_server import LlmServer
 from support.prefect_server import prefect_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.prefect, pytest.mark.timeout(900)]
@@ -16,6 +17,19 @@ COMMAND = ["run", "tiny.yaml", "--until", "ingest"]
 def last_line(output):
     assert "Traceback" not in output
     return output.strip().splitlines()[-1]
+
+
+def test_step_that_fails_is_one_line_and_its_traceback_is_told_on_demand(built):
+    loom = built[0]
+    with LlmServer().serving() as server:
+        chat = {"model": "asked-once", "base_url": server.url, "max_calls": 1}
+        settings = ["denoise.judge=llm", *(f"denoise.llm.chat.{name}={value}" for name, value in chat.items())]
+        command = ["run", "tiny.yaml", *(part for one in settings for part in ("--set", one))]
+        output = loom(*command, code=1)
+        told = Loom(loom.folder, {**loom.environment, "POLYLOOM_TRACEBACK": "1"})(*command, code=1)
+    assert last_line(output).startswith("polyloom: LLM budget: expected at most 1 calls")
+    assert output.count("expected at most 1 calls") == 1
+    assert "Traceback (most recent call last)" in told
 
 
 def begun(folder):

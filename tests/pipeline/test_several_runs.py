@@ -30,7 +30,8 @@ def contents(stages):
 
 def test_four_runs_at_once_build_each_dataset_once_and_ask_each_question_once(make_tiny, tmp_path):
     loom = make_tiny(tmp_path)
-    loom.environment["PREFECT_CLIENT_MAX_RETRIES"] = "50"  # the test's server is an SQLite: 503 while it is busy
+    loom.environment["PREFECT_HOME"] = str(tmp_path / "home")
+    del loom.environment["PREFECT_API_URL"]  # so that each run has a server of its own, on one database
     with LlmServer().serving() as server:
         settings = ["denoise.judge=cascade", "denoise.band=[0.05,0.5]", "denoise.llm.num_samples=2"]
         settings += ["denoise.llm.chat.model=scripted", f"denoise.llm.chat.base_url={server.url}"]

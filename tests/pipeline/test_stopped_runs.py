@@ -65,15 +65,23 @@ def test_stopped_in_every_stage_ends_like_an_undisturbed_run(built, make_tiny, p
     assert found == {(e["kind"], e["partition"], e["fingerprint"]): e["content"] for e in built[1]["stages"]}
 
 
-def test_waiting_for_an_llm_is_no_reason_to_wait(built):
+JUDGE = ["denoise.judge=llm", "denoise.llm.chat.model=slow", "denoise.llm.chat.base_url="]
+SUPPLEMENT = [
+    *("supplement.enabled=true", "supplement.negatives_each=30", "supplement.chat.model=slow"),
+    "supplement.chat.base_url=",
+]
+
+
+@pytest.mark.parametrize(("settings", "where"), [(JUDGE, "judge_pairs"), (SUPPLEMENT, "in|at")])
+def test_waiting_for_an_llm_is_no_reason_to_wait(built, settings, where):
     loom = built[0]
     with LlmServer(fault=lambda user, before: "slow").serving() as server:
         server.slow_seconds = 300.0
-        settings = ["denoise.judge=llm", "denoise.llm.chat.model=slow", f"denoise.llm.chat.base_url={server.url}"]
-        command = ["-m", "flows", "run", "tiny.yaml", *(part for one in settings for part in ("--set", one))]
+        given = [*settings[:-1], settings[-1] + server.url]
+        command = ["-m", "flows", "run", "tiny.yaml", *(part for one in given for part in ("--set", one))]
         there = lambda: server.calls > 0  # noqa: E731
         stopped = stop(command, signal.SIGINT, there, folder=loom.folder, environment=loom.environment)
-        check_stop(stopped, signal.SIGINT, "judge_pairs")
+        check_stop(stopped, signal.SIGINT, where)
 
 
 def test_ctrl_c_in_the_terminal_is_told_to_the_server_before_it_ends(make_tiny, tmp_path):

@@ -16,9 +16,9 @@ from tasks import steps
 from tasks.engine.build import build
 from tasks.engine.job import Job
 from tasks.engine.step import Promise
-from tasks.models.encoder import Encoder
 from tasks.models.layout import read_pooling, read_prompts
 from tasks.models.locate import model_digest
+from tasks.models.tokenizer import TextTokenizer
 from tasks.retrieve import fuse_task, task
 from tasks.retrieve.analyzers import analyzer_of
 from tasks.retrieve.config import Bm25Config, EncoderConfig, EnsembleEncoder, FuseConfig, SearchConfig
@@ -105,15 +105,15 @@ def test_dense_search_finds_the_same_for_any_shard_size(root):
 
 
 def test_embedding_goes_on_with_the_missing_shards(root, monkeypatch):
-    embed, embedded = Encoder.embed, []
+    blocks, embedded = TextTokenizer.blocks, []
 
     def fail_on_third(self, texts, **settings):
         embedded.append(texts)
         if len(embedded) == 3:
             raise KeyboardInterrupt("stop")
-        return embed(self, texts, **settings)
+        return blocks(self, texts, **settings)
 
-    monkeypatch.setattr(Encoder, "embed", fail_on_third)
+    monkeypatch.setattr(TextTokenizer, "blocks", fail_on_third)
     with pytest.raises(KeyboardInterrupt, match="stop"):
         made(embed_fruit(), root)
     vectors = made(embed_fruit(), root)

@@ -8,8 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.retrieve.products import faiss_products, torch_products
+from tasks.retrieve.products import faiss_products, top_products, torch_products
 from tasks.retrieve.search import search_shards
+from tasks.retrieve.torch_products import TorchProducts
 
 CANDIDATES = {"query_id": pl.String, "doc_id": pl.String, "system": pl.String, "rank": pl.Int32, "score": pl.Float32}
 
@@ -205,6 +206,20 @@ def test_progress_counts_documents():
 def test_vectors_of_different_encoders_are_an_error():
     with pytest.raises(ValueError, match="got vectors of 2 and 3 numbers"):
         search(embeddings(["d"], [[1, 0]]), embeddings(["q"], [[1, 0, 0]]), depth=1, shard_size=1)
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_a_gpu_of_any_number_searches_itself(device):
+    chosen = top_products(device, 1)
+    assert (chosen.func, chosen.args) == (TorchProducts, (device,))
+    assert not isinstance(top_products("cpu", 1)(np.eye(2, dtype=np.float32)), TorchProducts)
+
+
+def test_too_large_a_shard_names_the_setting():
+    products = TorchProducts("cpu", np.eye(2, dtype=np.float32))
+    huge_ND = np.lib.stride_tricks.as_strided(np.zeros(2, dtype=np.float16), (2**44, 2), (0, 2))
+    with pytest.raises(RuntimeError, match=r"^search: expected .* got '.*allocate.*'. Lower retrieve.shard_size.$"):
+        products.of(huge_ND)
 
 
 def test_search_leaves_the_callers_threads_as_they_were():

@@ -90,7 +90,7 @@ def test_fields_out_of_their_bounds_are_damage(ref, content, change, match):
 @pytest.mark.parametrize(
     ("field", "value", "match"),
     [
-        ("rows", 1, "expected 1 rows, got 2 in"),
+        ("rows", 1, "expected 1 rows, got 2"),
         ("rows", -2, "rows"),
         ("rows", True, "rows"),
         ("bytes", -1, "bytes"),
@@ -162,8 +162,17 @@ def test_foreign_files_and_folders_are_passed_over(tmp_path):
     commit(again, **FACTS)
     assert storage.read(ref)["doc_id"].to_list() == ["a", "b"]
     assert [found for found, _ in datasets(root)] == [ref]
-    assert find_related(root, "sw").ref("qrels") == ref
-    assert find_related(root, ".DS_Store").ref("qrels") is None
+    assert find_related(root, "sw", [ref]).ref("qrels") == ref
+
+
+def test_damaged_ancestor_is_named_as_such_and_left_out(ref, content):
+    """A dataset that is there was made from one whose manifest is torn and from one that is gone."""
+    inputs = [{**content["inputs"][0], "name": name, "fingerprint": name * 32} for name in "ab"]
+    rewrite(ref, json.dumps({**content, "inputs": inputs}).encode())
+    backend.put_bytes(b"{", f"{ref.root}/qrels/sw/{'a' * 32}/manifest.json")
+    assert [(name, found) for _, name, found in lineage(ref)][1:] == [("a", "damaged"), ("b", "gone")]
+    asked = [ref, *(entry.ref(ref.root) for entry in storage.load(ref).inputs)]
+    assert list(find_related(ref.root, ref.partition, asked).manifests) == [ref]
 
 
 JSON = st.recursive(
@@ -189,9 +198,8 @@ def test_a_manifest_with_anything_in_it_is_sound_or_damage(content, ref, data):
         assert isinstance(storage.read(ref), pl.DataFrame)
         storage.checkout(ref)
     list(datasets(ref.root))
-    find_related(ref.root, "sw")
+    find_related(ref.root, "sw", [ref])
     storage.salvage(ref)
     assert set(Writer(ref).missing(3)) <= {0, 1, 2}
     storage.begin(ref, "inputs", anew=True)
-    with contextlib.suppress(DamagedDataset):
-        lineage(ref)
+    lineage(ref)

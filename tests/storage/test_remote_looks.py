@@ -62,7 +62,7 @@ def test_damage_and_missing_files_are_seen_in_a_look(proxy, s3_server):
     assert "expected" in state(promise, root).reason
     assert BuildResult.of_stored(pipeline, root) is None
     backend.remove(uri)
-    assert "file missing" in state(promise, root).reason
+    assert "bytes, got none" in state(promise, root).reason
     assert state(promise, root).damaged
 
 

@@ -74,3 +74,14 @@ def test_of_another_machines_or_a_later_process_with_the_same_number_is_not_take
     assert runs.read(str(tmp_path), run.id).state == "killed"
     run = put("20260101-000000-aaaa", state="running", process="elsewhere 1 1")
     assert runs.read(str(tmp_path), run.id).state == "running"
+
+
+@pytest.mark.parametrize(
+    "name", ["notes.json", "20269999-999999-abcd.json", ".tmp-0", "x.txt", "99991231-235959-zz.json"]
+)
+def test_foreign_files_among_the_records_hinder_no_run(tmp_path, name):
+    folder = tmp_path / runs.FOLDER
+    folder.mkdir()
+    (folder / name).write_text("not of polyloom")
+    assert runs.runs(str(tmp_path)) == []
+    assert not runs.new_id(str(tmp_path)).startswith("9999")

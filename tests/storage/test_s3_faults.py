@@ -2,8 +2,10 @@
 
 import errno
 import os
+import socket
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -107,6 +109,18 @@ def test_nobody_listening_is_one_sentence(s3_server, two_tries, ref):
         storage.load(ref)
 
 
+@pytest.mark.slow  # twice the time that a first answer is waited for
+def test_server_that_takes_connections_and_never_answers_is_one_sentence(s3_server, two_tries, ref):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        started = time.monotonic()
+        with (
+            s3_server.used(f"http://127.0.0.1:{silent.getsockname()[1]}"),
+            pytest.raises(StorageError, match=r"expected an answer, got: Read timeout .*AWS_ENDPOINT_URL"),
+        ):
+            storage.load(ref)
+        assert time.monotonic() - started < 60  # 11 s on a quiet machine
+
+
 @pytest.mark.parametrize("action", ["load", "write", "check"])
 def test_wrong_key_is_one_sentence(s3_server, ref, action):
     with s3_server.used():
@@ -145,7 +159,7 @@ def test_no_bucket_is_one_sentence(ref):
     ("uri", "told"),
     [
         ("s3://bucket/x", "expected its library, got: Install s3fs.* Run pip install 'polyloom[s3]' and run"),
-        ("what://bucket/x", "expected an answer, got: Protocol not known: what. Check storage.root"),
+        ("what://bucket/x", "expected a folder or s3://bucket/prefix, got another kind. Mend storage.root."),
     ],
 )
 def test_missing_library_is_one_sentence(uri, told):

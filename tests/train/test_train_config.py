@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from flows.configs import PipelineConfig
 from tasks.train.config import Recipe, TrainConfig, read_settings, write_settings
 
-NOT_OF_THE_RESULT = {"gradient_cache", "num_processes", "checkpoint_minutes", "result"}
+NOT_OF_THE_RESULT = {"tensorboard", "gradient_cache", "num_processes", "checkpoint_minutes", "result"}
 
 
 def rates(*, num_steps: int = 6, warmup_share: float) -> list[float]:
@@ -43,7 +43,7 @@ def test_facts_and_fingerprint_hold_what_decides_the_result_alone():
     names = {field.name for field in fields(TrainConfig)}
     assert set(TrainConfig().facts()) == names - NOT_OF_THE_RESULT
     assert set(TypeAdapter(TrainConfig).dump_python(TrainConfig(), mode="json")) == names - NOT_OF_THE_RESULT
-    assert TrainConfig(num_processes=8, result="x").facts() == TrainConfig().facts()
+    assert TrainConfig(num_processes=8, result="x", tensorboard="y").facts() == TrainConfig().facts()
     assert TrainConfig(seed=8).facts() != TrainConfig().facts()
 
 

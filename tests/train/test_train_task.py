@@ -11,6 +11,7 @@ import torch
 from support.loom import SURROUNDINGS
 from support.steps import declare
 from support.tiny_training import DOCUMENTS, NUM_STEPS, QUERIES, plan, tiny_encoder
+from tensorboard.backend.event_processing import event_accumulator
 from transformers import AutoModel, AutoTokenizer
 
 import storage
@@ -22,13 +23,15 @@ from tasks.engine.step import Promise
 from tasks.models.encoder import Encoder
 from tasks.models.tokenizer import TextTokenizer
 from tasks.steps import tokenize_documents, tokenize_queries, train_encoder
+from tasks.train import tensorboard
 from tasks.train.config import TrainConfig
 from tasks.train.process import TrainingFailed
 from tasks.train.tokens import open_tokens
 
-pytestmark = pytest.mark.slow  # whole steps and training runs: not of the quick round
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]  # whole steps and training runs: not of the quick round
 
 CONFIG = TrainConfig(learning_rate=1e-3, temperature=0.1)
+FIGURES = {"language": "sw", "learning_rate": 1e-3, "gradient_norm": 1.0, "validation_ndcg": None}
 TEXTS = ["what is red", "blue is a colour", "green"]
 
 
@@ -126,7 +129,7 @@ def training(root: str, *, leave_out: str = "", **config: object) -> Promise:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> tuple[str, Promise]:
     root = str(tmp_path_factory.mktemp("store"))
-    step = training(root)
+    step = training(root, tensorboard=str(tmp_path_factory.mktemp("events")))
     build(step, root, SURROUNDINGS)
     return root, step
 
@@ -286,3 +289,40 @@ class _Bar:
         self._seen.append(done)
         if done == self._dies_at:
             raise KeyboardInterrupt(f"step {done}")
+
+
+def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """Read TensorBoard's events as TensorBoard does: tag -> steps and values."""
+    accumulator = event_accumulator.EventAccumulator(str(folder))
+    accumulator.Reload()
+    return {tag: [(one.step, one.value) for one in accumulator.Scalars(tag)] for tag in accumulator.Tags()["scalars"]}
+
+
+def test_tensorboard_gets_each_step_of_a_training(trained, tmp_path):
+    root, step = trained
+    assert training(root).fingerprint == step.fingerprint  # where it writes events changes no result
+    (folder,) = Path(step.arguments["config"].tensorboard).iterdir()
+    assert folder.name == step.fingerprint[:12]
+    log, found = storage.read(step.ref(root)), events(folder)
+    for tag, column in {
+        "loss/all": "loss",
+        "loss/en": "loss",
+        "learning rate": "learning_rate",
+        "gradient norm": "gradient_norm",
+    }.items():
+        assert [number for number, _ in found[tag]] == list(range(1, NUM_STEPS + 1))
+        assert [value for _, value in found[tag]] == pytest.approx(log[column].to_list(), rel=1e-5)
+    tensorboard.write_log(log.to_dicts(), tmp_path)  # as of a training that was done elsewhere
+    again = events(tmp_path)
+    assert again.keys() == found.keys()
+    for tag, pairs in found.items():
+        assert again[tag] == [(number, pytest.approx(value, rel=1e-5)) for number, value in pairs]
+
+
+def test_tensorboard_shows_steps_that_are_taken_again_once(tmp_path):
+    first = [{"event": "step", "num_done": number, **FIGURES, "loss": 1.0} for number in (1, 2, 3)]
+    again = [{"event": "step", "num_done": number, **FIGURES, "loss": 2.0} for number in (3, 4)]
+    for part in (first, again):
+        assert list(tensorboard.write_live((one for one in part), tmp_path)) == part
+    assert events(tmp_path)["loss/sw"] == [(1, 1.0), (2, 1.0), (3, 2.0), (4, 2.0)]
+    assert "validation nDCG@10" not in events(tmp_path)

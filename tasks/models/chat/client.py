@@ -116,7 +116,7 @@ def open_chat(config: ChatConfig, *, device: str, batch_tokens: int, adapter: Pa
         )
     if adapter is not None:
         raise ValueError(
-            f"LLM: expected a local model for the adapter {adapter}, got the endpoint {config.base_url}. "
+            f"LLM: expected a local model for the adapter {adapter}, got an endpoint. "
             "Set client: local, or serve the adapted model there."
         )
     key = os.environ.get(config.api_key_variable, "").strip()

@@ -2,6 +2,7 @@
 
 import queue
 import random
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -113,10 +114,10 @@ class Endpoint:
                 with anyio.move_on_after(max(wait, min(answer.wait_seconds, _LONGEST_ASKED_SECONDS))):
                     await failed.wait()
             if not answer.passing or tries > self._max_retries or failed.is_set():
-                raise ChatUnavailable(
-                    f"endpoint {self.url}, model '{self.model}': expected a reply, got "
-                    f"{self._without_key(answer.reason)} at try {tries}. {answer.cure}"
+                text = (
+                    f"endpoint {self.url}, model '{self.model}': expected a reply, got {answer.reason} at try {tries}."
                 )
+                raise ChatUnavailable(f"{self._without_secrets(text)} {answer.cure}")
             tries += 1
         return answer
 
@@ -164,8 +165,9 @@ class Endpoint:
             "seed": request.seed,
         }
 
-    def _without_key(self, text: str) -> str:
-        return text.replace(self._api_key, "***") if self._api_key else text
+    def _without_secrets(self, text: str) -> str:
+        text = text.replace(self._api_key, "***") if self._api_key else text
+        return re.sub(r"//[^/\s]*@", "//", text)  # a name and a password in the URL
 
 
 async def _limited(response: httpx.Response) -> bytes:
