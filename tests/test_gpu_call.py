@@ -11,7 +11,7 @@ from support.command import REPOSITORY
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-ABSENT = ("polars", "faiss", "prefect", "datasets", "pyserini", "accelerate", "pandas", "orjson", "s3fs")
+ABSENT = ("polars", "faiss", "prefect", "datasets", "pyserini", "accelerate", "peft", "pandas", "orjson", "s3fs")
 
 # Python imports a module of this name when it starts: those packages are then not found, as if they were not there.
 BLOCKER = f"""
