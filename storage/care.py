@@ -61,15 +61,18 @@ class Waste:
 
 
 def waste(root: str, keep: int) -> list[Waste]:
-    """List what can go: datasets and records of no kept run, interrupted builds, old temporary files and copies.
+    """List what can go: datasets, records and reports of no kept run, interrupted builds, old temporary files, copies.
 
     Kept are the newest completed runs of each flow and name, all that came after them, and those that go on.
 
     Args:
         root: the store.
         keep: how many completed runs of a name.
+
+    Raises:
+        MissingDataset: there are no runs, or a record cannot be read, which may need anything.
     """
-    found = runs.runs(root)
+    found = [runs.read(root, one) for one in reversed(runs.ids(root))]
     kept, completed = [], dict.fromkeys([(run.flow, run.name) for run in found], 0)
     for run in found:
         if run.state == "running" or completed[run.flow, run.name] < keep:
@@ -80,7 +83,10 @@ def waste(root: str, keep: int) -> list[Waste]:
     needed = {one.ref(root) for run in kept for one in run.datasets}
     living = {one.ref(root) for run in kept if run.state == "running" for one in run.datasets}
     records = [f"{root}/{runs.FOLDER}/{run.id}.json" for run in found if run not in kept]
+    shown = {run.report for run in kept} | {runs.report_uri(root, run.id) for run in kept}
+    reports = [f"{root}/{runs.REPORTS}/{name}" for name in backend.names(f"{root}/{runs.REPORTS}")]
     gone = [Waste(uri, "record of a run", _bytes(uri)) for uri in records]
+    gone += [Waste(uri, "report of a run", _bytes(uri)) for uri in reports if uri not in shown]
     for ref in folders(root):
         committed = backend.size(f"{ref.uri}/{manifest.NAME}") is not None
         if ref in living or (ref in needed and committed):

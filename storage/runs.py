@@ -5,6 +5,8 @@ A record is written when a run begins and again when it ends, each time in one s
 """
 
 import datetime
+import functools
+import logging
 import os
 import re
 import socket
@@ -19,7 +21,7 @@ from storage import backend
 from storage.errors import MissingDataset
 from storage.manifest import DatasetRef
 
-FOLDER = "runs"
+FOLDER, REPORTS = "runs", "reports"
 PIPELINE = "train_retriever"  # the flow whose runs `latest` and names mean
 _STAMP = "%Y%m%d-%H%M%S"
 _NAME = re.compile(r"(\d{8}-\d{6}-[0-9a-f]{4})\.json")
@@ -99,7 +101,7 @@ class Run(BaseModel):
 def new_id(root: str) -> str:
     """Name a run that begins now, after all others of the store, whatever the clock says."""
     stamp = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-    if (others := _ids(root)) and (newest := _stamp(others[-1])):
+    if (others := ids(root)) and (newest := _stamp(others[-1])):
         stamp = max(stamp, newest + datetime.timedelta(seconds=1))
     return f"{stamp:{_STAMP}}-{uuid.uuid4().hex[:4]}"
 
@@ -107,6 +109,11 @@ def new_id(root: str) -> str:
 def write(root: str, run: Run) -> None:
     """Write a run's record in one step, over an earlier one."""
     backend.put_bytes(run.model_dump_json(indent=1).encode() + b"\n", f"{root}/{FOLDER}/{run.id}.json")
+
+
+def report_uri(root: str, run_id: str) -> str:
+    """Say where a run's report lies."""
+    return f"{root}/{REPORTS}/{run_id}.html"
 
 
 def read(root: str, run_id: str) -> Run:
@@ -134,15 +141,31 @@ def runs(root: str) -> list[Run]:
 
 
 def newest_first(root: str) -> Iterator[Run]:
-    """Read the runs of a store one by one, the newest first."""
-    for one in reversed(_ids(root)):
-        yield read(root, one)
+    """Read the runs of a store one by one, the newest first; a record that cannot be read is said and left out."""
+    for one in reversed(ids(root)):
+        try:
+            yield read(root, one)
+        except MissingDataset as error:
+            _warn(str(error))
+
+
+@functools.cache
+def _warn(text: str) -> None:
+    """Warn once: a command lists the runs several times."""
+    logging.getLogger("polyloom.runs").warning(text)
 
 
 def last_completed(root: str, name: str | None = None) -> Run | None:
     """Find a pipeline's last completed run, of a name or of any; None where there is none."""
     wanted = (run for run in newest_first(root) if (run.flow, run.state) == (PIPELINE, "completed"))
     return next((run for run in wanted if name in (None, run.name)), None)
+
+
+def before(root: str, run: Run) -> Run | None:
+    """Find the last completed run of the same pipeline and variant before a run; None where there is none."""
+    same = (run.flow, run.name, run.variant)
+    earlier = (one for one in newest_first(root) if one.id < run.id and one.state == "completed")
+    return next((one for one in earlier if (one.flow, one.name, one.variant) == same), None)
 
 
 def find(root: str, name: str) -> Run:
@@ -156,10 +179,11 @@ def find(root: str, name: str) -> Run:
     Raises:
         MissingDataset: there is none, or several with that start.
     """
-    if ids := [one for one in _ids(root) if one.startswith(name) or one.endswith(f"-{name}")]:
-        if len(ids) > 1:
-            raise MissingDataset(f"run '{name}': expected one, got {len(ids)}: {', '.join(ids)}. Write more of its id.")
-        return read(root, ids[0])
+    if near := [one for one in ids(root) if one.startswith(name) or one.endswith(f"-{name}")]:
+        if len(near) > 1:
+            got = f"{len(near)}: {', '.join(near)}"
+            raise MissingDataset(f"run '{name}': expected one, got {got}. Write more of its id.")
+        return read(root, near[0])
     if found := last_completed(root, None if name == "latest" else name):
         return found
     raise MissingDataset(f"run '{name}': expected a completed run in '{root}', found none. See `polyloom runs`.")
@@ -170,7 +194,7 @@ def this_process() -> str:
     return f"{socket.gethostname()} {os.getpid()} {_started(os.getpid())}"
 
 
-def _ids(root: str) -> list[str]:
+def ids(root: str) -> list[str]:
     """List the ids of all runs, the oldest first; temporary and foreign files are none."""
     names = backend.names(f"{root}/{FOLDER}")
     return [found[1] for name in names if (found := _NAME.fullmatch(name)) and _stamp(found[1])]

@@ -19,6 +19,7 @@ from flows.configs import ResourcesConfig
 from flows.run.api import PrefectUnavailable, check, setting
 from flows.run.record import differing, write_value
 from flows.show.console import human_bytes, plain_table
+from flows.show.report import cost
 from storage import StorageError, backend, care, inspect, load, runs
 
 Keep = Annotated[int, typer.Option(min=1, help="Completed runs of each name.")]
@@ -26,15 +27,15 @@ Yes = Annotated[bool, typer.Option("--yes", help="Delete; without it nothing is.
 
 
 def diff(a: str, b: str, json_: Json = None, root: Root = "data") -> None:
-    """Say what differs between two datasets (rows by key, settings) or two runs (settings, datasets)."""
+    """Say what differs between two datasets (rows by key, settings) or two runs (data, results, settings)."""
     where = location(root)
     found: dict[str, Any]
     names: tuple[str, str]
     if "/" in a:
         one, two = inspect.resolve(where, a), inspect.resolve(where, b)
-        found = {"rows": care.differences(one, two), "settings": differing(load(two).arguments, load(one).arguments)}
-        names = str(one), str(two)
-        rows = found["rows"]
+        names, rows = (str(one), str(two)), care.differences(one, two)
+        settings = sorted(differing(load(one).arguments, load(two).arguments).items())
+        found = {"rows": rows, "settings": [(name, *values) for name, values in settings]}
         changed = ", ".join(f"{name} {number:,}" for name, number in rows["columns"].items())
         lines = [f"{rows['added']:,} rows added, {rows['removed']:,} removed, {rows['changed']:,} changed"]
         lines += [f"changed: {changed}"] if changed else []
@@ -42,23 +43,12 @@ def diff(a: str, b: str, json_: Json = None, root: Root = "data") -> None:
     else:
         first, second = runs.find(where, a), runs.find(where, b)
         names = first.id, second.id
-        one_has, two_has = _contents(first), _contents(second)
-        unlike = [name for name in {**one_has, **two_has} if one_has.get(name) != two_has.get(name)]
-        found = {"datasets": unlike, "settings": differing(second.settings, first.settings)}
-        lines = [
-            f"{len(first.datasets)} and {len(second.datasets)} datasets; other content: {', '.join(unlike) or '–'}"
-        ]
-    lines += [f"{name}: {write_value(then)} → {write_value(now)}" for name, (now, then) in found["settings"].items()]
+        found = cost.differences(second, first)
+        data = [f"{kind} {' '.join(languages)}" for kind, languages in found["data"].items()]
+        lines = [f"other data: {', '.join(data) or '–'}", f"other results of: {', '.join(found['built']) or '–'}"]
+    lines += [f"{name}: {write_value(then)} → {write_value(now)}" for name, then, now in found["settings"]]
     write_json(json_, {"a": names[0], "b": names[1], **found})
     out.print(escape("\n".join([f"{names[0]} → {names[1]}", *lines])), highlight=False)
-
-
-def _contents(run: runs.Run) -> dict[str, list[str]]:
-    """Tell what a run's datasets hold, by step and partition; of several in order."""
-    contents: dict[str, list[str]] = {}
-    for one in run.datasets:
-        contents.setdefault(f"{one.step}-{one.partition}", []).append(one.content)
-    return contents
 
 
 def verify(json_: Json = None, root: Root = "data") -> None:
@@ -79,10 +69,7 @@ def gc(keep: Keep = 3, yes: Yes = False, json_: Json = None, root: Root = "data"
     """List what no kept run needs, and with --yes delete it: datasets, records, interrupted builds, old copies."""
     found = care.waste(location(root), keep)
     write_json(json_, {"deleted": yes, "waste": [one.__dict__ for one in found]})
-    table = plain_table()
-    table.add_column("what")
-    for name in ("number", "size"):
-        table.add_column(name, justify="right")
+    table = plain_table(None, ["what"], ("number", "size"))
     for why in dict.fromkeys(one.why for one in found):
         sizes = [one.bytes for one in found if one.why == why]
         table.add_row(why, f"{len(sizes):,}", human_bytes(sum(sizes)))

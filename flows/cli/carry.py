@@ -32,7 +32,8 @@ def export_model(config: PipelineConfig, to: Path, *, force: bool = False) -> No
     Raises:
         ValueError: it is not built, or there is something at `to` that `force` does not replace.
     """
-    promise = _built(config, "model")
+    promise = _promise(config, "model")
+    _check_built(promise, config.storage.location)
     _make_way(to, "modules.json", force=force)
     shutil.copytree(checkout(promise.ref(config.storage.location)) / "model", to)
 
@@ -80,12 +81,6 @@ def _promise(config: PipelineConfig, kind: str) -> Promise:
             f"{kind}: expected train queries to make it from, got none. Name their split in ingest.train_split."
         )
     return found[0]
-
-
-def _built(config: PipelineConfig, kind: str) -> Promise:
-    promise = _promise(config, kind)
-    _check_built(promise, config.storage.location)
-    return promise
 
 
 def _check_built(promise: Promise, root: str) -> None:

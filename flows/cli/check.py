@@ -76,11 +76,7 @@ def _too_few(found: list[dict[str, Any]], plan: PlanBatchesConfig) -> list[str]:
 
 
 def _print_splits(found: list[dict[str, Any]]) -> None:
-    table = plain_table()
-    for name in ("language", "split"):
-        table.add_column(name)
-    for name in _COLUMNS:
-        table.add_column(name, justify="right")
+    table = plain_table(None, ("language", "split"), list(_COLUMNS))
     for one in found:
         for row in one["splits"]:
             values = [row[column] for column in _COLUMNS.values()]

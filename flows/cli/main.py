@@ -4,7 +4,7 @@ import importlib.metadata
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
@@ -22,7 +22,7 @@ from flows.cli.try_model import encode, search
 from flows.configs import PipelineConfig, load_config
 from flows.run.api import PrefectUnavailable, setting
 from flows.run.pipeline import BuildResult, Pipeline
-from flows.run.record import recorded, why
+from flows.run.record import recorded, same_report, why
 from flows.run.stop import leave
 from flows.settings_file import ConfigError
 from flows.show import console as show_as
@@ -30,7 +30,7 @@ from flows.show.estimate import estimate
 from flows.show.results import metrics_table, result_notes, stages_table
 from flows.show.terminal import Terminal
 from flows.weave import weave
-from storage import MissingDataset, StorageError, inspect
+from storage import MissingDataset, StorageError
 from storage import runs as records
 from tasks.engine.build import state
 from tasks.engine.step import deferred
@@ -96,25 +96,23 @@ def run(
         None if refresh or setting("PREFECT_API_URL") else BuildResult.of_stored(pipeline, settings.storage.location)
     )
     if results is not None:
-        recording = recorded(settings, pipeline, results, until=until, at_end=lambda *made: page.add_report(*made))
+        recording = recorded(settings, pipeline, results, until=until, at_end=_add_report)
         with settings.storage.private(), recording as record:
             record.notes = result_notes(pipeline, settings)
     else:
         settings.resources.check_device()
         rows = run_flow("train_retriever", out, settings, until, refresh)
         results = [BuildResult(**row) for row in rows]
-    metrics = _metrics(pipeline, settings)
+    record = next(
+        one for one in records.newest_first(settings.storage.location) if one.process == records.this_process()
+    )
     stages = [result.as_json() for result in results]
-    notes = result_notes(pipeline, settings)
-    record = next(one for one in records.runs(settings.storage.location) if one.process == records.this_process())
-    write_json(json_, {"stages": stages, "metrics": metrics, "notes": notes, "report": record.report})
+    write_json(json_, {"stages": stages, "metrics": record.metrics, "notes": record.notes, "report": record.report})
     out.print(stages_table(results))
-    if metrics:
-        out.print(metrics_table(metrics))
-        for note in notes:
-            out.print(note, highlight=False)
-    line = f"Report: {record.report}" if record.report else record.notes[-1]
-    out.print(line, highlight=False, soft_wrap=True, markup=False)
+    if record.metrics:
+        out.print(metrics_table(record.metrics))
+    for line in [*record.notes, *([f"Report: {record.report}"] if record.report else [])]:
+        out.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -172,6 +170,12 @@ def pack(config: Config, to: To, set_: Set = None, force: Force = False) -> None
     )
 
 
+def _add_report(run: records.Run, root: str) -> None:
+    run.report = same_report(run, root)
+    if run.report is None:
+        page.add_report(run, root)
+
+
 def _say_notes(pipeline: Pipeline, settings: PipelineConfig) -> None:
     """Say what is done for a language that lacks something."""
     asked = [promise for promise in pipeline.promises if promise.step.produces == "queries" and not promise.inputs]
@@ -183,12 +187,6 @@ def _say_notes(pipeline: Pipeline, settings: PipelineConfig) -> None:
         notes += map(fallback_note, settings.languages)
     for note in filter(None, notes):
         out.print(note, highlight=False, soft_wrap=True)
-
-
-def _metrics(pipeline: Pipeline, settings: PipelineConfig) -> list[dict[str, Any]]:
-    """Read the means out of the metrics datasets."""
-    root = settings.storage.location
-    return [row for promise in pipeline.metrics for row in inspect.metrics_means(promise.ref(root))]
 
 
 for command in (init, check, ablation, report, runs, compare, ls, show, explain, diff, verify, gc, doctor):

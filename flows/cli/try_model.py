@@ -196,7 +196,9 @@ def encode(
         settings = load_config(model, tuple(set_ or ()))
         ranked = _ranking(weave(settings), system).arguments
         given = _embedding(ranked["queries" if role == "query" else "documents"])
-        given |= {"encoder": _stored(given["encoder"], settings), **settings.resources.model_dump()}
+        device = settings.resources.device
+        batch_tokens = settings.resources.batch_tokens_on("cpu" if device == "auto" else device)
+        given |= {"encoder": _stored(given["encoder"], settings), "device": device, "batch_tokens": batch_tokens}
     rows = list(_rows())
     with Bars(out) as bars, bars.draw("encode", len(rows), "texts") as draw:
         ask.write_vectors(ask.embed_rows(rows, role=role, **given, draw=draw), to)

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from flows.configs import PipelineConfig
 from flows.run.pipeline import BuildResult, Pipeline
 from flows.run.stop import Ending, ending
-from storage import find, inspect, runs
+from storage import backend, find, inspect, runs
 from storage.runs import Run, RunDataset
 from tasks.engine.step import Promise
 
@@ -47,7 +47,7 @@ def recorded(
         The record; `report` and `notes` may be set on it.
     """
     root, began = config.storage.location, time.monotonic()
-    run = new_run(config, pipeline, until, refresh, flow)
+    run = _begin(config, pipeline, until, refresh, flow)
     runs.write(root, run)
 
     def close(end: Ending) -> None:
@@ -71,14 +71,7 @@ def recorded(
         yield run
 
 
-def new_run(
-    config: PipelineConfig,
-    pipeline: Pipeline,
-    until: str | None = None,
-    refresh: list[str] | None = None,
-    flow: str = runs.PIPELINE,
-) -> Run:
-    """Begin the record of a run; nothing is written."""
+def _begin(config: PipelineConfig, pipeline: Pipeline, until: str | None, refresh: list[str] | None, flow: str) -> Run:
     # A language of the sample's stands in for the run's own, which the default layout may not know.
     default = _plain(PipelineConfig(languages=("en",))) | {"languages": _plain(config.languages)}
     return Run(
@@ -97,6 +90,18 @@ def new_run(
         version=importlib.metadata.version("polyloom"),
         process=runs.this_process(),
     )
+
+
+def same_report(run: Run, root: str) -> str | None:
+    """Return the report of the run before, where that did the same and it is there: there is nothing new to tell."""
+    before = runs.before(root, run)
+    if before is None or not before.report or backend.size(before.report) is None:
+        return None
+    told = [
+        (one.settings, one.version, one.until, [(made.ref(root), made.content) for made in one.datasets])
+        for one in (run, before)
+    ]
+    return before.report if told[0] == told[1] else None
 
 
 def differing(settings: Mapping[str, Any], others: Mapping[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:

@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-import polars as pl
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows.configs import StorageConfig
 from flows.run.pipeline import BuildResult, Pipeline
 from flows.show.bake_off_table import by_strategy
 from flows.show.report.page import add_report
-from storage import inspect, load, scan
+from flows.show.report.training import batches
+from storage import inspect, load, read
 from storage.runs import Run
-from tasks.plan_batches.shares import plan_shares, topics_per_batch
 
 _WIDTH = 36  # characters of a name in a table of the UI
 
@@ -53,13 +52,14 @@ def publish(results: Sequence[BuildResult], pipeline: Pipeline, storage: Storage
 
 
 def publish_report(run: Run, root: str) -> None:
-    """Write a run's report, and publish the way to it."""
-    add_report(run, root)
-    if run.report and run.state == "completed":
+    """Write a run's report, and publish its verdict, its warnings and the way to it."""
+    report = add_report(run, root)
+    if report and run.state == "completed":
         named = run.settings["storage"]["root"]
-        place = run.report.replace(root, named) if "$" in named else run.report  # variables stay names
+        place = report.uri.replace(root, named) if "$" in named else report.uri  # variables stay names
         link = place if "://" in place else f"file://{place}"
-        text = f"[Report of the run {run.id}]({link})\n\n`{place}`"
+        paragraphs = [f"**{report.verdict}**", *(f"Warning: {fault}" for fault in report.faults)]
+        text = "\n\n".join([*paragraphs, f"[Report of the run {run.id}]({link})", f"`{place}`"])
         create_markdown_artifact(text, key="report", description="One page that shows what this run did.")
 
 
@@ -71,12 +71,10 @@ def batch_shares(pipeline: Pipeline, root: str) -> list[dict[str, Any]]:
     refs = {promise.step.produces: promise.ref(root) for promise in pipeline.promises}
     if not {"topics", "batch_plan"} <= refs.keys():
         return []
-    plan = scan(refs["batch_plan"])
-    spread = topics_per_batch(plan).select(
-        "topics_per_batch", "topics_possible", name="language", by=pl.lit("language")
-    )
-    shares = plan_shares(scan(refs["topics"]), plan).join(spread, on=["by", "name"], how="left", maintain_order="left")
-    return [{name: _shown(value) for name, value in row.items()} for row in shares.to_dicts()]
+    found = batches(read(refs["topics"]), read(refs["batch_plan"]))
+    rows = [*found["languages"], *found["topics"]]
+    beside = ("topic", "label")  # both stand in the name
+    return [{name: _shown(value) for name, value in row.items() if name not in beside} for row in rows]
 
 
 def _shown(value: Any) -> Any:

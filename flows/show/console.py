@@ -32,9 +32,24 @@ def as_markdown(table: Table) -> str:
     return "\n".join([f"**{table.title}**", "", *lines, "", str(table.caption or "")])
 
 
-def plain_table(title: str | None = None, **style: Any) -> Table:
-    """Begin a table without rules between columns: a run's tables fit a terminal of 80 columns."""
-    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, **style)
+def plain_table(
+    title: str | None = None, left: Sequence[str] = (), right: Sequence[str] = (), *, whole: bool = False, **style: Any
+) -> Table:
+    """Begin a table without rules between columns: a run's tables fit a terminal of 80 columns.
+
+    Args:
+        title: above it.
+        left: the first columns, of words: what does not fit is folded.
+        right: the columns after them, of figures.
+        whole: no word is ever folded.
+        style: as `rich.table.Table` has it.
+    """
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, **style)
+    for name in left:
+        table.add_column(name, overflow="fold", no_wrap=whole)
+    for name in right:
+        table.add_column(name, justify="right", no_wrap=whole)
+    return table
 
 
 def build_table(rows: Iterable[tuple[str, str, DatasetRef, str]]) -> Table:
@@ -43,9 +58,7 @@ def build_table(rows: Iterable[tuple[str, str, DatasetRef, str]]) -> Table:
     for stage, step, ref, reason in rows:
         if not reason.startswith("cached"):
             groups.setdefault((stage, step, reason.replace(f".{ref.partition} ", " ")), []).append(ref.partition)
-    table = plain_table("To build, in this order")
-    for name in ("stage", "step", "of", "because"):
-        table.add_column(name, overflow="fold")
+    table = plain_table("To build, in this order", ("stage", "step", "of", "because"))
     for (stage, step, reason), found in groups.items():
         partitions = sorted(set(found))
         of = " ".join(partitions) if len(partitions) <= 3 else f"{len(partitions)} languages"
@@ -55,9 +68,7 @@ def build_table(rows: Iterable[tuple[str, str, DatasetRef, str]]) -> Table:
 
 def plan_table(rows: Iterable[tuple[str, str, DatasetRef, str]]) -> Table:
     """Show what would be built: stage, step, dataset, state."""
-    table = plain_table("Plan")
-    for name in ("stage", "step", "dataset", "state"):
-        table.add_column(name)
+    table = plain_table("Plan", ("stage", "step", "dataset", "state"))
     previous = None
     for stage, step, ref, reason in rows:
         state = escape(reason) if reason.startswith("cached") else f"[green]build[/]: {escape(reason)}"
@@ -74,10 +85,8 @@ def encoder_lines(promises: Iterable[Promise]) -> list[str]:
 
 def estimate_table(estimates: Sequence[Estimate]) -> Table:
     """Sum up what a run would cost, one line per step; `?`: nothing in the store says."""
-    table = plain_table("Estimate, from earlier builds in this store")
-    table.add_column("step", no_wrap=True)
-    for name in ("datasets", "rows", "vectors", "memory", "time"):
-        table.add_column(name, justify="right", no_wrap=True)
+    title = "Estimate, from earlier builds in this store"
+    table = plain_table(title, ["step"], ("datasets", "rows", "vectors", "memory", "time"), whole=True)
     for step in dict.fromkeys(one.step for one in estimates):
         group = [one for one in estimates if one.step == step]
         peaks = [one.peak_memory for one in group if one.peak_memory is not None]
@@ -121,11 +130,7 @@ def _total(numbers: Sequence[float | None], write: Callable[[float], str]) -> st
 
 def datasets_table(found: Iterable[tuple[DatasetRef, Manifest]]) -> Table:
     """List datasets with what they hold and cost."""
-    table = plain_table()
-    table.add_column("dataset", no_wrap=True)
-    for name in ("rows", "size", "seconds", "peak\nmemory"):
-        table.add_column(name, justify="right")
-    table.add_column("built (UTC)", no_wrap=True)
+    table = plain_table(None, ["dataset"], ("rows", "size", "seconds", "peak\nmemory", "built (UTC)"), whole=True)
     for ref, manifest in found:
         table.add_row(
             f"{ref.kind}/{ref.partition}/{ref.fingerprint[:8]}",

@@ -1,7 +1,7 @@
 """What a person sees of a query's way through the stages: panels and tables for a terminal of 80 columns or more."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -128,9 +128,7 @@ def _batches(entry: Row) -> Iterator[RenderableType]:
         if dataset:
             yield _note(f"Batches: {dataset} does not use this query.")
         return
-    table = _table(f"Batches: {dataset}")
-    for name in ("epoch", "step", "slot", "weight", "loss"):
-        table.add_column(name, justify="right")
+    table = _table(f"Batches: {dataset}", right=("epoch", "step", "slot", "weight", "loss"))
     table.add_column("positive", overflow="fold")
     table.add_column("negatives (hardness; – where a random document stands in)", ratio=1)
     for slot in slots[:_SLOTS]:
@@ -144,11 +142,8 @@ def _batches(entry: Row) -> Iterator[RenderableType]:
 
 
 def _results(results: list[Row]) -> Table:
-    table = _table("Results")
-    table.add_column("system")
     metrics = list(dict.fromkeys(name for result in results for name in result["metrics"]))
-    for name in metrics:
-        table.add_column(name, justify="right")
+    table = _table("Results", ["system"], metrics)
     table.add_column("ranks of the relevant documents (– is not ranked)", ratio=1)
     for result in results:
         values = [f"{result['metrics'][name]:.4f}" if name in result["metrics"] else "–" for name in metrics]
@@ -157,8 +152,8 @@ def _results(results: list[Row]) -> Table:
     return table
 
 
-def _table(title: str) -> Table:
-    return plain_table(title, title_style="bold cyan", expand=True)
+def _table(title: str, left: Sequence[str] = (), right: Sequence[str] = ()) -> Table:
+    return plain_table(title, left, right, title_style="bold cyan", expand=True)
 
 
 def _note(text: str) -> Padding:
@@ -186,7 +181,7 @@ def _scores(row: Row) -> list[str]:
 
 
 def _place(found: Row) -> str:
-    return str(found["rank"]) if found.get("score") is None else f"{found['rank']} {found['score']:.2f}"
+    return _int(found["rank"]) if found.get("score") is None else f"{found['rank']} {found['score']:.2f}"
 
 
 def _decision(row: Row) -> str:

@@ -26,7 +26,7 @@ _WIDE, _NARROW, _GAP = 24, 16, 2
 
 
 def fitting(kind: str, frame: pl.DataFrame, room: int) -> list[str]:
-    """Choose the columns of a kind that fit a terminal side by side.
+    """Choose the columns of a kind that fit a terminal side by side; one without values is left out.
 
     Args:
         kind: of dataset.
@@ -34,7 +34,9 @@ def fitting(kind: str, frame: pl.DataFrame, room: int) -> list[str]:
         room: the terminal's columns.
     """
     chosen: list[str] = []
-    for name in dict.fromkeys([*_FIRST.get(kind, ()), *frame.columns]):
+    order = [*_FIRST.get(kind, ()), *frame.columns]
+    filled = [name for name in frame.columns if frame[name].null_count() < len(frame)] or frame.columns
+    for name in sorted(filled, key=order.index):
         needed = min(_width(frame, name), _NARROW if _width(frame, name) > _WIDE else _WIDE) + _GAP
         if needed <= room:
             chosen.append(name)

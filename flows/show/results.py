@@ -21,16 +21,13 @@ from tasks.steps import count_copies
 
 significance = deferred("tasks.evaluate.significance")  # loads scipy
 
+_LONG = 18  # cells of a setting's name in a narrow column
 SYSTEMS = ("bm25", "untrained", "trained")
 
 
 def stages_table(results: Sequence[BuildResult]) -> Table:
     """Sum a run up, one line per stage and kind of dataset."""
-    table = plain_table("Stages")
-    for name in ("stage", "dataset", "partitions"):
-        table.add_column(name)
-    for name in ("built", "cached", "rows", "seconds"):
-        table.add_column(name, justify="right")
+    table = plain_table("Stages", ("stage", "dataset", "partitions"), ("built", "cached", "rows", "seconds"))
     groups: dict[tuple[str, str], list[BuildResult]] = {}
     for result in results:
         groups.setdefault((result.stage, result.kind), []).append(result)
@@ -60,12 +57,8 @@ def metrics_table(metrics: Sequence[dict[str, Any]]) -> Table:
     names = list(dict.fromkeys(row["metric"] for row in metrics))
     means = {(row["language"], row["metric"], row["system"]): row for row in metrics}
     queries = {row["language"]: (row["num_queries"], row["num_new"]) for row in metrics}
-    table = plain_table("Results on dev queries")
-    table.add_column("language")
-    table.add_column("queries", justify="right")
-    for name in names:
-        for system in systems:
-            table.add_column(f"{name}\n{system}", justify="right")
+    columns = [f"{name}\n{system}" for name in names for system in systems]
+    table = plain_table("Results on dev queries", ["language"], ["queries", *columns])
     for language in [*sorted(set(queries) - {"all"}), "all"]:
         if language == "all":
             table.add_section()
@@ -103,12 +96,10 @@ def _cells(found: Sequence[Sequence[dict[str, Any]]], column: str) -> list[str]:
 def comparison_table(rows: Sequence[dict[str, Any]], reference: str) -> Table:
     """Show an ablation's variants beside each other: mean over seeds, difference to the reference, interval and p."""
     tests = sum(row["p"] is not None for row in rows)
-    table = plain_table(f"Trained systems on dev queries, differences to '{reference}'", caption_justify="left")
+    title = f"Trained systems on dev queries, differences to '{reference}'"
+    figures = ("seeds", "mean\n± deviation", "difference", "95 % interval", "p\n(Holm)")
+    table = plain_table(title, ("metric", "variant"), figures, whole=True, caption_justify="left")
     table.caption = f"p held against all of this table ({tests}); intervals over queries and seeds"
-    for name in ("metric", "variant"):
-        table.add_column(name, no_wrap=True)
-    for name in ("seeds", "mean\n± deviation", "difference", "95 % interval", "p\n(Holm)"):
-        table.add_column(name, justify="right")
     previous = None
     for row in rows:
         if previous not in (None, row["metric"]):
@@ -129,26 +120,30 @@ def comparison_table(rows: Sequence[dict[str, Any]], reference: str) -> Table:
 
 def runs_table(found: Sequence[Run]) -> Table:
     """List runs, the newest first; of the settings those that differ from the run of this name before."""
-    table, now = plain_table(), datetime.datetime.now(datetime.UTC)
-    table.add_column("run", no_wrap=True)
-    for name in ("name", "when", "state", "changed"):
-        table.add_column(name, overflow="fold")
-    table.add_column("nDCG@10\ntrained", justify="right")
+    table = plain_table(None, ("run", "name", "ago", "state", "asked, changed"), ["nDCG@10\ntrained"])
+    for column in table.columns[:4]:
+        column.no_wrap = True
+    now = datetime.datetime.now(datetime.UTC)
     for place, run in enumerate(found):
         before = next((one for one in found[place + 1 :] if called(one) == called(run)), None)
         changes = differing(before.settings, run.settings) if before else {}
-        ago = (now - datetime.datetime.fromisoformat(run.started_at)).total_seconds()
+        lines = list(filter(None, [called(run).removeprefix(run.name).removeprefix(", ")]))
+        lines += [f"{_short(name)} {write_value(value)}" for name, (_, value) in changes.items()]
+        colour = {"completed": "green", "running": "yellow"}.get(run.state, "red")
         table.add_row(
             run.id,
-            escape(called(run)),
-            f"{human_seconds(ago)} ago",
-            f"[{'green' if run.state == 'completed' else 'yellow' if run.state == 'running' else 'red'}]{run.state}[/]",
-            escape(
-                "\n".join(f"{name} {write_value(now)}" for name, (_, now) in changes.items()) if before else "the first"
-            ),
+            escape(run.name),
+            human_seconds((now - datetime.datetime.fromisoformat(run.started_at)).total_seconds()),
+            f"[{colour}]{run.state}[/]",
+            escape("\n".join(lines if before else [*lines, "the first"])),
             "–" if run.mean() is None else f"{run.mean():.4f}",
         )
     return table
+
+
+def _short(name: str) -> str:
+    """Write a long setting's name by its last part, so that it stays in one piece."""
+    return name if len(name) <= _LONG else f"…{name.rpartition('.')[2]}"
 
 
 def called(run: Run) -> str:
@@ -221,11 +216,9 @@ def _measured(root: str, run: Run) -> pl.DataFrame:
 
 def compared_tables(comparison: Mapping[str, Any], names: Sequence[str]) -> list[RenderableType]:
     """Lay a comparison of runs out, a column per run."""
-    settings, funnel = plain_table("Settings that differ"), plain_table("Candidates")
-    for table, title in ((settings, "setting"), (funnel, "became")):
-        table.add_column(title, overflow="fold")
-        for name in names:
-            table.add_column(escape(name), justify="left" if table is settings else "right", overflow="fold")
+    shown = list(map(escape, names))
+    settings = plain_table("Settings that differ", ["setting", *shown])
+    funnel = plain_table("Candidates", ["became"], shown)
     for name, values in comparison["settings"].items():
         settings.add_row(name, *(escape(write_value(value)) for value in values))
     for name, numbers in comparison["funnel"].items():

@@ -16,6 +16,11 @@ from tasks.ingest.atlas import generate as atlas
 from tasks.ingest.config import AtlasConfig, Source
 from tasks.ingest.rows import BadRow, Document, Judgement, Query
 
+_COUNTED = (
+    "the {num_queries:,} {split} queries have {num_judgements:,} judgements, {num_relevant:,} of them relevant; "
+    "{num_unjudged:,} queries have none, {num_without_relevant:,} no relevant document"
+)
+
 
 def ingest_corpus(job: Job, *, source: Source) -> None:
     """Read the documents, each id once, and write them part by part."""
@@ -79,7 +84,7 @@ def ingest_qrels(
     asked = scan(queries[split]).collect()
     frame = judgements.qrels_frame(good).join(asked, on="query_id", how="semi", maintain_order="left")
     for counts in judgements.count_by_split(asked, frame).iter_rows(named=True):
-        job.log.info("%s", ", ".join(f"{name} {value}" for name, value in counts.items()))
+        job.log.info("%s: %s", corpus.partition, _COUNTED.format(**counts))
     job.out.write(frame)
 
 

@@ -12,9 +12,11 @@ import struct
 from pathlib import Path
 
 import huggingface_hub
-from huggingface_hub import errors
 
 from storage.digests import file_digest
+from tasks.engine.step import deferred
+
+errors = deferred("huggingface_hub.errors")  # loads an HTTP client
 
 BUNDLED = "bundled:"
 _HUB_NAMES = {

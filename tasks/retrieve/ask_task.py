@@ -73,15 +73,17 @@ def embed_rows(
 
     model = encoder if isinstance(encoder, Path) else folder(encoder) / "model"
     frame = pl.DataFrame({name: [row.get(name, "") for row in rows] for name in ("id", "title", "text")})
-    return embed.embed_texts(
-        frame["id"],
-        frame.select(document_text(text))["text"] if role == "document" else frame["text"],
+    if role == "document":
+        frame = frame.select("id", document_text(text))
+    embedded = embed.embed_shards(
+        [frame],
         encoder=shared_encoder(model, _device(device), dtype),
         role=role,
         max_tokens=max_tokens,
         batch_tokens=batch_tokens,
         progress=advance,
     )
+    return next(embedded)
 
 
 def write_vectors(vectors: pl.DataFrame, path: Path) -> None:
@@ -96,4 +98,4 @@ def write_vectors(vectors: pl.DataFrame, path: Path) -> None:
 
 
 def _device(setting: str) -> str:
-    return "cuda" if setting != "cpu" and torch.cuda.is_available() else "cpu"
+    return setting if setting != "auto" else "cuda" if torch.cuda.is_available() else "cpu"

@@ -10,9 +10,9 @@ from support.loom import NumberConfig, double_numbers, fail, make_numbers, sum_n
 
 from flows.configs import PipelineConfig
 from flows.run.execute import Execution
-from flows.run.pipeline import Pipeline
-from flows.run.record import differing, recorded, why
-from storage import runs
+from flows.run.pipeline import BuildResult, Pipeline
+from flows.run.record import differing, recorded, same_report, why
+from storage import backend, runs
 from tasks.engine.step import Promise
 
 
@@ -79,6 +79,26 @@ def test_differing_settings_are_named_with_dots():
         "e": ({"f": 1}, None),
         "g": (None, 1),
     }
+
+
+def test_the_report_of_the_run_before_is_this_ones_where_nothing_is_new(config):
+    root, pipeline = config.storage.location, woven()
+    build_missing(pipeline, root)
+    results = BuildResult.of_stored(pipeline, root)
+    found = []
+
+    def take(run, root):
+        found.append(same_report(run, root))
+        run.report = runs.report_uri(root, run.id)
+        backend.put_bytes(b"<html>", run.report)
+
+    for settings in (config, config, config.model_copy(update={"languages": ("fi",)})):
+        with recorded(settings, pipeline, results, at_end=take):
+            pass
+    first, second, third = reversed(runs.runs(root))
+    assert found == [None, first.report, None]
+    backend.remove(second.report)
+    assert same_report(third, root) is None
 
 
 @pytest.mark.prefect

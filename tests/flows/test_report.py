@@ -143,6 +143,19 @@ def test_run_that_was_not_measured_is_told_as_far_as_it_got(tmp_path):
     assert 'id="cost"' in page(failed.model_copy(update={"datasets": []}), root)
 
 
+@pytest.mark.parametrize("facts", [{"flow": "bake_off", "until": None}, {"variant": "w/o topic balance, seed 13"}])
+def test_bake_offs_and_variants_have_reports_by_their_ids(tmp_path, facts):
+    root = str(tmp_path)
+    run = FinishedRun(root, ["en", "sw"]).write()
+    kept = [one for one in run.datasets if "variant" in facts or one.stage in ("ingest", "denoise")]
+    runs.write(root, run.model_copy(update={"datasets": kept, **facts}))
+    shown = CliRunner().invoke(app, ["report", run.id, "--root", root], catch_exceptions=False)
+    html = Path(shown.output.removeprefix("Report: ").strip()).read_text()
+    title = "Trained beats BM25 in " if "variant" in facts else "This run is complete; nothing was measured."
+    assert f"<h1>{title}" in html
+    assert 'id="funnel"' in html
+
+
 def test_report_that_cannot_be_made_is_said_and_does_not_raise(tmp_path, caplog):
     root = str(tmp_path)
     run = FinishedRun(root, ["en"]).write()

@@ -49,6 +49,8 @@ def test_verdict_counts_languages_won_and_says_what_may_be_chance():
     assert text.startswith("Trained beats BM25 in 1 of 2 languages (1 beyond chance), mean nDCG@10 +.237 [.")
     same = results.verdict(results.results({"bm25": metrics(BM25), "trained": metrics(BM25)}))
     assert same == "Trained beats BM25 in none of 2 languages, mean nDCG@10 +.000 [.000, .000], which may be chance."
+    worse = results.verdict(results.results({"bm25": metrics(better), "trained": metrics(BM25)}))
+    assert worse.startswith("Trained loses to BM25 in 1 of 2 languages (1 beyond chance), mean nDCG@10 −.237 [−.")
     assert "nothing to compare" in results.verdict(results.results({"bm25": metrics(BM25)}))
 
 

@@ -313,7 +313,7 @@ def test_what_counts_as_relevant_decides_who_is_held_out_together(tmp_path, root
 def test_counts_of_each_split_are_logged(tmp_path, root, caplog):
     with caplog.at_level(logging.INFO):
         build_all(settings(miracl(tmp_path / "raw")), root)
-    assert "split train, num_queries 2, num_judgements 3, num_relevant 2, num_not_relevant 1" in caplog.text
+    assert "fi: the 2 train queries have 3 judgements, 2 of them relevant; 0 queries have none" in caplog.text
 
 
 @pytest.mark.slow

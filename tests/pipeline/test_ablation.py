@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from storage import runs
+
 pytestmark = [pytest.mark.slow, pytest.mark.prefect, pytest.mark.timeout(400)]
 
 ABLATION = {
@@ -51,6 +53,10 @@ def test_ablation_builds_what_variants_share_once_and_compares_them(built, prefe
         shown = json.loads(artifact.read())["data"].splitlines()
     assert "| metric | variant | seeds |" in shown[2]
     assert [f"| {name} |" in line for name, line in zip(ABLATION["variants"], shown[4:7], strict=True)] == [True] * 3
+    found = [run for run in runs.runs(str(loom.folder / "data")) if run.variant]
+    assert len(found) == 2
+    for run in found:
+        assert loom("report", run.id) == f"Report: {run.report}\n"
     assert loom("ablation", "ablation.yaml", "--json", "again.json")
     assert json.loads((loom.folder / "again.json").read_text()) == answer
     assert datasets(loom.folder, "training_log") == before["training_log"] + 2

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from flows.cli.main import app
 from flows.cli.options import out
+from flows.configs import load_config
 from flows.weave import weave
 from storage import runs
 
@@ -88,6 +89,7 @@ def masked(text: str, store: Path) -> str:
         (r"(?<=/)[0-9a-f]{8}\b|\b[0-9a-f]{12}\b", "FINGERPRINT"),
         (r"\d\d-\d\d \d\d:\d\d", "TIME"),
         (r"-?\d[\d,.]* (B|kB|MB|GB|s|min)\b", "SIZE"),
+        (r"(?<=about SIZE) \(\w+\)", " (STEP)"),  # memory is measured of a process: whose is the most differs
         (r"-?\d+\.\d+(e-\d+)?", "#.#"),
         (r"(?m)(?<=')[0-9a-f]{4}(?=')|^[0-9a-f]{4}(?=[: ])|\b[0-9a-f]{4}(?= {2,}(\d|#)| *$| {2,}[0-9a-f]{4})", "ID"),
         (r"─{3,}", "───"),
@@ -146,12 +148,36 @@ def test_looks_at_nothing_are_errors(look, arguments, message):
     assert message in str(answer.exception)
 
 
-def test_looks_load_neither_torch_nor_prefect(look, store):
+def test_plan_says_where_a_killed_training_goes_on(look, store):
+    settings = load_config(store / "tiny.yaml", ("train.learning_rate=0.002",))
+    training = next(one for one in weave(settings).promises if one.step.produces == "training_log")
+    folder = Path(training.ref(settings.storage.location).uri, "scratch", "work", "checkpoints")
+    folder.mkdir(parents=True)
+    for step in (9, 10):
+        (folder / f"step-{step:08d}-0123.safetensors").touch()
+    answer = look("plan", "CONFIG", "--set", "train.learning_rate=0.002")
+    shown = " ".join(answer.output.split())
+    assert "train.learning_rate 0.001 → 0.002, resumes at step 10" in shown, answer.output
+    shutil.rmtree(folder.parents[2])
+
+
+def test_doctor_says_a_line_of_each_part_of_this_machine(look, store):
+    answer = look("doctor")
+    assert answer.exit_code == 0
+    lines = {line[:10].strip(): line[11:] for line in answer.output.splitlines()}
+    names = ["versions", "Java", "processor", "GPU", "memory", "store", "cache", "Prefect", "API"]
+    assert list(lines) == names
+    assert lines["versions"].startswith(f"Python {sys.version.split()[0]}, polyloom ")
+    assert lines["Java"].startswith("openjdk version")
+    assert lines["store"].startswith(f"{store / 'data'}: writable, ")
+
+
+def test_looks_load_no_torch_no_prefect_and_no_http_client(look, store):
     commands = [["ls"], ["runs"], ["show", "corpus"], ["explain", "atlas-sw-q0004"], ["plan", str(store / "tiny.yaml")]]
     program = (
         "import sys; from typer.testing import CliRunner; from flows.cli.main import app\n"
         f"for one in {commands!r}: assert CliRunner().invoke(app, one).exit_code == 0, one\n"
-        "print([name for name in ('torch', 'prefect') if name in sys.modules])"
+        "print([name for name in ('torch', 'prefect', 'httpx', 'transformers') if name in sys.modules])"
     )
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     found = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)

@@ -1,6 +1,7 @@
 """Care for a store: what verify finds, what gc would take, what differs between two datasets."""
 
 import os
+import socket
 import time
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import polars as pl
 import pytest
 from support.datasets import FACTS, qrels
 
-from storage import DatasetRef, Writer, care, commit, find, runs
+from storage import DatasetRef, MissingDataset, Writer, care, commit, find, runs
 from storage.runs import Run, RunDataset
 
 
@@ -85,6 +86,34 @@ def test_gc_takes_interrupted_builds_and_old_temporary_files_but_not_a_living_ru
         ("interrupted build", "killed"),
         ("temporary file", ".tmp-old"),
     }
+
+
+def test_gc_takes_reports_and_records_with_their_runs_a_killed_ones_too(root):
+    ref = put(root, "kept", "d1")
+    old, killed, kept, cached = (f"2026010{day}-000000-aaaa" for day in (1, 2, 3, 4))
+    record(root, old, ref)
+    record(root, killed, ref, state="running", process=f"{socket.gethostname()} {os.getpid()} 0")
+    record(root, kept, ref)
+    record(root, cached, ref, report=runs.report_uri(root, kept))
+    for one in (old, killed, kept):
+        path = Path(runs.report_uri(root, one))
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("<html>")
+    gone = {f"{folder}/{one}" for one in (old, killed) for folder in ("runs", "reports")}
+    assert {one.uri.removeprefix(f"{root}/").rpartition(".")[0] for one in care.waste(root, 2)} == gone
+    newest = care.waste(root, 1)
+    assert Path(runs.report_uri(root, kept)) not in [Path(one.uri) for one in newest]  # the newest run points to it
+    for one in newest:
+        care.remove(one)
+    assert [path.stem for path in Path(root, "reports").iterdir()] == [kept]
+    assert runs.ids(root) == [cached]
+
+
+def test_gc_takes_nothing_where_a_record_cannot_be_read(root):
+    record(root, "20260101-000000-aaaa", put(root, "kept", "d1"))
+    Path(root, "runs", "20260102-000000-bbbb.json").write_text("{")
+    with pytest.raises(MissingDataset, match=r"bbbb\.json: expected the record of a run"):
+        care.waste(root, 1)
 
 
 def test_differences_are_counted_by_key(root):

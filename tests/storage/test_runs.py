@@ -85,3 +85,12 @@ def test_foreign_files_among_the_records_hinder_no_run(tmp_path, name):
     (folder / name).write_text("not of polyloom")
     assert runs.runs(str(tmp_path)) == []
     assert not runs.new_id(str(tmp_path)).startswith("9999")
+
+
+def test_a_record_that_cannot_be_read_is_named_and_hides_no_other(put, tmp_path, caplog):
+    done = put("20260101-000000-aaaa")
+    broken = tmp_path / "runs" / "20260102-000000-bbbb.json"
+    broken.write_text("{")
+    assert runs.runs(str(tmp_path)) == [done]
+    assert runs.find(str(tmp_path), "latest") == done
+    assert f"{broken}: expected the record of a run, got 1 errors. Remove the file." in caplog.text

@@ -50,7 +50,7 @@ def differences(run: Run, before: Run) -> Row:
         settings (name, before, now), data (kind of input -> languages with other content), built (the other steps that
         made other content), metric (the first) and metrics (language -> system -> its means before and now).
     """
-    settings = sorted(differing(run.settings, before.settings).items())
+    settings = sorted(differing(before.settings, run.settings).items())
     known = {(one.kind, one.partition, one.step, one.content) for one in before.datasets}
     other = [one for one in run.datasets if (one.kind, one.partition, one.step, one.content) not in known]
     data: dict[str, list[str]] = {}
@@ -64,7 +64,7 @@ def differences(run: Run, before: Run) -> Row:
         if row["metric"] == metric and (value := means.get((row["language"], row["system"]))) is not None:
             metrics.setdefault(row["language"], {})[row["system"]] = (value, row["value"])
     return {
-        "settings": [(name, then, now) for name, (now, then) in settings],
+        "settings": [(name, *values) for name, values in settings],
         "data": {kind: list(dict.fromkeys(languages)) for kind, languages in data.items()},
         "built": list(dict.fromkeys(one.step for one in other if one.kind not in _DATA and one.content)),
         "metric": metric,

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 import polars as pl
@@ -16,7 +16,6 @@ from storage.runs import Run
 from tasks.evaluate.significance import ALL
 from tasks.languages import name_of
 
-FOLDER = "reports"
 _ENDS = {
     "completed": "is complete",
     "running": "has not finished",
@@ -27,34 +26,46 @@ _ENDS = {
 _TICKS = {0.0: "0", 0.25: ".25", 0.5: ".5", 0.75: ".75", 1.0: "1"}
 
 
-def add_report(run: Run, root: str) -> None:
+class Report(NamedTuple):
+    """A report that is written."""
+
+    uri: str
+    verdict: str
+    faults: list[str]
+
+
+def add_report(run: Run, root: str) -> Report | None:
     """Write a finished run's report, and where it lies into its record; if that fails, why: the run stays as it is."""
     try:
-        run.report = write_report(run, root)
+        report = write_report(run, root)
     except Exception as error:  # whatever it is, the run's work is done and worth more than the picture of it
         line = f"report: could not be made: {type(error).__name__}: {error}"
         logging.getLogger("polyloom.run").error(line)
         run.notes.append(line)
-    if run.report and run.state != "completed":
-        logging.getLogger("polyloom.run").info("report: %s", run.report)
+        return None
+    if run.state != "completed":
+        logging.getLogger("polyloom.run").info("report: %s", report.uri)
+    return report
 
 
-def write_report(run: Run, root: str) -> str:
-    """Write a run's report into its store, and return its URI; it is compared with the run of its name before it."""
-    earlier = (one for one in runs.runs(root) if one.id < run.id and one.state == "completed")
-    same = (run.flow, run.name, run.variant)
-    before = next((one for one in earlier if (one.flow, one.name, one.variant) == same), None)
-    uri = f"{root}/{FOLDER}/{run.id}.html"
-    backend.put_bytes(page(run, root, before).encode(), uri)
-    return uri
+def write_report(run: Run, root: str) -> Report:
+    """Write a run's report into its store; it is compared with the run of its name before it."""
+    facts = _facts(run, root, runs.before(root, run))
+    run.report = runs.report_uri(root, run.id)
+    backend.put_bytes(_render(facts).encode(), run.report)
+    return Report(run.report, facts["verdict"], facts["faults"])
 
 
 def page(run: Run, root: str, before: Run | None = None) -> str:
     """Make the page; a section whose datasets are not there is left out."""
+    return _render(_facts(run, root, before))
+
+
+def _facts(run: Run, root: str, before: Run | None) -> dict[str, Any]:
     source = Source(run, root)
     measured, mined = _results(source), _mining(source)
     verdict = results.verdict(measured["table"]) if measured else f"This run {_ENDS[run.state]}; nothing was measured."
-    facts = {
+    return {
         "run": run,
         "verdict": verdict,
         "faults": _faults(source, measured, mined),
@@ -68,10 +79,9 @@ def page(run: Run, root: str, before: Run | None = None) -> str:
         "differences": _differences(source, Source(before, root), mined) if before else None,
         "tiles": _tiles(source, mined),
     }
-    return _environment().get_template("page.html").render(facts)
 
 
-def _environment() -> jinja2.Environment:
+def _render(facts: dict[str, Any]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("flows.show.report", "."),
         autoescape=True,
@@ -89,7 +99,7 @@ def _environment() -> jinja2.Environment:
         "json": _json,
     }
     environment.tests["sure"] = results.is_sure
-    return environment
+    return environment.get_template("page.html").render(facts)
 
 
 def _json(value: Any) -> Markup:
@@ -203,7 +213,8 @@ def _differences(source: Source, before: Source, mined: dict[str, Any] | None) -
     ledger = before.frame("hard_negatives")
     old = mining.funnel(ledger) if ledger is not None else []
     now = {row["language"]: row for row in mined["funnel"]} if mined else {}
-    funnel = [(row["language"], row, now[row["language"]]) for row in old if row["language"] in now]
+    both = [(row["language"], row, now[row["language"]]) for row in old if row["language"] in now]
+    funnel = [one for one in both if one[1] != one[2]]
     return cost.differences(source.run, before.run) | {"funnel": funnel}
 
 

@@ -73,15 +73,16 @@ def verdict(table: Mapping[str, Sequence[Row]]) -> str:
     if len(names) < 2:
         return f"Only {label(names[0])} was measured: there is nothing to compare it with."
     key = (names[-1], names[0])
-    won = [row["pairs"][key] for row in languages if row["pairs"][key]["value"] > _EQUAL]
-    sure = sum(map(is_sure, won))
-    mean, few = overall["pairs"][key], 2 * len(won) < len(languages)
-    number = f"none of {len(languages)}" if not won else f"{'only ' if few else ''}{len(won)} of {len(languages)}"
-    chance = f" ({sure or 'none'} beyond chance)" if won else ""
+    mean = overall["pairs"][key]
+    way, verb = (-1, "loses to") if mean["value"] < -_EQUAL else (1, "beats")
+    told = [row["pairs"][key] for row in languages if way * row["pairs"][key]["value"] > _EQUAL]
+    few = "only " if 2 * len(told) < len(languages) else ""
+    number = f"{few}{len(told)} of {len(languages)}" if told else f"none of {len(languages)}"
+    chance = f" ({sum(map(is_sure, told)) or 'none'} beyond chance)" if told else ""
     low, high = (signed(mean[name]).removeprefix("+") for name in ("low", "high"))
     doubt = "" if is_sure(mean) else ", which may be chance"
     figures = f"mean {metric} {signed(mean['value'])} [{low}, {high}]{doubt}"
-    text = f"{label(key[0])} beats {label(key[1])} in {number} languages{chance}, {figures}."
+    text = f"{label(key[0])} {verb} {label(key[1])} in {number} languages{chance}, {figures}."
     return text[0].upper() + text[1:]
 
 

@@ -12,13 +12,14 @@ from tasks.engine.step import deferred
 from tasks.models.chat import ChatModel
 from tasks.models.chat.budget import Budget
 from tasks.models.chat.config import ChatConfig
-from tasks.models.chat.endpoint import Endpoint
 from tasks.models.chat.memory import Memory, RememberingChat
 from tasks.models.locate import BUNDLED, content_digest, find_in_package, locate_model, model_digest
 
 if TYPE_CHECKING:
+    from tasks.models.chat import endpoint
     from tasks.models.chat import local as chat_local
 else:
+    endpoint = deferred("tasks.models.chat.endpoint")  # planning needs no HTTP
     chat_local = deferred("tasks.models.chat.local")  # an endpoint needs no torch
 
 
@@ -124,7 +125,7 @@ def open_chat(config: ChatConfig, *, device: str, batch_tokens: int, adapter: Pa
         raise ValueError(
             f"{config.api_key_variable}: expected a key in printable ASCII characters, got others. Set it again."
         )
-    return Endpoint(
+    return endpoint.Endpoint(
         base_url=config.base_url,
         model=config.model,
         temperature=config.temperature,
