@@ -16,6 +16,7 @@ ABSENT = ("polars", "faiss", "prefect", "datasets", "pyserini", "accelerate", "p
 # Python imports a module of this name when it starts: those packages are then not found, as if they were not there.
 BLOCKER = f"""
 import importlib.machinery
+import importlib.metadata
 
 find = importlib.machinery.PathFinder.find_spec
 
@@ -23,6 +24,15 @@ def find_spec(cls, name, path=None, target=None):
     return None if name.partition(".")[0] in {ABSENT!r} else find(name, path, target)
 
 importlib.machinery.PathFinder.find_spec = classmethod(find_spec)
+
+from_name = importlib.metadata.Distribution.from_name.__func__
+
+def installed(cls, name):
+    if name in {ABSENT!r}:
+        raise importlib.metadata.PackageNotFoundError(name)
+    return from_name(cls, name)
+
+importlib.metadata.Distribution.from_name = classmethod(installed)
 """
 
 
