@@ -86,8 +86,12 @@ def put_bytes(content: bytes, uri: str, *, only_new: bool = False) -> None:
         remote.write_new(content, uri)
         return
     source = spool(uri)
-    source.write_bytes(content)
-    put(source, uri)
+    try:
+        source.write_bytes(content)
+        put(source, uri)
+    except OSError as error:  # a full disk's error names no file
+        source.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, error.filename or uri) from error
 
 
 def cache() -> Path:
@@ -105,6 +109,12 @@ def spool(uri: str) -> Path:
     folder = local_path(uri).parent if is_local(uri) else cache() / "copies"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f".tmp-{uuid.uuid4().hex}"
+
+
+def make_folder(uri: str) -> None:
+    """See that a local store's folder is there, or can be made, before anything is built; a remote one has none."""
+    if is_local(uri):
+        local_path(uri).mkdir(parents=True, exist_ok=True)
 
 
 def remove(uri: str) -> None:

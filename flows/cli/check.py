@@ -59,7 +59,12 @@ def check(config: Config, set_: Set = None, json_: Json = None) -> None:
 
 def _too_few(found: list[dict[str, Any]], plan: PlanBatchesConfig) -> list[str]:
     """Say what would stop the planner, whatever else is right."""
-    taught = [one for one in found if any(row["split"] == "train" for row in one["splits"])]
+    taught = [
+        one
+        for one in found
+        if any(row["split"] == "train" for row in one["splits"])
+        if one["num_to_train_on"] or not one["problems"]  # else they say why there is nothing to train on
+    ]
     problems = [
         f"plan_batches.batch_size: expected at most {one['num_to_train_on']}, the train queries with a positive of "
         f"'{one['language']}', got {plan.batch_size}. Lower it, or leave the language out."

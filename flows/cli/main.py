@@ -30,7 +30,7 @@ from flows.show.estimate import estimate
 from flows.show.results import metrics_table, result_notes, stages_table
 from flows.show.terminal import Terminal
 from flows.weave import weave
-from storage import MissingDataset, StorageError
+from storage import MissingDataset, StorageError, backend
 from storage import runs as records
 from tasks.engine.build import state
 from tasks.engine.step import deferred
@@ -101,6 +101,8 @@ def run(
             record.notes = result_notes(pipeline, settings)
     else:
         settings.resources.check_device()
+        with settings.storage.private():
+            backend.make_folder(settings.storage.location)
         rows = run_flow("train_retriever", out, settings, until, refresh)
         results = [BuildResult(**row) for row in rows]
     record = next(

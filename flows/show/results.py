@@ -98,7 +98,7 @@ def comparison_table(rows: Sequence[dict[str, Any]], reference: str) -> Table:
     tests = sum(row["p"] is not None for row in rows)
     title = f"Trained systems on dev queries, differences to '{reference}'"
     figures = ("seeds", "mean\n± deviation", "difference", "95 % interval", "p\n(Holm)")
-    table = plain_table(title, ("metric", "variant"), figures, whole=True, caption_justify="left")
+    table = plain_table(title, ("metric", "variant"), figures, caption_justify="left")
     table.caption = f"p held against all of this table ({tests}); intervals over queries and seeds"
     previous = None
     for row in rows:

@@ -8,6 +8,12 @@ from tasks.ingest.rows import BadRow, Judgement, bad_row
 
 COLUMNS = {"query_id": pl.String, "doc_id": pl.String, "relevance": pl.Int32}
 
+COUNTED = (
+    "the {num_queries:,} {split} queries have {num_judgements:,} judgements, {num_relevant:,} of them relevant; "
+    "{num_unjudged:,} queries have none, {num_without_relevant:,} no relevant document"
+)
+"""What `count_by_split` found, for the log."""
+
 
 def unique_judgements(rows: Iterable[Judgement | BadRow]) -> Iterator[Judgement | BadRow]:
     """Turn judgements of a pair that was judged before into bad rows."""

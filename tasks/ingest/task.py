@@ -84,7 +84,7 @@ def ingest_qrels(
     asked = scan(queries[split]).collect()
     frame = judgements.qrels_frame(good).join(asked, on="query_id", how="semi", maintain_order="left")
     for counts in judgements.count_by_split(asked, frame).iter_rows(named=True):
-        job.log.info("%s: %s", corpus.partition, _COUNTED.format(**counts))
+        job.log.info("%s: %s", corpus.partition, judgements.COUNTED.format(**counts))
     job.out.write(frame)
 
 
