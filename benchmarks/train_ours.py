@@ -60,7 +60,7 @@ def main(
             weighting="none",
             chunk_tokens=chunk_tokens or None,
             gradient_cache="off" if mode == "plain" else "on",
-            checkpoint_steps=10**9,
+            checkpoint_minutes=10**9,
         ),
         checkpoints=folder / "checkpoints",
         report=report,

@@ -41,4 +41,4 @@ def test_a_setting_makes_the_step_again_that_reads_it():
     assert rows["text.max_query_tokens"].endswith(
         "| denoise: `find_features`, `score_pairs`; retrieve: `embed_queries`; train: `tokenize_queries` |"
     )
-    assert rows["train.checkpoint_steps"].endswith("| nothing |")
+    assert rows["train.checkpoint_minutes"].endswith("| nothing |")

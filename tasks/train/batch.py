@@ -4,7 +4,7 @@ Shapes: B queries, N documents of all queries together.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from tasks.train.losses import same_document
 from tasks.train.plan import Key, PlanStep, Sample
 from tasks.train.tokens import Ids, TokenTable
+from tasks.train.upload import upload
 
 TeacherScores = Mapping[Key, Mapping[str, float]]
 """(language, query_id) -> doc_id -> the judge's raw score."""
@@ -34,6 +35,16 @@ class Batch:
     """Documents that are no negatives for a query: its positive again, and what the plan lists."""
     teacher_N: Tensor | None = None
     """The judge's raw score of each document for its own query, NaN where there is none."""
+
+    def on(self, device: torch.device) -> "Batch":
+        """Return the batch with its tensors on a device."""
+        return replace(
+            self,
+            doc_N=upload(self.doc_N, device),
+            weight_B=upload(self.weight_B, device),
+            ignore_BN=upload(self.ignore_BN, device),
+            teacher_N=None if self.teacher_N is None else upload(self.teacher_N, device),
+        )
 
     @property
     def num_queries(self) -> int:
@@ -85,8 +96,14 @@ def compose_batch(
 
 def _listed(samples: Sequence[Sample], keys: Sequence[Key]) -> Tensor:
     """Mark the documents that the plan lists as no negatives for a query, wherever they stand; [B, N]."""
-    listed = [[language == one.language and name in one.not_negatives for language, name in keys] for one in samples]
-    return torch.tensor(listed)
+    listed_BN = np.zeros((len(samples), len(keys)), dtype=np.bool_)
+    columns: dict[Key, list[int]] = {}
+    for column, key in enumerate(keys):
+        columns.setdefault(key, []).append(column)
+    for row, one in enumerate(samples):
+        for name in one.not_negatives:
+            listed_BN[row, columns.get((one.language, name), [])] = True
+    return torch.from_numpy(listed_BN)
 
 
 def _scores(samples: Sequence[Sample], teacher: TeacherScores) -> Tensor:

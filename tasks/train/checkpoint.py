@@ -5,9 +5,12 @@ A checkpoint is one safetensors file, `step-00000040-<checksum>.safetensors`, wi
 
 import json
 import os
+import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -47,6 +50,52 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, settings: Mapping[str,
     for path in _newest_first(folder):
         if path not in (target, *earlier[: _KEPT - 1]):  # those not earlier were passed over by this run
             path.unlink()
+
+
+class CheckpointWriter:
+    """Writes checkpoints in a thread, beside the training, one at a time and not too often."""
+
+    def __init__(self, folder: Path, settings: Mapping[str, object], *, minutes: float) -> None:
+        """Start the clock.
+
+        Args:
+            folder: see `save_checkpoint`.
+            settings: see `save_checkpoint`.
+            minutes: from the beginning of one checkpoint to that of the next; 0: each waits for the one before.
+        """
+        self._folder, self._settings, self._seconds = folder, settings, 60 * minutes
+        self._last = time.monotonic()
+        self._thread = ThreadPoolExecutor(1, "checkpoint")
+        self._writing: Future[None] | None = None
+
+    def is_due(self) -> bool:
+        """Say whether it is time for the next one.
+
+        Raises:
+            OSError: the last one could not be written.
+        """
+        if self._writing is not None and self._writing.done():
+            self._writing.result()
+        return time.monotonic() - self._last >= self._seconds
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        """Begin to write a state that nobody changes any more, once the one before is written.
+
+        Raises:
+            OSError: the one before could not be.
+        """
+        if self._writing is not None:
+            self._writing.result()
+        self._last = time.monotonic()
+        self._writing = self._thread.submit(save_checkpoint, self._folder, checkpoint, self._settings)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._thread.shutdown()
+        if self._writing is not None and kind is None:
+            self._writing.result()
 
 
 def newest_checkpoint(

@@ -122,8 +122,8 @@ class TrainConfig(Recipe):
         ge=1,
         exclude=True,
     )
-    checkpoint_steps: int = _setting(
-        200, "Steps between checkpoints. Does not change the result; not in the fingerprint.", ge=1, exclude=True
+    checkpoint_minutes: float = _setting(
+        2.0, "Minutes between checkpoints, 0: one after each step. Does not change the result.", ge=0, exclude=True
     )
     result: str | None = _setting(
         None, "Folder with the result of this training, done on another machine; see `polyloom pack`.", exclude=True

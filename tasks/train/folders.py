@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 MODEL, LOG, RESULT = "model", "log.parquet", "result.json"  # of a finished training
 
-_ROWS = 65_536  # in memory at a time
+_ROWS = 2048  # in memory at a time: few enough that no step of the training waits for them
 
 
 def part_paths(folder: Path) -> list[Path]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tasks.train.batch import Chunks
+from tasks.train.upload import upload
 from tasks.train.workers import Workers
 
 
@@ -62,5 +63,5 @@ def backpropagate(
         part = parts.pop()
         if not part.requires_grad:
             part = embed(chunk)
-        part.backward(gradient_UD[torch.tensor(chunk, device=device)])  # type: ignore[no-untyped-call]  # as above
+        part.backward(gradient_UD[upload(torch.tensor(chunk), device)])  # type: ignore[no-untyped-call]  # as above
     return value.item()

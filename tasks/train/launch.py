@@ -6,6 +6,7 @@ starts one per GPU. Says how it goes as JSON lines on standard output; everythin
 
 import argparse
 import os
+import re
 import select
 import signal
 import sys
@@ -20,12 +21,12 @@ from typing import Any
 
 import torch
 
+from tasks.models.memory import ran_out_of_memory
 from tasks.train.checksums import check_packed
 from tasks.train.config import read_settings
 from tasks.train.data import Inputs
 from tasks.train.events import MEMORY_ADVICE, Meter, Report, emit, shorten
 from tasks.train.session import run_training
-from tasks.train.step import ran_out_of_memory
 from tasks.train.workers import join_workers, leave_workers
 
 FAILED = 3  # exit status after an `error` line
@@ -83,11 +84,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="folder for the result")
     parser.add_argument("--packed", type=Path, help="checksums of the files beside it, checked before anything else")
     parser.add_argument("--checkpoints", type=Path, help="folder for checkpoints; default: OUT/checkpoints")
-    parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is one")
+    parser.add_argument(
+        "--device", type=_device, help="cpu, cuda or a certain GPU, as cuda:1; default: cuda if there is one"
+    )
     parser.add_argument(
         "--tied", action="store_true", help="end when standard input ends: its other end is held by a parent"
     )
     return parser
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"expected cpu, cuda or a certain GPU, as cuda:1, got {text}.")
+    return text
 
 
 def _reporter(say: Callable[..., None], num_steps: int) -> Callable[[Report], None]:

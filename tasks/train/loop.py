@@ -3,15 +3,16 @@
 Needs torch, transformers, safetensors, numpy and pyarrow alone, so that it runs on a bare GPU box.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from torch import Tensor
 
+from tasks.ahead import made_ahead
 from tasks.models.encoder import Encoder
 from tasks.models.word_embeddings import narrow_vocabulary, widen_vocabulary
 from tasks.train.batch import Batch, Chunks, compose_batch
-from tasks.train.checkpoint import newest_checkpoint, save_checkpoint
+from tasks.train.checkpoint import CheckpointWriter, newest_checkpoint
 from tasks.train.config import Recipe, TrainConfig
 from tasks.train.data import TrainingData
 from tasks.train.events import LogRow, Report
@@ -70,11 +71,13 @@ def train(
         state.restore(found)
     workers.check_same(state.num_done, "the newest checkpoint's step")
 
-    def save_where_due() -> None:
-        if state.num_done % config.checkpoint_steps == 0 and workers.rank == 0:
-            save_checkpoint(checkpoints, state.checkpoint(), facts)
+    with CheckpointWriter(checkpoints, facts, minutes=config.checkpoint_minutes) as writer:
 
-    log = _take_steps(network, state, data, report=report, save_where_due=save_where_due)
+        def save_where_due() -> None:
+            if workers.rank == 0 and writer.is_due():
+                writer.write(state.checkpoint())
+
+        log = _take_steps(network, state, data, report=report, save_where_due=save_where_due)
     state.use_best()
     merge_adapters(encoder.backbone)
     widen_vocabulary(encoder.backbone, used_ids, full_weight)
@@ -95,11 +98,9 @@ def _take_steps(
     steps = iter(data.steps)
     done = zip(range(state.num_done), steps, strict=False)  # by the run that the checkpoint is of
     log = [_log_row(step, number, state, data, config) for number, step in done]
-    for step in steps:
+    for step, batch, chunks in made_ahead(_composed(steps, network, data), threaded=network.device.type != "cpu"):
         if _patience_has_ended(state, config):
             break
-        batch = compose_batch(step, data.queries, data.documents, data.teacher)
-        chunks = network.chunks(batch.lengths)
         take_step(network, state, step, batch, chunks[network.workers.rank], num_steps=data.num_steps)
         _validate_where_due(network, state, data)
         log.append(_log_row(step, state.num_done - 1, state, data, config))
@@ -108,6 +109,15 @@ def _take_steps(
     if len(log) != data.num_steps and not _patience_has_ended(state, config):
         raise ValueError(f"train: expected {data.num_steps} steps in the plan, got {len(log)}. Count them again.")
     return log
+
+
+def _composed(
+    steps: Iterable[PlanStep], network: Network, data: TrainingData
+) -> Iterator[tuple[PlanStep, Batch, list[Chunks]]]:
+    """Look up each step's texts, and cut them into every process's chunks: what needs no weights."""
+    for step in steps:
+        batch = compose_batch(step, data.queries, data.documents, data.teacher)
+        yield step, batch, network.chunks(batch.lengths)
 
 
 def _check(encoder: Encoder, data: TrainingData, recipe: Recipe) -> None:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tasks.train.config import Weighting
+from tasks.train.upload import upload
 
 
 def info_nce(
@@ -54,7 +55,7 @@ def info_nce(
     with torch.autocast(query_BD.device.type, enabled=False):  # bf16 scores would lose small gaps
         score_BN = query_BD.float() @ doc_ND.float().T / temperature
     row_B = torch.arange(len(num_docs), device=score_BN.device)
-    count_B = torch.tensor(num_docs, device=score_BN.device)
+    count_B = upload(torch.tensor(num_docs), score_BN.device)
     positive_B = count_B.cumsum(0) - count_B
     is_negative_BN = torch.ones_like(score_BN, dtype=torch.bool)
     is_negative_BN[row_B, positive_B] = False
@@ -110,7 +111,7 @@ def distillation(
         The mean over queries, a float32 scalar in nats.
     """
     _check_counts(query_BD.shape[0], doc_ND.shape[0], num_docs)
-    count_B = torch.tensor(num_docs, device=doc_ND.device)
+    count_B = upload(torch.tensor(num_docs), doc_ND.device)
     place_K = torch.arange(max(num_docs), device=doc_ND.device)
     doc_BK = ((count_B.cumsum(0) - count_B)[:, None] + place_K).clamp(max=doc_ND.shape[0] - 1)
     known_BK = (place_K < count_B[:, None]) & ~teacher_N[doc_BK].isnan()

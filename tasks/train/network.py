@@ -17,10 +17,11 @@ from tasks.models.encoder import Encoder
 from tasks.train.batch import Chunks, compose_chunks
 from tasks.train.config import TrainConfig
 from tasks.train.tokens import Ids
+from tasks.train.upload import upload
 from tasks.train.workers import ALONE, Workers
 
 _CHUNK_TOKENS = {"cpu": 1024, "cuda": 16_384}  # small enough to stay in cache or memory, large enough to be fast
-_OVERHEAD_TOKENS = {"cpu": 32, "cuda": 1024}  # what the calls of one more chunk cost
+_OVERHEAD_TOKENS = {"cpu": 32, "cuda": 4096}  # what the calls of one more chunk cost; 9 ms on an H100, reckoned
 _GRAPH_TOKENS = {"cpu": 16_384, "cuda": 32_768}  # graphs kept by `auto`: some 10 GB for a base-sized network
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -74,7 +75,9 @@ class Network:
         attention_CT = torch.from_numpy(is_token_CT.astype(np.int64))
         with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
             embeddings_CD: Tensor = self.encoder(
-                torch.from_numpy(token_ids_CT).to(self.device), attention_CT.to(self.device)
+                upload(torch.from_numpy(token_ids_CT), self.device),
+                upload(attention_CT, self.device),
+                is_full=bool(is_token_CT.all()),
             )
         return embeddings_CD
 
@@ -97,13 +100,21 @@ class Network:
             if isinstance(getattr(module, "attention_dropout", None), float):  # some backbones keep it as a number
                 setattr(module, "attention_dropout", 0.0)  # noqa: B010 - nn.Module's types know no floats
         if self.config.gradient_checkpointing:
-            self.encoder.backbone.activation_checkpointing_enable()
+            self._checkpoint_activations("enable")
 
     def end_training(self) -> None:
         """Switch the encoder back to inference."""
         self.encoder.eval()
         if self.config.gradient_checkpointing:
-            self.encoder.backbone.activation_checkpointing_disable()  # type: ignore[no-untyped-call]  # no types there
+            self._checkpoint_activations("disable")
+
+    def _checkpoint_activations(self, verb: str) -> None:
+        backbone = self.encoder.backbone
+        new, old = (
+            f"activation_checkpointing_{verb}",
+            f"gradient_checkpointing_{verb}",
+        )  # transformers to 5.19 has the old
+        getattr(backbone, new if hasattr(backbone, new) else old)()
 
     def peak_bytes(self) -> int:
         """Return the most memory so far: the GPU's where the encoder is on one, else this process's."""

@@ -13,7 +13,8 @@ def batch_loss(text_UD: Tensor, batch: Batch, recipe: Recipe, *, temperature: fl
 
     Args:
         text_UD: the batch's texts' embeddings, L2-normalised.
-        batch: the texts' roles; has the teacher's scores where `recipe.distillation_weight` is above 0.
+        batch: the texts' roles, on the embeddings' device; has the teacher's scores where
+            `recipe.distillation_weight` is above 0.
         recipe: names the losses.
         temperature: divides the cosines.
 
@@ -43,17 +44,16 @@ def check_objective(recipe: Recipe, *, embedding_size: int, has_teacher: bool) -
 
 
 def _loss_of_size(text_UD: Tensor, size: int, batch: Batch, recipe: Recipe, temperature: float | Tensor) -> Tensor:
-    device = text_UD.device
     cut_UD = text_UD if size == text_UD.shape[1] else F.normalize(text_UD[:, :size], dim=-1)
-    query_BD, doc_ND = cut_UD[: batch.num_queries], cut_UD[batch.doc_N.to(device)]
+    query_BD, doc_ND = cut_UD[: batch.num_queries], cut_UD[batch.doc_N]
     loss = info_nce(
         query_BD,
         doc_ND,
         temperature=temperature,
         num_docs=batch.num_docs,
-        weight_B=batch.weight_B.to(device),
+        weight_B=batch.weight_B,
         weighting=recipe.weighting,
-        ignore_BN=batch.ignore_BN.to(device),
+        ignore_BN=batch.ignore_BN,
     )
     if not recipe.distillation_weight or batch.teacher_N is None:
         return loss
@@ -62,5 +62,5 @@ def _loss_of_size(text_UD: Tensor, size: int, batch: Batch, recipe: Recipe, temp
         doc_ND,
         temperature=temperature,
         num_docs=batch.num_docs,
-        teacher_N=batch.teacher_N.to(device),
+        teacher_N=batch.teacher_N,
     )

@@ -3,8 +3,9 @@
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from tasks.train.events import LogRow, Report
 from tasks.train.folders import LOG, MODEL, RESULT
 from tasks.train.loop import train
 from tasks.train.workers import Workers
+
+_WAIT = 0.1  # seconds between two tries to take the lock
 
 
 def run_training(
@@ -50,7 +53,7 @@ def run_training(
         RuntimeError: see `train`.
     """
     name = inputs.identity(config)
-    with _alone(out) if workers.rank == 0 else nullcontext():
+    with _alone(out, workers):
         if is_finished(out, name):
             return
         data = read_data(inputs)
@@ -77,12 +80,24 @@ def _write_result(encoder: Encoder, log: Iterable[LogRow], out: Path, name: str)
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Wait until no other training writes here: a process whose parent was killed may take a moment to end."""
+def _alone(folder: Path, workers: Workers) -> Iterator[None]:
+    """Wait until no other training writes here: a process whose parent was killed may take a moment to end.
+
+    The first process takes the lock, and says so again and again: the others would give up waiting for a silent one.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        while not workers.agree(float(workers.rank == 0 and _take(lock))):
+            time.sleep(_WAIT)
         yield
     finally:
         os.close(lock)
+
+
+def _take(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

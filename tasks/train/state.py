@@ -142,7 +142,7 @@ class TrainingState:
     def add_validation(self, value: float) -> None:
         """Note a validation of the weights as they are, and keep them if it is the best so far, first of equals."""
         if value > max(self.validations.values(), default=-math.inf):
-            self.best = {name: value.detach().to("cpu", copy=True) for name, value in self.parameters.items()}
+            self.best = {name: _copy(value) for name, value in self.parameters.items()}
         self.validations[self.num_done] = value
 
     def validations_since_best(self) -> int:
@@ -157,12 +157,12 @@ class TrainingState:
                 self.parameters[name].copy_(value)
 
     def checkpoint(self) -> Checkpoint:
-        """Return the state; its tensors are those in training, not copies."""
+        """Return a copy of the state, on the CPU, which training does not change."""
         tensors = {f"best/{name}": value for name, value in self.best.items()}
         for name, value in self._trained():
-            tensors[f"weight/{name}"] = value.detach()
+            tensors[f"weight/{name}"] = _copy(value)
             for moment, tensor in self.optimizer.state[value].items():
-                tensors[f"{moment}/{name}"] = tensor
+                tensors[f"{moment}/{name}"] = _copy(tensor)
         numbers = {
             "loss": self.losses,
             "gradient_norm": self.gradient_norms,
@@ -193,6 +193,10 @@ class TrainingState:
 
     def _trained(self) -> list[tuple[str, nn.Parameter]]:
         return [*self.parameters.items(), ("log_temperature", self.log_temperature)]
+
+
+def _copy(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu", copy=True)
 
 
 def _undecayed(module: nn.Module) -> set[int]:

@@ -4,14 +4,13 @@ import math
 
 import torch
 
+from tasks.models.memory import ran_out_of_memory
 from tasks.train.batch import Batch, Chunks
 from tasks.train.gradient_cache import backpropagate
 from tasks.train.network import Network
 from tasks.train.objective import batch_loss
 from tasks.train.plan import PlanStep
 from tasks.train.state import TrainingState
-
-_NO_MEMORY = ("DefaultCPUAllocator: can't allocate", "could not create a primitive")  # on a CPU: RuntimeErrors
 
 
 def take_step(
@@ -32,7 +31,9 @@ def take_step(
             memory does not suffice.
     """
     where, config = f"train: epoch {step.epoch} step {step.step}", network.config
+    mean_weight = batch.weight_B.mean().item() if config.weighting == "query" else 1.0
     try:
+        batch = batch.on(network.device)
         loss = backpropagate(
             lambda texts: network.embed([batch.token_ids[text] for text in texts]),
             chunks,
@@ -55,17 +56,9 @@ def take_step(
         network.workers.agree(loss),
         learning_rate=config.learning_rate_at(state.num_done, num_steps),
         temperature_rate=config.temperature_rate_at(state.num_done, num_steps),
-        mean_weight=batch.weight_B.mean().item() if config.weighting == "query" else 1.0,
+        mean_weight=mean_weight,
     )
     _check_finite(loss, norm, state, step, where, is_scaled=network.dtype == torch.float16)
-
-
-def ran_out_of_memory(error: Exception) -> bool:
-    """Say whether an error, or what caused it, is a lack of memory."""
-    return any(
-        isinstance(one, MemoryError | torch.OutOfMemoryError) or any(sign in str(one) for sign in _NO_MEMORY)
-        for one in (error, error.__cause__)
-    )
 
 
 def _remedy(network: Network) -> str:

@@ -59,11 +59,13 @@ class TokenTable:
 
     def used_ids(self) -> set[int]:
         """The token ids that occur, read a piece at a time."""
-        used: set[int] = set()
+        is_used_V = np.zeros(0, dtype=np.bool_)
         for start in range(0, len(self._place_R3), _PIECE):
             some = range(start, min(start + _PIECE, len(self._place_R3)))
-            used.update(np.unique(np.concatenate([self._ids(row) for row in some])).tolist())
-        return used
+            ids = np.concatenate([self._ids(row) for row in some])
+            is_used_V = np.pad(is_used_V, (0, max(int(ids.max(initial=-1)) + 1 - len(is_used_V), 0)))
+            is_used_V[ids] = True
+        return set(np.flatnonzero(is_used_V).tolist())
 
     def _ids(self, row: int) -> Ids:
         file, start, end = self._place_R3[row]

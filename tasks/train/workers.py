@@ -16,6 +16,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from tasks.train.upload import upload
+
 
 @dataclass(frozen=True)
 class Workers:
@@ -45,7 +47,7 @@ class Workers:
     def gather(self, own_SD: Tensor, own: Sequence[int], *, num_texts: int) -> Tensor:
         """Return the embeddings of all texts, [U, D], from each process's own, without a graph."""
         text_UD = own_SD.new_zeros(num_texts, own_SD.shape[1])
-        text_UD[torch.tensor(own, dtype=torch.int64, device=own_SD.device)] = own_SD
+        text_UD[upload(torch.tensor(own, dtype=torch.int64), own_SD.device)] = own_SD
         if self.size > 1:
             dist.all_reduce(text_UD)  # the others' rows are zero here
         return text_UD
@@ -55,7 +57,7 @@ class Workers:
         if self.size == 1:
             return
         wanted = list(parameters)
-        has_one = torch.tensor([float(value.grad is not None) for value in wanted], device=wanted[0].device)
+        has_one = upload(torch.tensor([float(value.grad is not None) for value in wanted]), wanted[0].device)
         pieces = [torch.zeros_like(value) if value.grad is None else value.grad for value in wanted]
         flat = torch.cat([has_one, *(piece.reshape(-1) for piece in pieces)])
         dist.all_reduce(flat)
@@ -97,9 +99,14 @@ def join_workers(device: str) -> Workers:
 
     Args:
         device: `cuda`: each process takes the GPU of its local rank, and they meet over NCCL; `cpu`: over Gloo.
+
+    Raises:
+        ValueError: they all were to take the same GPU.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return ALONE
+    if ":" in device:
+        raise ValueError(f"train: expected cuda or cpu for several processes, got {device}. Each takes its own GPU.")
     if device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         dist.init_process_group("nccl")

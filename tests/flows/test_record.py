@@ -43,7 +43,7 @@ def test_a_run_is_on_record_while_it_goes_on_and_after(config):
         "name": "mine",
         "plan_batches.seed": 7,
     }
-    assert late.settings["train"]["checkpoint_steps"] == 200  # out of fingerprints, but a setting
+    assert late.settings["train"]["checkpoint_minutes"] == 2  # out of fingerprints, but a setting
     assert late.codes == {"make_numbers": woven().promises[0].step.code}
 
 

@@ -28,7 +28,7 @@ SETTINGS: dict[str, Any] = {
     "denoise": {"presumed_ranks": [6, 40]},
     "plan_batches": {"batch_size": 4, "num_negatives": 2, "num_epochs": 3, "topics": 4},
     "text": {"max_query_tokens": 24, "max_document_tokens": 48},
-    "train": {"learning_rate": 1e-3, "checkpoint_steps": 1},
+    "train": {"learning_rate": 1e-3, "checkpoint_minutes": 0},
 }
 
 

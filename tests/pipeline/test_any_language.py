@@ -89,7 +89,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "denoise": {"presumed_ranks": [6, 40]},
         "plan_batches": {"batch_size": 4, "num_negatives": 2, "num_epochs": 1, "topics": 4},
         "text": {"max_query_tokens": 24, "max_document_tokens": 48},
-        "train": {"learning_rate": 1e-3, "checkpoint_steps": 100},
+        "train": {"learning_rate": 1e-3},
     }
     (folder / "any.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     return folder

@@ -65,7 +65,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pl.DataFrame]:
         "retrieve": {"fuse": {"top_k": 16}},
         "denoise": {"presumed_ranks": [6, 40]},
         "plan_batches": {"batch_size": 12, "num_negatives": 2, "num_epochs": 2, "topics": 2},
-        "train": {"learning_rate": 1e-3, "checkpoint_steps": 100, "distillation_weight": 0.5},
+        "train": {"learning_rate": 1e-3, "distillation_weight": 0.5},
     }
     (folder / "shared.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     root, pipeline = str(folder / "data"), weave(load_config(folder / "shared.yaml")).until("train")

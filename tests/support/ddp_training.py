@@ -1,6 +1,7 @@
 """Run by torchrun: the tiny training in several processes; the first one leaves weights and log.
 
-Arguments: folder, the step after which to kill all with SIGKILL (0: none), then one or more trainings' names.
+Arguments: folder, the step after which to kill all with SIGKILL (0: none), then one or more trainings' names. The
+environment variable DEVICE may be cuda.
 """
 
 import json
@@ -28,7 +29,8 @@ SETTINGS = {
 def main(folder: Path, killed_after: int, names: list[str]) -> None:
     """Train with checkpoints in the folder `name`; write weights to `name`.0 and so on, and the log to `name`.json."""
     torch.set_num_threads(1)
-    workers = join_workers("cpu")
+    device = os.environ.get("DEVICE", "cpu")
+    workers = join_workers(device)
 
     def report(done: Report) -> None:
         if done.num_done == killed_after:
@@ -40,6 +42,7 @@ def main(folder: Path, killed_after: int, names: list[str]) -> None:
             checkpoints=name,
             report=report,
             workers=workers,
+            device=device,
             validation=pool(folder / f"rank{workers.rank}"),
             tokens_folder=f"tokens{workers.rank}",
             **SETTINGS,

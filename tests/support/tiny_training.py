@@ -23,7 +23,7 @@ NUM_STEPS = 8
 COLOURS = ["red", "green", "blue", "white", "black", "grey"]
 
 CONFIG = TrainConfig(
-    learning_rate=1e-3, warmup_share=0.25, temperature=0.1, precision="fp32", seed=7, checkpoint_steps=2
+    learning_rate=1e-3, warmup_share=0.25, temperature=0.1, precision="fp32", seed=7, checkpoint_minutes=0
 )
 
 QUERIES = {("en", f"q{n}"): f"what is {colour}" for n, colour in enumerate(COLOURS)}
@@ -47,11 +47,11 @@ def plan() -> list[PlanStep]:
     return [PlanStep(step // 4, step, (first(step), sample(step + 2, 1))) for step in range(NUM_STEPS)]
 
 
-def tiny_encoder(folder: Path) -> Encoder:
+def tiny_encoder(folder: Path, device: str = "cpu") -> Encoder:
     """Write the encoder where it is missing, and load it."""
     if not folder.exists():
         write_tiny_encoder(folder, texts=[*QUERIES.values(), *DOCUMENTS.values(), "words that no text uses"])
-    return Encoder.load(folder, device="cpu")
+    return Encoder.load(folder, device=device)
 
 
 def tokens(encoder: Encoder, folder: Path) -> tuple[TokenTable, TokenTable]:
@@ -87,10 +87,11 @@ def run_training(
     workers: Workers = ALONE,
     tokens_folder: str = "tokens",
     num_steps: int | None = None,
+    device: str = "cpu",
     **settings: object,
 ) -> tuple[Encoder, list[LogRow]]:
     """Train the tiny encoder; the settings can be replaced by name."""
-    encoder = encoder or tiny_encoder(folder / "encoder")
+    encoder = encoder or tiny_encoder(folder / "encoder", device)
     queries, documents = tokens(encoder, folder / tokens_folder)
     steps = plan() if steps is None else steps
     data = TrainingData(

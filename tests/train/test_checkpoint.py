@@ -1,9 +1,11 @@
+import threading
 from pathlib import Path
 
 import pytest
 import torch
 
-from tasks.train.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
+from tasks.train import checkpoint
+from tasks.train.checkpoint import Checkpoint, CheckpointWriter, newest_checkpoint, save_checkpoint
 
 SETTINGS = {"seed": 1, "schedule": "linear", "max_gradient_norm": None}
 
@@ -81,3 +83,50 @@ def test_resumed_run_replaces_the_damaged_one_and_keeps_the_older(tmp_path):
     found, warnings = newest(tmp_path)
     assert found is not None
     assert (found.step, warnings) == (10, [])
+
+
+def state(step: int) -> Checkpoint:
+    return Checkpoint(step, {"weight": torch.full((3,), float(step))})
+
+
+def test_writer_writes_beside_its_caller_and_has_written_when_it_ends(tmp_path, monkeypatch):
+    go_on = threading.Event()
+    real = checkpoint.save_file
+    monkeypatch.setattr(checkpoint, "save_file", lambda *given, **rest: go_on.wait(30) and real(*given, **rest))
+    with CheckpointWriter(tmp_path, SETTINGS, minutes=0) as writer:
+        assert writer.is_due()
+        writer.write(state(5))
+        assert newest(tmp_path) == (None, [])  # still being written, and the caller is here
+        go_on.set()
+        writer.write(state(6))
+    assert sorted(path.name[:13] for path in tmp_path.iterdir()) == ["step-00000005", "step-00000006"]
+
+
+def test_writer_is_due_after_its_minutes(tmp_path, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now)
+    with CheckpointWriter(tmp_path, SETTINGS, minutes=2) as writer:
+        now += 119
+        assert not writer.is_due()
+        now += 1
+        assert writer.is_due()
+        writer.write(state(1))
+        assert not writer.is_due()
+
+
+def test_writer_says_that_a_checkpoint_could_not_be_written(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    writer = CheckpointWriter(tmp_path / "file", SETTINGS, minutes=0)
+    writer.write(state(1))
+    with pytest.raises(FileExistsError, match="file"):
+        writer.write(state(2))
+    with pytest.raises(FileExistsError, match="file"), writer:
+        pass
+
+
+def test_writer_lets_the_error_pass_that_ends_the_training(tmp_path):
+    writer = CheckpointWriter(tmp_path, SETTINGS, minutes=0)
+    writer.write(state(1))
+    with pytest.raises(KeyError, match="q1"), writer:
+        raise KeyError("q1")
+    assert newest(tmp_path)[0].step == 1

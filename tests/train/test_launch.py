@@ -1,10 +1,12 @@
 """Training in a process of its own: what it imports, says and leaves, and how it ends."""
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -90,7 +92,7 @@ def test_finished_training_is_not_done_again_but_another_is(tmp_path):
 
 
 def test_killed_process_goes_on_and_ends_like_an_undisturbed_one(tmp_path):
-    arguments = training_arguments(tmp_path, checkpoint_steps=1)
+    arguments = training_arguments(tmp_path, checkpoint_minutes=0)
     command = [sys.executable, "-m", "tasks.train.launch", *arguments]
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE) as process:
         wait_for(lambda: any((tmp_path / "out" / "checkpoints").glob("*/step-*")), process)
@@ -106,7 +108,7 @@ def test_killed_process_goes_on_and_ends_like_an_undisturbed_one(tmp_path):
 @pytest.mark.parametrize("num_processes", [1, 2])
 def test_ends_when_its_parent_is_killed(tmp_path, num_processes):
     """The parent is killed in mid-training; a slow machine's child must be gone soon after, and write nothing more."""
-    arguments = training_arguments(tmp_path, checkpoint_steps=1)
+    arguments = training_arguments(tmp_path, checkpoint_minutes=0)
     script = (
         "import sys, time\nfrom pathlib import Path\nfrom tasks.train.process import run\n"
         f"arguments = {arguments!r}\nstderr = Path({str(tmp_path / 'err')!r})\n"
@@ -191,8 +193,29 @@ def test_too_little_memory_names_the_settings_to_change(tmp_path):
     assert "Set train.gradient_cache to on, lower train.chunk_tokens" in said["text"]
 
 
+@pytest.mark.parametrize("num_processes", [1, 2])
+def test_waits_while_another_training_writes_there(tmp_path, num_processes):
+    """No process of the new one begins before the other has ended; all of them stay awake meanwhile."""
+    arguments = training_arguments(tmp_path)
+    (tmp_path / "out").mkdir()
+    ended: list[float] = []
+    with (tmp_path / "out" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        said = run(arguments, num_processes=num_processes, stderr=tmp_path / "err")
+        threading.Timer(10, lambda: (ended.append(time.monotonic()), fcntl.flock(lock, fcntl.LOCK_UN))).start()
+        assert next(said)["event"] == "begin"
+        assert ended
+    assert [event["event"] for event in said] == [*["step"] * NUM_STEPS, "end"]
+
+
+def test_says_which_devices_there_are(tmp_path):
+    done = launch(["-m", "tasks.train.launch", *training_arguments(tmp_path), "--device=gpu"])
+    assert done.returncode == 2
+    assert "argument --device: expected cpu, cuda or a certain GPU, as cuda:1, got gpu." in done.stderr
+
+
 def test_process_killed_by_the_system_names_the_settings_to_change(tmp_path):
-    arguments = training_arguments(tmp_path, checkpoint_steps=1)
+    arguments = training_arguments(tmp_path, checkpoint_minutes=0)
     said = run(arguments, num_processes=1, stderr=tmp_path / "err")
     assert next(said)["event"] == "begin"
     (child,) = descendants(os.getpid(), command="tasks.train.launch")

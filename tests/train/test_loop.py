@@ -1,10 +1,12 @@
 import math
+import threading
 from dataclasses import replace
 
 import pytest
 import torch
 from support.tiny_training import CONFIG, NUM_STEPS, plan, run_training, tiny_encoder, tokens
 
+from tasks.ahead import made_ahead
 from tasks.models.encoder import Encoder
 from tasks.train.batch import compose_batch
 from tasks.train.losses import info_nce
@@ -110,11 +112,25 @@ def test_train_leaves_unused_embedding_rows_alone(tmp_path):
 def test_train_repeats_bit_for_bit_and_adapters_change_with_the_seed(tmp_path):
     first, log = run_training(tmp_path, checkpoints="a", lora_rank=2)
     torch.rand(5)  # the caller's random state plays no part
-    second, again = run_training(tmp_path, checkpoints="b", checkpoint_steps=3, lora_rank=2)
+    second, again = run_training(tmp_path, checkpoints="b", checkpoint_minutes=9, lora_rank=2)
     assert log == again
     assert_same_bits(first, second)
     _, other = run_training(tmp_path, checkpoints="c", seed=8, lora_rank=2)
     assert other != log
+
+
+def test_batches_that_a_thread_composes_ahead_give_the_same_bits(tmp_path, monkeypatch):
+    """As on a GPU; where the plan's patience or an error ends the training, the thread ends too."""
+    expected, log = run_training(tmp_path, checkpoints="a")
+    monkeypatch.setattr("tasks.train.loop.made_ahead", lambda items, threaded: made_ahead(items, threaded=not threaded))
+    found, again = run_training(tmp_path, checkpoints="b")
+    assert log == again
+    assert_same_bits(found, expected)
+    with pytest.raises(ValueError, match="expected 9 steps in the plan, got 8"):
+        run_training(tmp_path, checkpoints="c", num_steps=9)
+    monkeypatch.setattr("tasks.train.loop._patience_has_ended", lambda state, config: state.num_done == 3)
+    assert len(run_training(tmp_path, checkpoints="d")[1]) == 3
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
 
 
 def test_train_leaves_the_callers_random_state_alone(tmp_path):

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from flows.configs import PipelineConfig
 from tasks.train.config import Recipe, TrainConfig, read_settings, write_settings
 
-NOT_OF_THE_RESULT = {"tensorboard", "gradient_cache", "num_processes", "checkpoint_steps", "result"}
+NOT_OF_THE_RESULT = {"tensorboard", "gradient_cache", "num_processes", "checkpoint_minutes", "result"}
 
 
 def rates(*, num_steps: int = 6, warmup_share: float) -> list[float]:

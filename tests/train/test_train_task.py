@@ -191,7 +191,7 @@ def test_weights_are_float32_safetensors_of_the_full_vocabulary(model):
 
 def test_same_inputs_give_the_same_bytes(trained, tmp_path):
     root, step = trained
-    again = training(str(tmp_path), checkpoint_steps=3)  # where checkpoints are made plays no part
+    again = training(str(tmp_path), checkpoint_minutes=3)  # where checkpoints are made plays no part
     assert again.fingerprint == step.fingerprint
     build(again, str(tmp_path), SURROUNDINGS)
     assert storage.load(again.ref(str(tmp_path))).content == storage.load(step.ref(root)).content
@@ -200,7 +200,7 @@ def test_same_inputs_give_the_same_bytes(trained, tmp_path):
 def test_interrupted_build_goes_on_and_gives_the_same_bytes(trained, tmp_path):
     root, step = trained
     other = str(tmp_path)
-    again = training(other, checkpoint_steps=2)
+    again = training(other, checkpoint_minutes=0)
     seen: list[int] = []
 
     def dying(total: int, unit: str):
