@@ -16,6 +16,9 @@ from flows.show.bake_off_table import dropped_table, kept_table
 from flows.show.results import comparison_table
 from flows.weave_bake_off import STRATEGIES, check_scores, weave_bake_off
 from storage import inspect
+from tasks.engine.step import deferred
+
+page = deferred("flows.show.report.page")  # loads scipy
 
 
 def ablation(
@@ -35,7 +38,11 @@ def ablation(
     else:
         rows = compare(variants, settings.reference)
     write_json(json_, {"reference": settings.reference, "comparison": rows, "means": means_per_variant(variants)})
-    out.print(comparison_table(rows, settings.reference))
+    table = comparison_table(rows, settings.reference)
+    out.print(table)
+    storage = variants[0].config.storage
+    with storage.private():
+        out.print(f"Report: {page.write_comparison(table, storage.location)}", highlight=False, soft_wrap=True)
 
 
 def bake_off(

@@ -1,7 +1,7 @@
 """What a person sees on the terminal: the tables of stages, results, plans and datasets."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
@@ -24,12 +24,33 @@ def human_bytes(number: float) -> str:
     return f"{number:.1f} TB"
 
 
+class Cells(NamedTuple):
+    """A table without a terminal's markup, for pages."""
+
+    title: str
+    names: list[str]
+    rows: list[list[str]]
+    are_figures: list[bool]
+    """Of each column."""
+    caption: str
+
+
+def cells(table: Table) -> Cells:
+    """Take a table apart."""
+    columns = [
+        [Text.from_markup(one).plain.replace("\n", " ") for one in map(str, each.cells)] for each in table.columns
+    ]
+    names = [str(each.header).replace("\n", " ") for each in table.columns]
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    figures = [each.justify == "right" for each in table.columns]
+    return Cells(str(table.title), names, rows, figures, str(table.caption or ""))
+
+
 def as_markdown(table: Table) -> str:
     """Write a table in Markdown, for the Prefect UI."""
-    columns = [[str(one.header), "---", *map(str, one.cells)] for one in table.columns]
-    cells = [[Text.from_markup(one).plain.replace("\n", " ").replace("|", "\\|") for one in row] for row in columns]
-    lines = [f"| {' | '.join(row)} |" for row in zip(*cells, strict=True)]
-    return "\n".join([f"**{table.title}**", "", *lines, "", str(table.caption or "")])
+    taken = cells(table)
+    lines = [[one.replace("|", "\\|") for one in row] for row in [taken.names, ["---"] * len(taken.names), *taken.rows]]
+    return "\n".join([f"**{taken.title}**", "", *(f"| {' | '.join(line)} |" for line in lines), "", taken.caption])
 
 
 def plain_table(

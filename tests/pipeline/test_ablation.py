@@ -57,6 +57,8 @@ def test_ablation_builds_what_variants_share_once_and_compares_them(built, prefe
     assert len(found) == 2
     for run in found:
         assert loom("report", run.id) == f"Report: {run.report}\n"
+    page = (loom.folder / "data/reports/ablation.html").read_text()
+    assert all(f"<td>{name}</td>" in page for name in ABLATION["variants"])
     assert loom("ablation", "ablation.yaml", "--json", "again.json")
     assert json.loads((loom.folder / "again.json").read_text()) == answer
     assert datasets(loom.folder, "training_log") == before["training_log"] + 2

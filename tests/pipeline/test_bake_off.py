@@ -3,6 +3,7 @@
 import io
 import json
 import urllib.request
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -12,7 +13,7 @@ from support.in_process import counted_calls
 from flows.show.bake_off_table import by_strategy, dropped_table, kept_table
 from flows.weave import weave
 from flows.weave_bake_off import STRATEGIES, check_scores, weave_bake_off
-from storage import inspect, read
+from storage import inspect, read, runs
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -90,3 +91,9 @@ def test_command_builds_ledgers_once_and_leaves_an_artifact(built, prefect_api):
         tables = [json.loads(found["data"]) for found in json.load(reply)]
     told = [{(row["strategy"], row["language"]) for row in table} for table in tables]  # perhaps other tests', too
     assert any(one >= {("shifted", "sw"), ("grade", "all")} for one in told)
+    root = str(loom.folder / "data")
+    run = next(one for one in runs.newest_first(root) if one.flow == "bake_off")
+    page = Path(loom("report", run.id).removeprefix("Report: ").strip())
+    html = (loom.folder / page).read_text()
+    assert "<h1>2 strategies over one table of scores.</h1>" in html
+    assert html.count("<td>shifted</td>") == 2

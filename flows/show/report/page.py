@@ -1,20 +1,19 @@
 """The record of a run and its datasets -> one HTML page that loads nothing from anywhere."""
 
-import json
 import logging
 from typing import Any, NamedTuple
 
-import jinja2
 import polars as pl
-from markupsafe import Markup
+from rich.table import Table
 
-from flows.show.console import human_bytes, human_seconds
+from flows.show.bake_off_table import dropped_table, kept_table
+from flows.show.console import Cells, cells, human_seconds
 from flows.show.report import cost, examples, faults, mining, pictures, results, training
+from flows.show.report.render import render
 from flows.show.report.source import Source
 from storage import backend, read, runs
 from storage.runs import Run
 from tasks.evaluate.significance import ALL
-from tasks.languages import name_of
 
 _ENDS = {
     "completed": "is complete",
@@ -52,22 +51,35 @@ def write_report(run: Run, root: str) -> Report:
     """Write a run's report into its store; it is compared with the run of its name before it."""
     facts = _facts(run, root, runs.before(root, run))
     run.report = runs.report_uri(root, run.id)
-    backend.put_bytes(_render(facts).encode(), run.report)
+    backend.put_bytes(render(facts).encode(), run.report)
     return Report(run.report, facts["verdict"], facts["faults"])
 
 
 def page(run: Run, root: str, before: Run | None = None) -> str:
     """Make the page; a section whose datasets are not there is left out."""
-    return _render(_facts(run, root, before))
+    return render(_facts(run, root, before))
+
+
+def write_comparison(table: Table, root: str) -> str:
+    """Write an ablation's table as a page into the store, in place of the one before; return where it lies."""
+    uri = runs.report_uri(root, "ablation")
+    backend.put_bytes(render({"title": table.title, "tables": [cells(table)]}, "comparison.html").encode(), uri)
+    return uri
 
 
 def _facts(run: Run, root: str, before: Run | None) -> dict[str, Any]:
     source = Source(run, root)
-    measured, mined = _results(source), _mining(source)
-    verdict = results.verdict(measured["table"]) if measured else f"This run {_ENDS[run.state]}; nothing was measured."
+    measured, mined, tables = _results(source), _mining(source), _tables(source)
+    verdict = f"This run {_ENDS[run.state]}; nothing was measured."
+    if measured:
+        verdict = results.verdict(measured["table"])
+    elif tables:
+        verdict = f"{len({row[0] for row in tables[0].rows} - {''})} strategies over one table of scores."
     return {
+        "title": f"{run.name}, report of the run {run.id}",
         "run": run,
         "verdict": verdict,
+        "tables": tables,
         "faults": _faults(source, measured, mined),
         "results": measured,
         "mining": mined,
@@ -81,33 +93,13 @@ def _facts(run: Run, root: str, before: Run | None) -> dict[str, Any]:
     }
 
 
-def _render(facts: dict[str, Any]) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("flows.show.report", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {
-        "figure": results.figure,
-        "signed": results.signed,
-        "label": results.label,
-        "language": name_of,
-        "bytes": human_bytes,
-        "seconds": human_seconds,
-        "json": _json,
-    }
-    environment.tests["sure"] = results.is_sure
-    return environment.get_template("page.html").render(facts)
-
-
-def _json(value: Any) -> Markup:
-    """Write JSON for a script element: no text in it can end the element, nor a line of the script."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    for letter in "<>&\u2028\u2029":
-        text = text.replace(letter, f"\\u{ord(letter):04x}")
-    return Markup(text)  # noqa: S704 - what could end the element is escaped
+def _tables(source: Source) -> list[Cells]:
+    """Take what a bake-off compared, if this run is one."""
+    compared = source.read("bake_off")
+    if compared is None:
+        return []
+    rows = compared.to_dicts()
+    return [cells(kept_table(rows, source.run.settings["denoise"]["score"])), cells(dropped_table(rows))]
 
 
 def _tiles(source: Source, mined: dict[str, Any] | None) -> list[tuple[str, str]]:
