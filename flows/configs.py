@@ -2,12 +2,13 @@
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from flows.settings_file import ConfigError, read_content, validate
 from tasks.denoise.config import DenoiseConfig
@@ -65,7 +66,6 @@ class ResourcesConfig(Settings):
 
     device: str = Field(
         default="auto",
-        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
         description="auto: CUDA where there is one; else cpu, cuda, or one of several GPUs as cuda:1.",
     )
     batch_tokens: int | None = Field(
@@ -73,6 +73,16 @@ class ResourcesConfig(Settings):
         ge=256,
         description="Tokens per inference batch, padding included. Empty: 2,048 on a CPU, 65,536 on a GPU.",
     )
+
+    @field_validator("device")
+    @classmethod
+    def _device(cls, value: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
+            raise ValueError(
+                f"resources.device: expected auto, cpu, cuda or one of several GPUs as cuda:1, got '{value}'. "
+                "Name one of these."
+            )
+        return value
 
     def batch_tokens_on(self, device: str) -> int:
         """Return the tokens of a batch on `cpu` (whose caches a small one fits) or a GPU (which a small one idles)."""

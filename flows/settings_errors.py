@@ -26,7 +26,6 @@ _EXPECTED = {
     "string_pattern_mismatch": "a text of the pattern {pattern}",
 }
 """What settings must be, by pydantic's types of errors."""
-_MEANT = {"gpu": "cuda"}
 _KINDS = {
     "bool": "true or false", "dataclass": "settings by name", "dict": "names with values", "float": "a number",
     "int": "a whole number", "list": "a list", "model": "settings by name", "string": "a text", "tuple": "a list",
@@ -68,8 +67,7 @@ def _describe(place: Place, errors: list[ErrorDetails], model: type) -> str:
         cure = f" Write [{given}]."
     elif kind == "literal_error":
         choices = re.findall("'([^']*)'", expected)
-        meant = _MEANT.get(str(given).lower(), str(given))
-        cure = _did_you_mean(difflib.get_close_matches(meant, choices, n=1)) or " Choose one."
+        cure = _did_you_mean(difflib.get_close_matches(str(given), choices, n=1)) or " Choose one."
     return f"{where}: expected {expected}, got {got}.{cure}"
 
 

@@ -114,7 +114,7 @@ def test_override_reaches_settings_that_the_file_does_not_name(config):
         (("languages=[xx]",), r"languages.0: .*BCP 47 tag, got 'xx'. Write it like de"),
         (
             ("resources.device=gpu",),
-            r"resources.device: expected 'auto', 'cpu' or 'cuda', got 'gpu'. Did you mean cuda\?",
+            r"resources.device: expected auto, cpu, cuda or one of several GPUs as cuda:1, got 'gpu'.",
         ),
         (("resources={7: gpu}",), "resources.7: expected names that are texts, got 7. Correct it."),
         (("languages=[pt_BR]",), r"languages.0: .*got 'pt_BR'. Did you mean 'pt-BR'\?"),

@@ -40,7 +40,7 @@ def test_passing_trouble_is_worth_another_try(status):
 
 @pytest.mark.parametrize(
     ("status", "cure"),
-    [(401, "key"), (403, "key"), (404, "base_url"), (400, "objects to"), (422, "objects to"), (301, "objects to")],
+    [(401, "key"), (403, "key"), (404, "base_url"), (400, "objects to"), (422, "objects to"), (301, "base_url")],
 )
 def test_trouble_of_the_settings_is_not(status, cure):
     trouble = read(status, b"said so")
