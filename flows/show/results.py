@@ -99,7 +99,7 @@ def comparison_table(rows: Sequence[dict[str, Any]], reference: str) -> Table:
     title = f"Trained systems on dev queries, differences to '{reference}'"
     figures = ("seeds", "mean\n± deviation", "difference", "95 % interval", "p\n(Holm)")
     table = plain_table(title, ("metric", "variant"), figures, caption_justify="left")
-    table.caption = f"p held against all of this table ({tests}); intervals over queries and seeds"
+    table.caption = f"p held against all of this table ({tests}); intervals over queries and seeds" if tests else None
     previous = None
     for row in rows:
         if previous not in (None, row["metric"]):
