@@ -4,10 +4,15 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from support.command import REPOSITORY, Loom
 from support.prefect_server import prefect_server
 from support.s3_server import S3Server, serve_s3, weed
+
+
+hypothesis.settings.register_profile("any machine", deadline=None)  # how fast it is, is no finding
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session", autouse=True)
