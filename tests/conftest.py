@@ -10,7 +10,6 @@ from support.command import REPOSITORY, Loom
 from support.prefect_server import prefect_server
 from support.s3_server import S3Server, serve_s3, weed
 
-
 hypothesis.settings.register_profile("any machine", deadline=None)  # how fast it is, is no finding
 hypothesis.settings.load_profile("any machine")
 
