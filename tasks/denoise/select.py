@@ -92,6 +92,12 @@ STRATEGIES: dict[str, Strategy] = {
 }
 
 
+_LEDGER = [
+    *("query_id", "doc_id", "rank", "fused_score", "systems", "judge", "raw", "probability", "grade"),
+    *("relevance", "decision", "reason", "hardness"),
+]
+
+
 def select_hard_negatives(
     candidates: pl.DataFrame,
     scores: pl.DataFrame,
@@ -140,21 +146,7 @@ def select_hard_negatives(
         .join(noted, on=["query_id", "doc_id"], how="left")
         .with_columns(unsafe=pl.coalesce("echo", _relabelled(settings), STRATEGIES[settings.strategy](settings)))
     )
-    return _decide(table, settings.num_negatives).select(
-        "query_id",
-        "doc_id",
-        "rank",
-        "fused_score",
-        "systems",
-        "judge",
-        "raw",
-        "probability",
-        "grade",
-        "relevance",
-        "decision",
-        "reason",
-        "hardness",
-    )
+    return _decide(table, settings.num_negatives).select(_LEDGER)
 
 
 def _relabelled(settings: SelectConfig) -> pl.Expr:

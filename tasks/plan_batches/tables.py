@@ -111,9 +111,9 @@ def build_table(
 ) -> LanguageTable:
     """Number one language's train queries and documents.
 
-    A document is unsafe for a query if it is judged relevant, or if the ledger did not keep it and gives it a grade of
-    1 or 2 or dropped it for what it is, or if it says no more than the query, or if it is a copy of such a document.
-    Queries with the same text share what is known.
+    A document is unsafe for a query if it is judged relevant, if the ledger dropped it with a grade of 1 or 2 or for
+    what it is, if it says no more than the query, or if it is a copy of such a document. Queries with the same text
+    share what is known.
 
     Args:
         language: its code.
@@ -121,44 +121,31 @@ def build_table(
         qrels: their judgements: query_id, doc_id, relevance; those of other queries count for nothing.
         ledger: its hard_negatives: query_id, doc_id, decision, reason, grade, hardness.
         topics: topics of at least those that have a positive: query_id, topic.
-        documents: doc_id, title, text of at least those that judgements and ledger name; one that is not there has no
-            copy.
+        documents: doc_id, title, text of those that judgements and ledger name; one that is not there has no copy.
         text: what of a document is read, see `document_text`.
         ignore_own_document: a document with the query's id is unsafe too, whatever it says.
 
     Raises:
         ValueError: a train query with a positive has no topic.
     """
-    texts = queries.select("query_id", text=same_text("text")).collect()
-    relevant = qrels.filter(pl.col("relevance") > 0).select("query_id", "doc_id").collect()
-    candidates = ledger.select(
-        "query_id", "doc_id", "hardness", kept=pl.col("decision") == "kept", unsafe=_is_unsafe()
-    ).collect()
-
+    texts, relevant, candidates = _collected(queries, qrels, ledger)
     positives = relevant.join(texts, on="query_id", how="semi")
     query_ids = positives["query_id"].unique().sort()
     document_ids = pl.concat([positives["doc_id"], candidates["doc_id"]]).unique().sort()
     query = query_ids.to_frame().with_row_index("query")
     documents = documents.join(document_ids.to_frame().lazy(), on="doc_id", how="semi")
-    echoes = find_echoes(queries, documents)
-    if ignore_own_document:
-        echoes = pl.concat([echoes, texts.select("query_id", doc_id="query_id")])
+    own = texts.select("query_id", doc_id="query_id").filter(ignore_own_document)
+    echoes = pl.concat([find_echoes(queries, documents), own])
     numbered = _number_documents(document_ids, documents.select("doc_id", text=document_text(text)))
     relevant, candidates, echoes = (
         pairs.join(numbered, on="doc_id").drop("doc_id") for pairs in (relevant, candidates, echoes)
     )
 
-    unsafe = (
-        _unsafe_documents([relevant, candidates.filter("unsafe"), echoes], texts)
-        .join(query, on="query_id")
-        .select("query", "identity")
-    )
-    hard_negatives = _hard_negatives(candidates, query, unsafe)
+    unsafe = _unsafe_documents([relevant, candidates.filter("unsafe"), echoes], texts)
+    unsafe = unsafe.join(query, on="query_id").select("query", "identity")
     positives = relevant.join(query, on="query_id").select("query", "document", "identity").unique()
-    is_positive = np.zeros(len(document_ids), dtype=bool)
-    is_positive[positives["identity"].to_numpy()] = True
-    unsafe = unsafe.rename({"identity": "document"})
-    unsafe_lists = Lists.of_pairs(unsafe.sort("query", "document"), len(query_ids))
+    is_positive = np.isin(np.arange(len(document_ids)), positives["identity"].to_numpy())
+    unsafe_lists = Lists.of_pairs(unsafe.rename({"identity": "document"}).sort("query", "document"), len(query_ids))
     return LanguageTable(
         language=language,
         query_ids=query_ids,
@@ -166,11 +153,22 @@ def build_table(
         identity=numbered["identity"].to_numpy().astype(np.int32),
         topic=_topics(language, query_ids, topics),
         positives=Lists.of_pairs(positives.sort("query", "document"), len(query_ids)),
-        hard_negatives=Lists.of_pairs(hard_negatives, len(query_ids)),
+        hard_negatives=Lists.of_pairs(_hard_negatives(candidates, query, unsafe), len(query_ids)),
         unsafe=unsafe_lists,
         unsafe_positives=unsafe_lists.only(is_positive),
         num_left_out=texts.height - len(query_ids),
     )
+
+
+def _collected(
+    queries: pl.LazyFrame, qrels: pl.LazyFrame, ledger: pl.LazyFrame
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Read what the queries say (query_id, text), what is relevant (query_id, doc_id) and the ledger's candidates."""
+    texts = queries.select("query_id", text=same_text("text"))
+    relevant = qrels.filter(pl.col("relevance") > 0).select("query_id", "doc_id")
+    kept, unsafe = pl.col("decision") == "kept", _is_unsafe()
+    candidates = ledger.select("query_id", "doc_id", "hardness", kept=kept, unsafe=unsafe)
+    return texts.collect(), relevant.collect(), candidates.collect()
 
 
 def _hard_negatives(candidates: pl.DataFrame, query: pl.DataFrame, unsafe: pl.DataFrame) -> pl.DataFrame:

@@ -61,11 +61,7 @@ def plan_batches(
                 )
             )
             advance(1)
-    for line in tables.shortfalls(languages, num_negatives=config.num_negatives):
-        job.log.info("%s", line)
-    for table in languages:
-        if config.same_language and (most := table.separable_size()) < config.batch_size:
-            job.log.info("%s: too many queries share a positive for batches of more than %d", table.language, most)
+    _say_what_is_short(job, languages, config)
     weight = weights.sample_weights(
         tables.count_queries(languages),
         alpha=config.alpha,
@@ -93,3 +89,11 @@ def plan_batches(
             advance(part.height)
     for line in shares.masked_lines(counts):
         job.log.info("%s", line)
+
+
+def _say_what_is_short(job: Job, languages: list[tables.LanguageTable], config: PlanBatchesConfig) -> None:
+    for line in tables.shortfalls(languages, num_negatives=config.num_negatives):
+        job.log.info("%s", line)
+    for table in languages:
+        if config.same_language and (most := table.separable_size()) < config.batch_size:
+            job.log.info("%s: too many queries share a positive for batches of more than %d", table.language, most)
