@@ -1,6 +1,5 @@
 """What a person sees of a bake-off: what each strategy kept and missed, and why it dropped the rest."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -54,8 +53,15 @@ def dropped_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     metrics = by_strategy(rows)
     present = dict.fromkeys(name for values in metrics.values() for name in values)
     reasons = [name for name in present if name not in _BESIDE_REASONS]
-    columns = {"\n".join(textwrap.wrap(name.replace("_", " "), 12)): f"{{{name}:,}}" for name in reasons}
+    columns = {_heading(name): f"{{{name}:,}}" for name in reasons}
     return _table("Why the others are dropped", metrics, {"dropped": "{dropped:,}", **columns})
+
+
+def _heading(reason: str) -> str:
+    """Write a reason in two lines."""
+    words = reason.split("_")
+    half = len(words) // 2
+    return " ".join(words[:half]) + "\n" + " ".join(words[half:])
 
 
 def _table(title: str, metrics: Mapping[tuple[str, str], Values], columns: Mapping[str, str]) -> Table:

@@ -74,7 +74,7 @@ def _facts(run: Run, root: str, before: Run | None) -> dict[str, Any]:
     if measured:
         verdict = results.verdict(measured["table"])
     elif tables:
-        verdict = f"{len({row[0] for row in tables[0].rows} - {''})} strategies over one table of scores."
+        verdict = f"{len({strategy for _, strategy, *_ in tables[0].rows})} strategies over one table of scores."
     return {
         "title": f"{run.name}, report of the run {run.id}",
         "run": run,
