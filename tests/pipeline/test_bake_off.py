@@ -96,4 +96,4 @@ def test_command_builds_ledgers_once_and_leaves_an_artifact(built, prefect_api):
     page = Path(loom("report", run.id).removeprefix("Report: ").strip())
     html = (loom.folder / page).read_text()
     assert "<h1>2 strategies over one table of scores.</h1>" in html
-    assert html.count("<td>shifted</td>") == 2
+    assert html.count("<td>shifted</td>") == 6  # two tables, each of en, sw and all
