@@ -90,5 +90,4 @@ def test_store_that_is_a_file_is_one_line(make_tiny, tmp_path):
     loom = make_tiny(tmp_path)
     (tmp_path / "data").write_text("here was something before")
     line = last_line(loom(*COMMAND, code=1))
-    assert line.startswith(f"polyloom: {tmp_path / 'data'}/corpus/")
-    assert "expected a folder, got ENOTDIR (Not a directory). Move the file away" in line
+    assert line.startswith(f"polyloom: {tmp_path / 'data'}: expected a folder, got EEXIST (File exists). Move the file")

@@ -102,7 +102,7 @@ def test_cancel_in_the_ui_stops_the_worker_s_run(make_tiny, prefect_api, tmp_pat
         subprocess.run([*prefect, *call], cwd=REPOSITORY, env=loom.environment, check=True, capture_output=True)
     config = yaml.safe_load((tmp_path / "tiny.yaml").read_text(encoding="utf-8"))
     config |= {"storage": {"root": str(tmp_path / "data")}, "encoder": {"model": str(tmp_path / "model")}}
-    environment = {**loom.environment, "PREFECT_WORKER_QUERY_SECONDS": "1"}
+    environment = {**loom.environment, "PREFECT_WORKER_QUERY_SECONDS": "1", "POLYLOOM_ROOTS": str(tmp_path)}
     command = [*prefect, "worker", "start", "--pool", "polyloom"]
     log = tmp_path / "worker.log"
     with (
