@@ -54,7 +54,7 @@ def test_ablation_builds_what_variants_share_once_and_compares_them(built, prefe
     assert "| metric | variant | seeds |" in shown[2]
     assert [f"| {name} |" in line for name, line in zip(ABLATION["variants"], shown[4:7], strict=True)] == [True] * 3
     found = [run for run in runs.runs(str(loom.folder / "data")) if run.variant]
-    assert len(found) == 2
+    assert len(found) == len(ABLATION["variants"])  # where there is an API, what is cached runs, too
     for run in found:
         assert loom("report", run.id) == f"Report: {run.report}\n"
     page = (loom.folder / "data/reports/ablation.html").read_text()
