@@ -43,7 +43,7 @@ unit: .venv/installed-test
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile -m "not slow and not prefect"
 
 test: .venv/installed-test
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --durations=15
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=15
 
 # docs/settings.md and its JSON Schema, from the models.
 settings: .venv/installed-test

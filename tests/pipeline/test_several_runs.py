@@ -1,12 +1,21 @@
 """Several runs of one configuration at once on one store: all end well, and nothing is made or asked twice."""
 
 import json
+import os
 from collections import Counter
 
 import pytest
 from support.llm_server import LlmServer
 
-pytestmark = [pytest.mark.slow, pytest.mark.prefect, pytest.mark.timeout(1800)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.prefect,
+    pytest.mark.timeout(1800),
+    pytest.mark.skipif(
+        "POLYLOOM_LONG" not in os.environ,
+        reason="eight whole runs take minutes: set POLYLOOM_LONG=1 (tests/engine/test_several_processes.py is short)",
+    ),
+]
 
 NUM_RUNS = 4
 
