@@ -41,6 +41,7 @@ def translated(old: dict[str, Any]) -> dict[str, Any]:
     """Put settings where they are since the house became smaller."""
     retrieve, train, fit = old.pop("retrieve"), old.pop("train"), old.pop("denoise")["fit"]
     assert retrieve.pop("embed") == {name: train.pop(name) for name in LENGTHS} == LENGTHS
+    train.pop("checkpoint_steps", None)  # by minutes now
     ranks = [fit["presumed_from_rank"], fit["presumed_to_rank"]]
     return {**old, "retrieve": retrieve, "train": train, "denoise": {"presumed_ranks": ranks}}
 
