@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,9 @@ _RECORD = re.compile(r"([0-9]{5,})\.json")
 class Writer:
     """Collects the parts and files of one dataset; `storage.commit` makes them count."""
 
-    def __init__(self, ref: DatasetRef) -> None:
+    def __init__(self, ref: DatasetRef, share: Callable[[int], bool] = lambda shard: True) -> None:
         self.ref = ref
+        self._share = share  # which shards this process is to make; who commits has all of them
         self.columns: dict[str, str] = {}
         self._parts: dict[int, Part] = {}
         self._files: dict[str, Part] = {}
@@ -77,7 +79,7 @@ class Writer:
         self._parts[number] = part
 
     def missing(self, num_shards: int) -> list[int]:
-        """Take over the shards that an earlier, killed build has committed, and list the others of 0..n-1."""
+        """Take over the shards that an earlier, killed build has committed, and list the others of 0..n-1 (of this share)."""
         for shard in range(num_shards):
             part = self._earlier.get(shard)
             if part and damage(f"{self.ref.uri}/{part.name}", part) is None:
@@ -85,7 +87,7 @@ class Writer:
         if self._parts and not self.columns:
             path = sound_path(self.ref, self.parts[0])
             self.columns = {field.name: str(field.type) for field in pq.read_schema(path)}
-        return [shard for shard in range(num_shards) if shard not in self._parts]
+        return [shard for shard in range(num_shards) if shard not in self._parts and self._share(shard)]
 
     def add_folder(self, path: Path, name: str) -> None:
         """Copy a local folder's files into the dataset, below `name/`."""
