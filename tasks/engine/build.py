@@ -28,6 +28,7 @@ from storage import (
 )
 from storage.manifest import NAME as MANIFEST
 from tasks.engine.job import Job, Progress
+from tasks.engine.shares import Engine, hand_out
 from tasks.engine.step import Promise
 from tasks.engine.turn import scratch, turn
 
@@ -42,6 +43,8 @@ class Surroundings:
     batch_tokens: int
     threads: int
     progress: Progress
+    engine: Engine | None = None
+    """Makes shards of a step that can be shared; None: this process alone."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,10 @@ def _run(
     promise: Promise, root: str, surroundings: Surroundings, inputs: list[Input], work: Path, *, only_new: bool
 ) -> Manifest:
     started, created = time.monotonic(), datetime.datetime.now(datetime.UTC)
-    writer = Writer(promise.ref(root))
+    engine = surroundings.engine if promise.step.sharded else None
+    writer = Writer(
+        promise.ref(root), hand_out=hand_out(engine, promise, root, surroundings.progress) if engine else None
+    )
     job = Job(
         out=writer,
         device=surroundings.device,

@@ -50,6 +50,8 @@ class Step:
     """The kind of dataset, a key of `storage.SCHEMAS`."""
     resource: Resource = "cpu"
     """What it needs a share of while it runs: `model` (a network or the GPU; one at a time), `jvm`, or `cpu`."""
+    sharded: bool = False
+    """Several processes may make its shards: it asks which are missing, and needs no scratch folder or budget."""
 
     def __post_init__(self) -> None:
         """See that the kind has a schema.
