@@ -12,7 +12,7 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from flows.settings_file import ConfigError, read_content, validate
 from tasks.denoise.config import DenoiseConfig
-from tasks.engine.step import Settings
+from tasks.engine.step import Settings, deferred
 from tasks.evaluate.config import EvaluateConfig
 from tasks.ingest.config import IngestConfig
 from tasks.languages import LANGUAGES, Language
@@ -21,6 +21,8 @@ from tasks.plan_batches.config import PlanBatchesConfig
 from tasks.retrieve.config import EncoderConfig, RetrieveConfig
 from tasks.supplement.config import SupplementConfig
 from tasks.train.config import TrainConfig
+
+torch = deferred("torch")  # only a step that runs a network needs it
 
 # NVIDIA's driver on Linux, under WSL and on a Jetson; AMD's, which torch calls cuda too.
 _DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvmap", "/dev/kfd")
@@ -83,6 +85,10 @@ class ResourcesConfig(Settings):
                 "Name one of these."
             )
         return value
+
+    def chosen_device(self) -> str:
+        """Return the device that is meant here; `auto` loads torch to ask for a GPU."""
+        return self.device if self.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
 
     def batch_tokens_on(self, device: str) -> int:
         """Return the tokens of a batch on `cpu` (whose caches a small one fits) or a GPU (which a small one idles)."""

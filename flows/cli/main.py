@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from flows.cli import carry
+from flows.cli.adopt import adopt
 from flows.cli.care import diff, doctor, gc, verify
 from flows.cli.check import check, init, say_separable
 from flows.cli.compare import ablation, bake_off
@@ -151,6 +152,8 @@ def plan(config: Config, set_: Set = None, until: Until = None, all_: All = Fals
         out.print(show_as.estimate_table(estimates))
         out.print("\n".join(show_as.estimate_lines(estimates)), highlight=False)
     out.print(f"{len(missing)} of {len(rows)} datasets would be built, {len(rows) - len(missing)} are cached.")
+    if any("code of " in state for *_, state in rows):
+        out.print(f"Code has moved: `polyloom adopt {config}` compares a sample, and takes over what is equal.")
     if missing:
         settings.resources.check_device()
 
@@ -191,7 +194,7 @@ def _say_notes(pipeline: Pipeline, settings: PipelineConfig) -> None:
         out.print(note, highlight=False, soft_wrap=True)
 
 
-for command in (init, check, ablation, report, runs, compare, ls, show, explain, diff, verify, gc, doctor):
+for command in (init, check, ablation, report, runs, compare, ls, show, explain, diff, verify, adopt, gc, doctor):
     app.command()(command)
 app.command()(search)
 app.command()(encode)
