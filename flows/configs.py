@@ -14,6 +14,7 @@ from flows.settings_file import ConfigError, read_content, validate
 from tasks.denoise.config import DenoiseConfig
 from tasks.engine.step import Settings, deferred
 from tasks.evaluate.config import EvaluateConfig
+from tasks.export.config import ExportConfig
 from tasks.ingest.config import IngestConfig
 from tasks.languages import LANGUAGES, Language
 from tasks.models.texts import DocumentText
@@ -149,6 +150,7 @@ class PipelineConfig(Settings):
     plan_batches: PlanBatchesConfig = PlanBatchesConfig()
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    export: ExportConfig = ExportConfig()
     _origin: Origin = PrivateAttr(default=Origin())
 
     @property
