@@ -42,8 +42,14 @@ class StorageConfig(Settings):
 
     @property
     def location(self) -> str:
-        """The root as every process sees it: variables filled in, a local folder absolute."""
+        """The root as every process sees it: variables filled in, a local folder absolute.
+
+        Raises:
+            ConfigError: a URL that names no place.
+        """
         root = os.path.expandvars(self.root).rstrip("/")
+        if root.endswith(":"):
+            raise ConfigError(f"storage.root: expected a bucket or folder after {root}//, got none. Name one.")
         return root if "://" in root else str(Path(root).expanduser().absolute())
 
     @contextlib.contextmanager

@@ -271,6 +271,8 @@ def test_root_reads_the_environment_and_is_absolute(monkeypatch):
     assert StorageConfig(root="${LOOM}/data/").location == "/somewhere/data"
     assert StorageConfig(root="s3://bucket/x").location == "s3://bucket/x"
     assert StorageConfig(root="data").location == str(Path.cwd() / "data")
+    with pytest.raises(ConfigError, match="storage.root: expected a bucket or folder after s3://"):
+        _ = StorageConfig(root="s3://").location
 
 
 def test_every_setting_has_a_description_for_the_form():
