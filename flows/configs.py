@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
@@ -42,8 +42,14 @@ class StorageConfig(Settings):
 
     @property
     def location(self) -> str:
-        """The root as every process sees it: variables filled in, a local folder absolute."""
+        """The root as every process sees it: variables filled in, a local folder absolute.
+
+        Raises:
+            ConfigError: a URL that names no place.
+        """
         root = os.path.expandvars(self.root).rstrip("/")
+        if root.endswith(":"):
+            raise ConfigError(f"storage.root: expected a bucket or folder after {root}//, got none. Name one.")
         return root if "://" in root else str(Path(root).expanduser().absolute())
 
     @contextlib.contextmanager
@@ -119,6 +125,8 @@ class Origin:
     file: str | None = None
     variant: str | None = None
     """Of an ablation."""
+    overrides: tuple[str, ...] = field(default=(), compare=False)
+    """What was changed: `stage.key=value` each."""
 
 
 class PipelineConfig(Settings):
@@ -195,5 +203,5 @@ def load_config(path: Path, overrides: tuple[str, ...] = (), variant: str | None
             f"{path}: expected the settings of one pipeline, got an ablation. Run `polyloom ablation {path}`."
         )
     config = validate(path, content, PipelineConfig)
-    config._origin = Origin(str(path), variant)
+    config._origin = Origin(str(path), variant, overrides)
     return config

@@ -18,7 +18,7 @@ from support.llm_server import LlmServer
 from support.prefect_server import compose_environment, free_port, wait_for
 from support.s3_server import weed
 
-from flows.configs import load_config
+from flows.run.pipeline import STAGES
 
 pytestmark = [pytest.mark.slow, pytest.mark.prefect, pytest.mark.timeout(480)]
 
@@ -43,46 +43,90 @@ def prefect(make_loom, tmp_path_factory):
     return call
 
 
-def test_deploys_as_the_readme_says_and_takes_the_quickstarts_settings(prefect, prefect_api):
+@pytest.fixture
+def execute(prefect, prefect_api):
+    """Return a function that runs a deployment as a worker does, and gives its flow run as the UI shows it."""
     with temporary_settings({PREFECT_API_URL: prefect_api}), get_client(sync_client=True) as client:
-        deployment = client.read_deployment_by_name("train_retriever/quickstart")
-    assert deployment.work_pool_name == "polyloom"
-    assert deployment.parameters["config"]["name"] == "quickstart"
-    form = deployment.parameter_openapi_schema["properties"]
-    assert set(form) == {"config", "until", "refresh"}
-    assert load_config(REPOSITORY / "configs" / "quickstart.yaml").name == "quickstart"
+
+        def run(name, parameters, **variables):
+            deployment = client.read_deployment_by_name(name)
+            started = client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
+            prefect("flow-run", "execute", str(started.id), **variables)
+            return client.read_flow_run(started.id)
+
+        yield run
 
 
-def test_form_of_a_deployment_reaches_what_the_operator_lists(prefect, prefect_api, tmp_path):
+def test_there_is_a_deployment_for_each_thing_to_do_and_its_form_is_short(prefect, prefect_api):
+    with temporary_settings({PREFECT_API_URL: prefect_api}), get_client(sync_client=True) as client:
+        found = {f"{one.name}": one for one in client.read_deployments()}
+    assert {"pipeline", *STAGES, "ablation", "bake-off", "gc"} <= set(found)
+    assert {one.work_pool_name for one in found.values()} == {"polyloom"}
+    forms = {name: one.parameter_openapi_schema["properties"] for name, one in found.items()}
+    assert list(forms["pipeline"]) == ["config", "path", "changes", "until", "refresh"]
+    assert forms["pipeline"]["config"]["default"] == "configs/quickstart.yaml"
+    assert list(forms["ablation"]) == ["config", "path", "changes"]
+    assert list(forms["bake-off"]) == ["config", "path", "changes", "strategies"]
+    assert forms["pipeline"]["config"]["enum"] == sorted(
+        str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "configs").glob("*.yaml")
+    )
+    assert forms["pipeline"]["until"]["enum"] == forms["pipeline"]["refresh"]["items"]["enum"] == list(STAGES)
+    settings = found["pipeline"].parameter_openapi_schema["definitions"]["Change"]["properties"]["setting"]["enum"]
+    assert {"plan_batches.seed", "denoise.llm.chat.model", "retrieve.ensemble", "languages"} <= set(settings)
+    assert not {"plan_batches", "denoise.llm", "retrieve.ensemble.model"} & set(settings)
+    assert [found[stage].parameters for stage in STAGES] == [{"until": stage} for stage in STAGES]
+    (schedule,) = found["pipeline"].schedules
+    assert schedule.active is False
+    assert schedule.schedule.timezone
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"changes": [{"setting": "plan_batches.seed", "value": "seven"}]},
+            "plan_batches.seed: expected a whole number, got 'seven'. Correct it.",
+        ),
+        ({"path": "/etc/passwd"}, "path: expected a place below the deployment's folder"),
+    ],
+)
+def test_wrong_value_ends_the_run_in_one_line_that_the_ui_shows(execute, given, message):
+    run = execute("train_retriever/pipeline", given)
+    assert run.state.type.value == "FAILED"
+    assert run.state.message.startswith(message)
+    assert "\n" not in run.state.message
+    assert run.total_run_time.total_seconds() < 20
+    changed = "".join(f" · {row['setting']}={row['value']}" for row in given.get("changes", []))
+    assert run.name == ("passwd" if "path" in given else "quickstart") + changed
+
+
+def test_form_of_a_deployment_reaches_what_the_operator_lists(execute, tmp_path):
     """Runs as a worker runs them: what the form names beyond the lists ends a run before anything is read or sent."""
-    atlas = {
-        "name": "form",
-        "languages": ["en"],
-        "ingest": {"layout": "atlas", "atlas": {"documents_per_language": 60, "queries_per_language": 20}},
-    }
-    atlas["storage"] = {"root": str(tmp_path / "data")}
-    with (
-        LlmServer().serving() as server,
-        temporary_settings({PREFECT_API_URL: prefect_api}),
-        get_client(sync_client=True) as client,
-    ):
-        deployment = client.read_deployment_by_name("train_retriever/quickstart")
+    file = tmp_path / "form.yaml"
+    atlas = {"documents_per_language": 60, "queries_per_language": 20}
+    settings = {"name": "form", "languages": ["en"], "ingest": {"layout": "atlas", "atlas": atlas}}
+    file.write_text(yaml.safe_dump(settings | {"storage": {"root": str(tmp_path / "data")}}), encoding="utf-8")
+    with LlmServer().serving() as server:
 
         def run(**changed):
-            given = {"config": {**atlas, **changed}, "until": "ingest"}
-            started = client.create_flow_run_from_deployment(deployment.id, parameters=given)
-            prefect("flow-run", "execute", str(started.id), TEAM_API_KEY=KEY, POLYLOOM_ROOTS=f"{tmp_path},{server.url}")
-            state = client.read_flow_run(started.id).state
+            rows = [{"setting": f"denoise.llm.chat.{name}", "value": value} for name, value in changed.items()]
+            given = {"path": str(file), "changes": rows}
+            state = execute(
+                "train_retriever/ingest", given, TEAM_API_KEY=KEY, POLYLOOM_ROOTS=f"{tmp_path},{server.url}"
+            ).state
             assert KEY not in str(state.message)
             return state
 
         allowed = run()
         assert allowed.type.value == "COMPLETED", allowed.message
-        chat = {"model": "m", "base_url": server.url, "api_key_variable": "TEAM_API_KEY"}
-        refused = run(denoise={"llm": {"chat": chat}})
+        assert re.fullmatch(r"\d+ of \d+ datasets built, 0 were in the store", allowed.message)
+        refused = run(model="m", base_url=server.url, api_key_variable="TEAM_API_KEY")
         assert refused.type.value == "FAILED"
         assert "expected a URL that the key in TEAM_API_KEY may be sent to" in refused.message
     assert server.calls == 0
+    listed = execute("gc/gc", {"root": str(tmp_path / "data")}, POLYLOOM_ROOTS=str(tmp_path))
+    assert listed.state.message == "0 things could go; nothing is deleted"
+    assert execute("gc/gc", {"root": "/etc"}).state.message.startswith("root: expected a place below the deployment's")
 
 
 def test_passwords_with_signs_of_urls_reach_the_services_whole(tmp_path):
