@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -68,7 +68,7 @@ def pipeline(
     settings = read_form(config, path, changes)
     done = train_retriever.fn(settings, None if until == STAGES[-1] else until, refresh)
     if isinstance(done, State):  # there is a new model, and a verdict on it
-        return Completed(message=f"{_summary(done.data)}; {done.message}")
+        return Completed(message=f"{_summary(cast(list[dict[str, Any]], done.data))}; {done.message}")
     return Completed(message=_summary(done))
 
 
