@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
@@ -132,6 +132,8 @@ class Origin:
     file: str | None = None
     variant: str | None = None
     """Of an ablation."""
+    overrides: tuple[str, ...] = field(default=(), compare=False)
+    """What was changed: `stage.key=value` each."""
 
 
 class PipelineConfig(Settings):
@@ -209,5 +211,5 @@ def load_config(path: Path, overrides: tuple[str, ...] = (), variant: str | None
             f"{path}: expected the settings of one pipeline, got an ablation. Run `polyloom ablation {path}`."
         )
     config = validate(path, content, PipelineConfig)
-    config._origin = Origin(str(path), variant)
+    config._origin = Origin(str(path), variant, overrides)
     return config

@@ -10,12 +10,13 @@ from flows.run import gate, notify
 from flows.run.execute import Execution
 from flows.run.form import check_files, check_form
 from flows.run.record import recorded
+from flows.run.run_name import run_name
 from flows.show import artifacts
 from flows.show.results import result_notes
 from flows.weave import weave
 
 
-@flow(name="train_retriever", persist_result=False, validate_parameters=True)
+@flow(name="train_retriever", flow_run_name=run_name, persist_result=False, validate_parameters=True)
 def train_retriever(
     config: PipelineConfig, until: str | None = None, refresh: list[str] | None = None
 ) -> list[dict[str, Any]] | State[list[dict[str, Any]]]:

@@ -78,7 +78,7 @@ class Writer:
         self._parts[number] = part
 
     def missing(self, num_shards: int) -> list[int]:
-        """Take over the shards that a killed build has committed, and list the others of 0..n-1 (of this share)."""
+        """Take over the shards that a killed build has committed; list the others of 0..n-1 that are of this share."""
         for shard in range(num_shards):
             part = self._earlier.get(shard)
             if part and damage(f"{self.ref.uri}/{part.name}", part) is None:

@@ -23,6 +23,7 @@ from flows.cli.try_model import encode, search
 from flows.configs import PipelineConfig, load_config
 from flows.run import gate
 from flows.run.api import PrefectUnavailable, setting
+from flows.run.mendable import MENDABLE, say
 from flows.run.pipeline import BuildResult, Pipeline
 from flows.run.record import recorded, same_report, why
 from flows.run.stop import leave
@@ -32,16 +33,13 @@ from flows.show.estimate import estimate
 from flows.show.results import metrics_table, result_notes, stages_table
 from flows.show.terminal import Terminal
 from flows.weave import weave
-from storage import MissingDataset, StorageError, backend
+from storage import backend
 from storage import runs as records
 from tasks.engine.build import state
 from tasks.engine.step import deferred
 from tasks.engine.turn import resumes
-from tasks.faults import describe
-from tasks.models.chat import BudgetExhausted, ChatUnavailable
 from tasks.retrieve.analyzers import standard_note
 from tasks.supplement.languages import fallback_note
-from tasks.train.process import TrainingFailed
 
 page = deferred("flows.show.report.page")  # only a run and `report` need it
 
@@ -53,18 +51,6 @@ All = Annotated[bool, typer.Option("--all", help="Each dataset, the cached ones 
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier one.")]
 LastGood = Annotated[bool, typer.Option("--latest", help="The last good model of this pipeline's name instead.")]
 To = Annotated[Path, typer.Option(metavar="FOLDER", help="A folder that is not there yet.")]
-
-_CAUSED_BY_USERS = (
-    BudgetExhausted,
-    ChatUnavailable,
-    ConfigError,
-    MissingDataset,
-    OSError,
-    PrefectUnavailable,
-    StorageError,
-    TrainingFailed,
-    ValueError,
-)
 
 
 def _print_version(asked: bool) -> None:
@@ -228,11 +214,10 @@ def main() -> None:
         if (encoding := sys.getfilesystemencoding()) != "utf-8":
             raise ConfigError(f"environment: expected names of files in UTF-8, got {encoding}. Set PYTHONUTF8=1.")
         app()
-    except _CAUSED_BY_USERS as error:
+    except MENDABLE as error:
         if os.environ.get("POLYLOOM_TRACEBACK"):
             raise
         if isinstance(error, PrefectUnavailable):
             leave(1, str(error))  # without Prefect's own end, which waits minutes for what is gone
-        text = describe(error) if isinstance(error, OSError) else str(error)
-        err.print(f"[bold red]polyloom:[/] {escape(text)}", highlight=False, soft_wrap=True)
+        err.print(f"[bold red]polyloom:[/] {escape(say(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)

@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tasks.models.upload import upload
+
 _trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; other libraries have none, and need none
 
 
@@ -85,14 +87,8 @@ class Batch:
 
     def on(self, device: torch.device) -> "Batch":
         """Copy to a device; a GPU's copies run beside what it computes."""
-        if device.type == "cpu":
-            return self
-
-        def moved(tensor: Tensor) -> Tensor:
-            return tensor.pin_memory().to(device, non_blocking=True)
-
-        types_BT = None if self.types_BT is None else moved(self.types_BT)
-        return Batch(moved(self.token_ids_BT), moved(self.attention_BT), types_BT, self.is_full)
+        types_BT = None if self.types_BT is None else upload(self.types_BT, device)
+        return Batch(upload(self.token_ids_BT, device), upload(self.attention_BT, device), types_BT, self.is_full)
 
 
 def length_buckets(lengths: Sequence[int], *, batch_tokens: int) -> list[list[int]]:
