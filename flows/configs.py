@@ -12,8 +12,9 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from flows.settings_file import ConfigError, read_content, validate
 from tasks.denoise.config import DenoiseConfig
-from tasks.engine.step import Settings
+from tasks.engine.step import Settings, deferred
 from tasks.evaluate.config import EvaluateConfig
+from tasks.export.config import ExportConfig
 from tasks.ingest.config import IngestConfig
 from tasks.languages import LANGUAGES, Language
 from tasks.models.texts import DocumentText
@@ -21,6 +22,8 @@ from tasks.plan_batches.config import PlanBatchesConfig
 from tasks.retrieve.config import EncoderConfig, RetrieveConfig
 from tasks.supplement.config import SupplementConfig
 from tasks.train.config import TrainConfig
+
+torch = deferred("torch")  # only a step that runs a network needs it
 
 # NVIDIA's driver on Linux, under WSL and on a Jetson; AMD's, which torch calls cuda too.
 _DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvmap", "/dev/kfd")
@@ -90,6 +93,10 @@ class ResourcesConfig(Settings):
             )
         return value
 
+    def chosen_device(self) -> str:
+        """Return the device that is meant here; `auto` loads torch to ask for a GPU."""
+        return self.device if self.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
     def batch_tokens_on(self, device: str) -> int:
         """Return the tokens of a batch on `cpu` (whose caches a small one fits) or a GPU (which a small one idles)."""
         return self.batch_tokens or (2048 if device == "cpu" else 65_536)
@@ -145,6 +152,7 @@ class PipelineConfig(Settings):
     plan_batches: PlanBatchesConfig = PlanBatchesConfig()
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    export: ExportConfig = ExportConfig()
     _origin: Origin = PrivateAttr(default=Origin())
 
     @property

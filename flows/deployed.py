@@ -1,8 +1,8 @@
 """The flows as deployments: each has a form of one screen, and says what went wrong in one line of the UI."""
 
 import functools
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar, cast
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -66,8 +66,10 @@ def pipeline(
         refresh: Stages to build again, whatever is in the store.
     """
     settings = read_form(config, path, changes)
-    rows = train_retriever.fn(settings, None if until == STAGES[-1] else until, refresh)
-    return _summary(rows)
+    done = train_retriever.fn(settings, None if until == STAGES[-1] else until, refresh)
+    if isinstance(done, State):  # there is a new model, and a verdict on it
+        return Completed(message=f"{_summary(cast(list[dict[str, Any]], done.data))}; {done.message}")
+    return Completed(message=_summary(done))
 
 
 @flow(name="ablation", flow_run_name=run_name, persist_result=False)
@@ -105,7 +107,7 @@ def bake_off(
         changes: Settings that are different from the file.
         strategies: Only these; none: all.
     """
-    return _summary(run_bake_off.fn(read_form(config, path, changes), strategies))
+    return Completed(message=_summary(run_bake_off.fn(read_form(config, path, changes), strategies)))
 
 
 @flow(name="gc", persist_result=False)
@@ -128,6 +130,6 @@ def gc(root: str = "data", keep: int = 3, delete: bool = False) -> State[None]:
     return Completed(message=f"{len(waste):,} things {done}")
 
 
-def _summary(rows: list[dict[str, object]]) -> State[None]:
+def _summary(rows: Sequence[Mapping[str, Any]]) -> str:
     built = sum(row["status"] == "built" for row in rows)
-    return Completed(message=f"{built} of {len(rows)} datasets built, {len(rows) - built} were in the store")
+    return f"{built} of {len(rows)} datasets built, {len(rows) - built} were in the store"

@@ -93,6 +93,19 @@ class Input(BaseModel):
         return DatasetRef(kind=self.kind, partition=self.partition, fingerprint=self.fingerprint, root=root)
 
 
+class Adopted(BaseModel):
+    """Where a dataset comes from that was taken over after its code had moved, and what was computed anew before."""
+
+    fingerprint: Segment
+    """Of the dataset whose parts and files these are."""
+    code: str
+    """That made them; the manifest's own `code` is the one that they stand for now."""
+    why: str
+    """What was compared is equal; only its inputs' code had moved; or a person trusted the change."""
+    compared_parts: Count = 0
+    compared_rows: Count = 0
+
+
 class Manifest(BaseModel):
     """What a dataset is, where it comes from and what it cost."""
 
@@ -114,6 +127,7 @@ class Manifest(BaseModel):
     created_at: Annotated[str, AfterValidator(_time)]
     seconds: Annotated[float, Field(ge=0)]
     peak_memory_bytes: Count
+    adopted: Adopted | None = None
 
     @model_validator(mode="after")
     def _names(self) -> "Manifest":

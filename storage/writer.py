@@ -7,7 +7,6 @@ goes on from the records it finds.
 
 import contextlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable
@@ -100,21 +99,29 @@ class Writer:
             )
             self._spooled[inner] = spooled
 
-    def adopt(self, source: DatasetRef, name: str) -> None:
-        """Take over the files that another dataset has below `name/`; on one disk without a second copy of the bytes.
+    def adopt(self, source: DatasetRef, name: str | None = None) -> None:
+        """Take over what another dataset has; on one disk without a second copy of the bytes.
+
+        Args:
+            source: the dataset; nothing of it changes.
+            name: the files below `name/` alone; None: all parts and files.
 
         Raises:
             DamagedDataset: one of them is not what was committed.
         """
-        for file in manifest.load(source).files:
-            if file.name.startswith(f"{name}/"):
-                path, spooled = sound_path(source, file), backend.spool(f"{self.ref.uri}/part")
-                try:
-                    os.link(path, spooled)  # files of datasets are replaced, never written to: they can be shared
-                except OSError:  # another disk, or a file system without hard links
-                    shutil.copyfile(path, spooled)
+        content = manifest.load(source)
+        for file in content.files:
+            if name is None or file.name.startswith(f"{name}/"):
+                spooled = backend.spool(f"{self.ref.uri}/part")
+                backend.link(sound_path(source, file), spooled)
                 self._files[file.name] = file
                 self._spooled[file.name] = spooled
+        for shard, part in enumerate(content.parts if name is None else []):
+            uri = f"{source.uri}/{part.name}"
+            if problem := damage(uri, part):
+                raise DamagedDataset(source.uri, uri, problem)
+            backend.copy(uri, f"{self.ref.uri}/{part.name}")
+            self._parts[shard], self.columns = part, content.columns
 
     def check(self) -> None:
         """See that there is something to commit: a dataset without rows still has one part, with the columns.

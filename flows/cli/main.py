@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from flows.cli import carry
+from flows.cli.adopt import adopt
 from flows.cli.care import diff, doctor, gc, verify
 from flows.cli.check import check, init, say_separable
 from flows.cli.compare import ablation, bake_off
@@ -17,9 +18,10 @@ from flows.cli.look import explain, ls, show
 from flows.cli.options import Config, Json, Set, out, write_json
 from flows.cli.report import report
 from flows.cli.run_flow import run_flow
-from flows.cli.runs import compare, runs
+from flows.cli.runs import compare, latest, runs
 from flows.cli.try_model import encode, search
 from flows.configs import PipelineConfig, load_config
+from flows.run import gate
 from flows.run.api import PrefectUnavailable, setting
 from flows.run.mendable import MENDABLE, say
 from flows.run.pipeline import BuildResult, Pipeline
@@ -47,6 +49,7 @@ Until = Annotated[str | None, typer.Option(metavar="STAGE", help="Stop after thi
 Refresh = Annotated[list[str] | None, typer.Option(metavar="STAGE", help="Build this stage or step again.")]
 All = Annotated[bool, typer.Option("--all", help="Each dataset, the cached ones too.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier one.")]
+LastGood = Annotated[bool, typer.Option("--latest", help="The last good model of this pipeline's name instead.")]
 To = Annotated[Path, typer.Option(metavar="FOLDER", help="A folder that is not there yet.")]
 
 
@@ -84,7 +87,8 @@ def run(
     if results is not None:
         recording = recorded(settings, pipeline, results, until=until, at_end=_add_report)
         with settings.storage.private(), recording as record:
-            record.notes = result_notes(pipeline, settings)
+            verdict = gate.settle(pipeline, settings, record.id)
+            record.notes = [*result_notes(pipeline, settings), *([verdict.text] if verdict else [])]
     else:
         settings.resources.check_device()
         with settings.storage.private():
@@ -137,14 +141,16 @@ def plan(config: Config, set_: Set = None, until: Until = None, all_: All = Fals
         out.print(show_as.estimate_table(estimates))
         out.print("\n".join(show_as.estimate_lines(estimates)), highlight=False)
     out.print(f"{len(missing)} of {len(rows)} datasets would be built, {len(rows) - len(missing)} are cached.")
+    if any("code of " in state for *_, state in rows):
+        out.print(f"Code has moved: `polyloom adopt {config}` compares a sample, and takes over what is equal.")
     if missing:
         settings.resources.check_device()
 
 
 @app.command()
-def export(config: Config, to: To, set_: Set = None, force: Force = False) -> None:
+def export(config: Config, to: To, set_: Set = None, force: Force = False, latest: LastGood = False) -> None:
     """Copy the finished model out of the store: weights, tokenizer, sentence-transformers' files and model card."""
-    carry.export_model(load_config(config, tuple(set_ or ())), to, force=force)
+    carry.export_model(load_config(config, tuple(set_ or ())), to, force=force, last_good=latest)
     out.print(f"The model is in {escape(str(to))}.")
 
 
@@ -177,7 +183,23 @@ def _say_notes(pipeline: Pipeline, settings: PipelineConfig) -> None:
         out.print(note, highlight=False, soft_wrap=True)
 
 
-for command in (init, check, ablation, report, runs, compare, ls, show, explain, diff, verify, gc, doctor):
+for command in (
+    init,
+    check,
+    ablation,
+    report,
+    runs,
+    latest,
+    compare,
+    ls,
+    show,
+    explain,
+    diff,
+    verify,
+    adopt,
+    gc,
+    doctor,
+):
     app.command()(command)
 app.command()(search)
 app.command()(encode)

@@ -28,7 +28,7 @@ from storage import (
 )
 from storage.manifest import NAME as MANIFEST
 from tasks.engine.job import Job, Progress
-from tasks.engine.step import Promise
+from tasks.engine.step import Promise, Step
 from tasks.engine.turn import scratch, turn
 
 _LIBRARIES = ("faiss-cpu", "polars", "pyarrow", "pyserini", "scikit-learn", "tokenizers", "torch", "transformers")
@@ -134,7 +134,7 @@ def build(
         refresh = replaces is not None and commit_number(promise, root) in (replaces, None)
         if stored.manifest and not refresh:
             return stored.manifest, "cached"
-        inputs = [_input(name, entry, root) for name, entry in promise.inputs.items()]
+        inputs = [recorded_input(name, entry, root) for name, entry in promise.inputs.items()]
         made_from = fingerprint({entry.name: entry.content for entry in inputs})
         resumed = begin(ref, made_from, anew=refresh)
         if stored.damaged and not refresh:
@@ -152,16 +152,7 @@ def _run(
 ) -> Manifest:
     started, created = time.monotonic(), datetime.datetime.now(datetime.UTC)
     writer = Writer(promise.ref(root))
-    job = Job(
-        out=writer,
-        device=surroundings.device,
-        batch_tokens=surroundings.batch_tokens,
-        threads=surroundings.threads,
-        scratch=work,
-        progress=surroundings.progress,
-        log=logging.getLogger(f"polyloom.{promise.step.name}"),
-    )
-    promise.run(job, root)
+    promise.run(new_job(promise.step, writer, surroundings, work), root)
     return commit(
         writer,
         only_new=only_new,
@@ -176,7 +167,21 @@ def _run(
     )
 
 
-def _input(name: str, promise: Promise, root: str) -> Input:
+def new_job(step: Step, writer: Writer, surroundings: Surroundings, work: Path) -> Job:
+    """Put together what a body gets besides its arguments."""
+    return Job(
+        out=writer,
+        device=surroundings.device,
+        batch_tokens=surroundings.batch_tokens,
+        threads=surroundings.threads,
+        scratch=work,
+        progress=surroundings.progress,
+        log=logging.getLogger(f"polyloom.{step.name}"),
+    )
+
+
+def recorded_input(name: str, promise: Promise, root: str) -> Input:
+    """Describe an input as manifests do, with what it holds now."""
     manifest = load(promise.ref(root))
     return Input(
         name=name,

@@ -217,7 +217,7 @@ def test_configuration_that_an_ablation_names_is_a_place_too(roots, tmp_path, mo
 
 
 def test_rows_are_read_as_the_command_line_reads_set(roots, tmp_path):
-    (tmp_path / "mine.yaml").write_text("languages: [en]\n")
+    (tmp_path / "mine.yaml").write_text("languages: [en]\ningest: {layout: beir, path: .}\n")
     rows = {
         "languages": "[fi, no]",
         "train.seed": "7",
