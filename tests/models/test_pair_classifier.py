@@ -91,10 +91,19 @@ def test_networks_that_want_padding_on_the_left_get_it(folder, tmp_path):
     pairs = [pair for pair in PAIRS if pair[1]]  # to transformers the other is none
     judge.score_pairs(pairs, max_query_tokens=8, max_document_tokens=24, batch_tokens=10_000)
     given = {"truncation": "only_second", "max_length": 32, "padding": True, "pad_to_multiple_of": 8}
-    for name in ("input_ids", "attention_mask"):
-        expected = [tokenizer(*pair, **given)[name] for pair in pairs]
-        assert sorted(row for batch in seen for row in batch[name].tolist()) == sorted(expected)
-    assert all(batch["attention_mask"][:, -1].all() for batch in seen)
+    expected = [tokenizer(*pair, **given) for pair in pairs]
+    rows = [
+        (ids, attended)
+        for batch in seen
+        for ids, attended in zip(batch["input_ids"].tolist(), attention_of(batch).tolist(), strict=True)
+    ]
+    assert sorted(rows) == sorted((one["input_ids"], one["attention_mask"]) for one in expected)
+    assert all(attended[-1] for _, attended in rows)
+    assert not all(attended[0] for _, attended in rows)
+
+
+def attention_of(batch):
+    return torch.ones_like(batch["input_ids"]) if batch["attention_mask"] is None else batch["attention_mask"]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
