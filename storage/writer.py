@@ -52,12 +52,13 @@ class Writer:
         """The other files so far, by name."""
         return [self._files[name] for name in sorted(self._files)]
 
-    def write(self, frame: pl.DataFrame | pa.Table, shard: int | None = None) -> None:
+    def write(self, frame: pl.DataFrame | pa.Table, shard: int | None = None, *, taken: int = 0) -> None:
         """Write one part.
 
         Args:
             frame: the rows, with the columns of the kind's schema.
             shard: the part's number; the next free one where it is None.
+            taken: how many of the rows are an earlier dataset's.
 
         Raises:
             SchemaMismatch: the columns are not those of the kind.
@@ -72,6 +73,7 @@ class Writer:
             rows=table.num_rows,
             bytes=spooled.stat().st_size,
             sha256=sha256,
+            taken=taken,
         )
         backend.put(spooled, f"{self.ref.uri}/{part.name}")
         _record(self.ref, number, part)
@@ -79,7 +81,7 @@ class Writer:
         self._parts[number] = part
 
     def missing(self, num_shards: int) -> list[int]:
-        """Take over the shards that an earlier, killed build has committed, and list the others of 0..n-1 (of this share)."""
+        """Take over the shards of an earlier, killed build, and list the others of 0..n-1 that are of this share."""
         for shard in range(num_shards):
             part = self._earlier.get(shard)
             if part and damage(f"{self.ref.uri}/{part.name}", part) is None:

@@ -27,7 +27,9 @@ from storage import (
     salvage,
 )
 from storage.manifest import NAME as MANIFEST
+from tasks.engine.earlier import find_earlier
 from tasks.engine.job import Job, Progress
+from tasks.engine.known import Earlier
 from tasks.engine.step import Promise
 from tasks.engine.turn import scratch, turn
 
@@ -141,14 +143,24 @@ def build(
             salvage(ref)
         with scratch(folder, keep=resumed) as work:
             try:
-                manifest = _run(promise, root, surroundings, inputs, work, only_new=stored.reason == "not built")
+                earlier = None if refresh else find_earlier(promise, root)
+                manifest = _run(
+                    promise, root, surroundings, inputs, work, earlier, only_new=stored.reason == "not built"
+                )
             except AlreadyCommitted:  # on another machine, where this one's locks do not reach
                 return load(ref), "cached"
         return manifest, "refresh" if refresh else stored.reason
 
 
 def _run(
-    promise: Promise, root: str, surroundings: Surroundings, inputs: list[Input], work: Path, *, only_new: bool
+    promise: Promise,
+    root: str,
+    surroundings: Surroundings,
+    inputs: list[Input],
+    work: Path,
+    earlier: Earlier | None,
+    *,
+    only_new: bool,
 ) -> Manifest:
     started, created = time.monotonic(), datetime.datetime.now(datetime.UTC)
     writer = Writer(promise.ref(root))
@@ -160,6 +172,7 @@ def _run(
         scratch=work,
         progress=surroundings.progress,
         log=logging.getLogger(f"polyloom.{promise.step.name}"),
+        earlier=earlier,
     )
     promise.run(job, root)
     return commit(
