@@ -23,7 +23,7 @@ search_dense = Step("tasks.retrieve.task:search_dense", produces="candidates", r
 fuse_candidates = Step("tasks.retrieve.fuse_task:fuse_candidates", produces="fused")
 fuse_vectors = Step("tasks.retrieve.fuse_task:fuse_vectors", produces="fused", resource="model")
 
-_PAIRS = ("candidates", "queries", "qrels", "corpus")  # where the texts of pairs come from
+_PAIRS = ("candidates", "queries", "qrels", "corpus", "known")  # where the texts of pairs come from
 find_features = Step("tasks.denoise.fitted_task:find_features", "features", resource="model", texts=_PAIRS)
 fold_queries = Step("tasks.denoise.fitted_task:fold_queries", produces="folds")
 fit_judge = Step("tasks.denoise.fitted_task:fit_judge", produces="judge_model")

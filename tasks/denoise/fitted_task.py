@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import polars as pl
 
-from storage import DatasetRef, fingerprint, folder, load, read, scan
+from storage import DatasetRef, folder, read, scan
 from tasks import groups
 from tasks.denoise import features as comparisons
 from tasks.denoise import judge_model as fitted
@@ -45,8 +45,7 @@ def find_features(
             **limits,
         )
 
-    identity = fingerprint([load(encoder).content, load(qrels).content, dtype, *limits.values()])
-    write_rows(job, given, identity=identity, schema=comparisons.SCHEMA, compute=compute)
+    write_rows(job, given, schema=comparisons.SCHEMA, compute=compute)
 
 
 def fold_queries(job: Job, *, queries: dict[str, DatasetRef], qrels: dict[str, DatasetRef]) -> None:

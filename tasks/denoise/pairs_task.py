@@ -1,15 +1,12 @@
-"""What the steps that read pairs of texts share: a shard of queries at a time, and later candidates computed once."""
+"""What the steps that read pairs of texts share: a shard of queries at a time, and no pair of texts computed twice."""
 
-import functools
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import polars as pl
 
-from storage import DatasetRef, Journal, open_journal, read, scan
-from tasks.denoise.computed_once import compute_once
+from storage import DatasetRef, read, scan
 from tasks.denoise.pairs import PAIR, documents_of, pairs_to_score, train_queries, with_texts
 from tasks.engine.job import Job
 from tasks.engine.known import Known
@@ -56,27 +53,25 @@ class PairTexts:
         if not self.with_references:
             return table
         relevant = read(self.qrels).filter(pl.col("relevance") > 0).select(PAIR)
-        relevant = relevant.join(queries, on="query_id", how="semi", maintain_order="left")
+        relevant = relevant.join(pairs, on="query_id", how="semi", maintain_order="left")
         references = self._texts(relevant, queries).group_by("query_id", maintain_order=True).agg(references="document")
         return table.join(references, on="query_id", how="left", maintain_order="left")
 
     def _texts(self, pairs: pl.DataFrame, queries: pl.DataFrame) -> pl.DataFrame:
-        return with_texts(pairs, queries, documents_of(scan(self.corpus), pairs, text=self.text))
+        corpus = scan(self.corpus) if len(pairs) else scan(self.corpus).head(0)
+        return with_texts(pairs, queries, documents_of(corpus, pairs, text=self.text))
 
 
-def write_rows(job: Job, given: PairTexts, *, identity: str, schema: pl.Schema, compute: Compute) -> None:
-    """Write a row for every candidate and judged document of the train queries.
+def write_rows(job: Job, given: PairTexts, *, schema: pl.Schema, compute: Compute) -> None:
+    """Write a row for every candidate and judged document of the train queries; of later candidates, for the new ones.
 
-    What an earlier dataset holds of the same texts is taken over. Of later candidates (where there is `known`) those
-    that are not known yet; what the store's journal holds of them, whichever candidates there were then, is not
-    computed again.
+    What an earlier dataset holds of the same texts, whichever candidates there were then, is not computed again.
 
     Args:
         job: the build's.
         given: the pairs.
-        identity: of what computes, with everything that changes a row.
         schema: of the rows.
-        compute: loads its model when it is first called.
+        compute: loads its model when it is first called; is not called for nothing.
     """
     shards = list(given.shards())
     missing = job.out.missing(len(shards))
@@ -86,27 +81,13 @@ def write_rows(job: Job, given: PairTexts, *, identity: str, schema: pl.Schema, 
         return (then.fill(pairs, asked) for asked, pairs in then.shards())
 
     texts = ["query", "document", *(["references"] if given.with_references else [])]
-    earlier = job.earlier if missing and given.known is None else None
-    known = Known(earlier, earlier_shards, log=job.log, ids=PAIR, texts=texts)
-    with _journal(job, given) as journal, job.bar(sum(len(pairs) for _, pairs in shards), "pairs") as advance:
+    known = Known(job.earlier if missing else None, earlier_shards, log=job.log, ids=PAIR, texts=texts)
+    with job.bar(sum(len(pairs) for _, pairs in shards), "pairs") as advance:
         for shard, (asked, pairs) in enumerate(shards):
-            if shard not in missing or pairs.is_empty():
+            if shard not in missing:
                 advance(len(pairs))
-                if shard in missing:
-                    job.out.write(pl.DataFrame(schema=schema), shard=shard)
                 continue
-            filled, todo = given.fill(pairs, asked), functools.partial(compute, progress=advance)
-            if journal is None:
-                split = known.split(filled)
-                advance(len(split.place_K))
-                computed = todo(split.new).sort(PAIR) if len(split.new) else pl.DataFrame(schema=schema)
-                job.out.write(split.joined(computed.select(schema.names())), shard=shard, taken=len(split.place_K))
-            else:
-                rows = compute_once(filled, journal, identity=identity, schema=schema, compute=todo)
-                job.out.write(rows.select(schema.names()), shard=shard)
-
-
-def _journal(job: Job, given: PairTexts) -> AbstractContextManager[Journal | None]:
-    if given.known is None:
-        return nullcontext()
-    return open_journal(job.out.ref.root, f"{job.out.ref.kind}-{job.out.ref.partition}")
+            split = known.split(given.fill(pairs, asked))
+            advance(len(split.place_K))
+            computed = compute(split.new, advance).sort(PAIR) if len(split.new) else pl.DataFrame(schema=schema)
+            job.out.write(split.joined(computed.select(schema.names())), shard=shard, taken=len(split.place_K))

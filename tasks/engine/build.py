@@ -175,6 +175,10 @@ def _run(
         earlier=earlier,
     )
     promise.run(job, root)
+    if taken := sum(part.taken for part in writer.parts):
+        job.log.info(
+            "%s: %s rows are taken over from an earlier dataset, where their texts are the same", promise, taken
+        )
     return commit(
         writer,
         only_new=only_new,

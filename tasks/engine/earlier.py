@@ -4,9 +4,13 @@ import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from storage import DamagedDataset, Manifest, MissingDataset, fingerprint, inspect, load
+import polars as pl
+
+from storage import DamagedDataset, Manifest, MissingDataset, fingerprint, inspect, load, scan
 from tasks.engine.known import Earlier
 from tasks.engine.step import Promise
+
+_COUNTED = 1_000_000  # rows whose texts are compared beforehand: seconds
 
 
 def find_earlier(promise: Promise, root: str) -> Earlier | None:
@@ -36,6 +40,29 @@ def find_earlier(promise: Promise, root: str) -> Earlier | None:
     return None
 
 
+def say_known(promise: Promise, root: str) -> str:
+    """Say what a build will take over; how many rows, where that follows from the texts of one input that is built."""
+    if (earlier := find_earlier(promise, root)) is None:
+        return ""
+    known = count_known(promise, root, earlier)
+    rows = (
+        f"{known:,} rows" if known is not None else f"those of the {earlier.manifest.rows:,} rows whose texts are there"
+    )
+    return f"takes over {rows} ({earlier.ref})"
+
+
+def count_known(promise: Promise, root: str, earlier: Earlier) -> int | None:
+    """Count the rows that a build will take over; None where only the build will tell."""
+    name, *others = promise.step.texts
+    with contextlib.suppress(MissingDataset, DamagedDataset):
+        content = load(promise.inputs[name].ref(root))
+        if not others and content.rows <= _COUNTED:
+            told = pl.struct([column for column in ("title", "text") if column in content.columns]).hash().alias("told")
+            now, then = (scan(ref).select(told) for ref in (promise.inputs[name].ref(root), earlier.inputs[name]))
+            return int(now.join(then.unique(), on="told", how="semi").select(pl.len()).collect().item())
+    return None
+
+
 def _tells(texts: Iterable[str], name: str) -> bool:
     """Say whether an input, as `corpus` or `named.0`, belongs to one of these arguments."""
     return name.partition(".")[0] in texts
@@ -45,7 +72,7 @@ def _identity(code: str, arguments: Mapping[str, Any], inputs: Iterable[str], co
     """Hash what decides a row beside its texts: inputs count by what they hold."""
     read = {name.partition(".")[0] for name in inputs}
     settings = {name: value for name, value in arguments.items() if name not in read}
-    return fingerprint([code, settings, contents])
+    return fingerprint([code, settings, sorted(read), contents])
 
 
 def _texts_are_there(promise: Promise, manifest: Manifest, root: str) -> bool:

@@ -2,9 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 
 from storage import DatasetRef, checkout, count, iter_parts, load, num_parts, scan
 from tasks.engine.job import Job
@@ -21,7 +25,7 @@ from tasks.train.config import TrainConfig, write_settings
 from tasks.train.data import Inputs
 from tasks.train.folders import LOG, MODEL
 from tasks.train.process import follow, run
-from tasks.train.tokens import FILES, as_lists, read_token_file, write_token_file
+from tasks.train.tokens import FILES, write_token_file
 
 tensorboard = deferred("tasks.train.tensorboard")  # an extra
 
@@ -88,7 +92,7 @@ def _tokenize(
                     pl.lit(language).alias("language"),
                     "id",
                     num_tokens=pl.Series(tokens.length_N, dtype=pl.Int32),
-                    token_ids=as_lists(tokens.ids, tokens.length_N),
+                    token_ids=_lists(tokens.ids, tokens.length_N),
                 )
                 rows = split.joined(new)
                 write_token_file(file, (ids.to_list() for ids in rows["token_ids"]))
@@ -99,7 +103,14 @@ def _tokenize(
 
 def _with_token_ids(earlier: Earlier, number: int) -> pl.DataFrame:
     rows = earlier.part(number)
-    return rows.with_columns(token_ids=read_token_file(earlier.file(f"{FILES}/{number:05d}.bin"), rows["num_tokens"]))
+    ids = np.fromfile(earlier.file(f"{FILES}/{number:05d}.bin"), dtype="<i4")
+    return rows.with_columns(token_ids=_lists(ids, rows["num_tokens"].to_numpy()))
+
+
+def _lists(ids: NDArray[np.int32], length_N: NDArray[Any]) -> pl.Series:
+    """Cut ids that lie end to end into a list per text."""
+    end_N = np.concatenate([[0], np.cumsum(length_N, dtype=np.int64)])
+    return pl.Series(pa.LargeListArray.from_arrays(end_N, ids), dtype=pl.List(pl.Int32))
 
 
 def train_encoder(

@@ -8,11 +8,10 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -91,17 +90,6 @@ def write_token_file(path: Path, token_ids: Iterable[Sequence[int]]) -> list[int
         os.fsync(file.fileno())
     os.replace(temporary, path)
     return lengths
-
-
-def read_token_file(path: Path, num_tokens: pl.Series) -> pl.Series:
-    """Read the ids of some texts, of each as many as `num_tokens` says, as lists."""
-    return as_lists(np.fromfile(path, dtype=_TYPE), num_tokens.to_numpy())
-
-
-def as_lists(ids: Ids, length_N: npt.NDArray[Any]) -> pl.Series:
-    """Cut ids that lie end to end into a list per text."""
-    end_N = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(length_N, dtype=np.int64)])
-    return pl.Series(pa.LargeListArray.from_arrays(end_N, ids.astype(np.int32)), dtype=pl.List(pl.Int32))
 
 
 def open_tokens(folders: Iterable[Path], *, role: Role, wanted: set[Key] | None) -> TokenTable:
