@@ -3,7 +3,6 @@
 What a row holds must follow from its texts and the step's settings alone. Shapes: N rows; P parts and one; K known.
 """
 
-import functools
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -91,7 +90,9 @@ class Known:
                 places.append(np.flatnonzero(part_N == number))
                 taken.append(part[row_N[places[-1]] - self._end_P[number]])
         place_N = np.concatenate([np.empty(0, dtype=np.int64), *places])
-        return Split(shard, self._ids, pl.concat(taken) if taken else None, place_N)
+        new_N = np.setdiff1d(np.arange(len(shard)), place_N)
+        order_N = np.argsort(np.concatenate([place_N, new_N]))
+        return Split(shard[new_N], shard.select(self._ids), pl.concat(taken) if taken else None, order_N)
 
     def _find(self, digest_N2: NDArray[np.uint64]) -> Positions:
         """Return the row of each text, -1 where there is none."""
@@ -111,29 +112,26 @@ class Known:
 class Split:
     """A shard's rows: those that were known, and those that are to be computed."""
 
-    shard: pl.DataFrame
-    ids: list[str]
-    taken: pl.DataFrame | None
-    """The known rows, under their earlier ids."""
-    place_K: Positions
-    """Where they stand in the shard."""
+    new: pl.DataFrame
+    """The rows of the shard that are to be computed, in its order."""
+    names: pl.DataFrame
+    """The ids of all of its rows."""
+    known: pl.DataFrame | None
+    """The others as they were, under their earlier ids."""
+    order: Positions
+    """Where the shard's rows stand among the known and then the new ones."""
 
-    @functools.cached_property
-    def new(self) -> pl.DataFrame:
-        """The rows of the shard that are to be computed, in its order."""
-        return self.shard[self._new_place]
-
-    @functools.cached_property
-    def _new_place(self) -> Positions:
-        return np.setdiff1d(np.arange(len(self.shard)), self.place_K)
+    @property
+    def taken(self) -> int:
+        """How many rows are taken over."""
+        return len(self.order) - len(self.new)
 
     def joined(self, computed: pl.DataFrame) -> pl.DataFrame:
         """Put what was computed of `new`, in its order, and what was known into the shard's order, under its ids."""
-        if self.taken is None:
+        if self.known is None:
             return computed
-        rows = pl.concat([self.taken.select(computed.columns), computed])
-        order = np.argsort(np.concatenate([self.place_K, self._new_place]))
-        return rows[order].with_columns(self.shard.select(self.ids))
+        rows = pl.concat([self.known.select(computed.columns), computed])
+        return rows[self.order].with_columns(self.names)
 
 
 def text_digests(rows: pl.DataFrame, texts: Sequence[str]) -> NDArray[np.uint64]:

@@ -53,7 +53,7 @@ def count_letters(job: Job, *, texts: DatasetRef, weight: DatasetRef, factor: in
             COMPUTED.extend(split.new["text"])
             counts = split.new["text"].str.len_chars().cast(pl.Int32) * factor * storage.count(weight)
             rows = split.new.select(role=pl.lit("query"), language=pl.lit("en"), id="id", num_tokens=counts)
-            job.out.write(split.joined(rows), shard=number, taken=len(split.place_K))
+            job.out.write(split.joined(rows), shard=number, taken=split.taken)
 
 
 @pytest.fixture
