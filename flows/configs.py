@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -14,8 +14,9 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from flows.settings_file import ConfigError, read_content, validate
 from tasks.denoise.config import DenoiseConfig
-from tasks.engine.step import Settings
+from tasks.engine.step import Settings, deferred
 from tasks.evaluate.config import EvaluateConfig
+from tasks.export.config import ExportConfig
 from tasks.ingest.config import IngestConfig
 from tasks.languages import LANGUAGES, Language
 from tasks.models.texts import DocumentText
@@ -23,6 +24,8 @@ from tasks.plan_batches.config import PlanBatchesConfig
 from tasks.retrieve.config import EncoderConfig, RetrieveConfig
 from tasks.supplement.config import SupplementConfig
 from tasks.train.config import TrainConfig
+
+torch = deferred("torch")  # only a step that runs a network needs it
 
 # NVIDIA's driver on Linux, under WSL and on a Jetson; AMD's, which torch calls cuda too.
 _DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvmap", "/dev/kfd")
@@ -44,8 +47,14 @@ class StorageConfig(Settings):
 
     @property
     def location(self) -> str:
-        """The root as every process sees it: variables filled in, a local folder absolute."""
+        """The root as every process sees it: variables filled in, a local folder absolute.
+
+        Raises:
+            ConfigError: a URL that names no place.
+        """
         root = os.path.expandvars(self.root).rstrip("/")
+        if root.endswith(":"):
+            raise ConfigError(f"storage.root: expected a bucket or folder after {root}//, got none. Name one.")
         return root if "://" in root else str(Path(root).expanduser().absolute())
 
     @contextlib.contextmanager
@@ -98,6 +107,10 @@ class ResourcesConfig(Settings):
             )
         return value
 
+    def chosen_device(self) -> str:
+        """Return the device that is meant here; `auto` loads torch to ask for a GPU."""
+        return self.device if self.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
     def batch_tokens_on(self, device: str) -> int:
         """Return the tokens of a batch on `cpu` (whose caches a small one fits) or a GPU (which a small one idles)."""
         return self.batch_tokens or (2048 if device == "cpu" else 65_536)
@@ -144,6 +157,8 @@ class Origin:
     file: str | None = None
     variant: str | None = None
     """Of an ablation."""
+    overrides: tuple[str, ...] = field(default=(), compare=False)
+    """What was changed: `stage.key=value` each."""
 
 
 class PipelineConfig(Settings):
@@ -162,6 +177,7 @@ class PipelineConfig(Settings):
     plan_batches: PlanBatchesConfig = PlanBatchesConfig()
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    export: ExportConfig = ExportConfig()
     _origin: Origin = PrivateAttr(default=Origin())
 
     @property
@@ -220,5 +236,5 @@ def load_config(path: Path, overrides: tuple[str, ...] = (), variant: str | None
             f"{path}: expected the settings of one pipeline, got an ablation. Run `polyloom ablation {path}`."
         )
     config = validate(path, content, PipelineConfig)
-    config._origin = Origin(str(path), variant)
+    config._origin = Origin(str(path), variant, overrides)
     return config

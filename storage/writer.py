@@ -7,7 +7,6 @@ goes on from the records it finds.
 
 import contextlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable
@@ -58,12 +57,13 @@ class Writer:
         """The other files so far, by name."""
         return [self._files[name] for name in sorted(self._files)]
 
-    def write(self, frame: pl.DataFrame | pa.Table, shard: int | None = None) -> None:
+    def write(self, frame: pl.DataFrame | pa.Table, shard: int | None = None, *, taken: int = 0) -> None:
         """Write one part.
 
         Args:
             frame: the rows, with the columns of the kind's schema.
             shard: the part's number; the next free one where it is None.
+            taken: how many of the rows are an earlier dataset's.
 
         Raises:
             SchemaMismatch: the columns are not those of the kind.
@@ -78,6 +78,7 @@ class Writer:
             rows=table.num_rows,
             bytes=spooled.stat().st_size,
             sha256=sha256,
+            taken=taken,
         )
         backend.put(spooled, f"{self.ref.uri}/{part.name}")
         _record(self.ref, number, part)
@@ -115,21 +116,29 @@ class Writer:
             )
             self._spooled[inner] = spooled
 
-    def adopt(self, source: DatasetRef, name: str) -> None:
-        """Take over the files that another dataset has below `name/`; on one disk without a second copy of the bytes.
+    def adopt(self, source: DatasetRef, name: str | None = None) -> None:
+        """Take over what another dataset has; on one disk without a second copy of the bytes.
+
+        Args:
+            source: the dataset; nothing of it changes.
+            name: the files below `name/` alone; None: all parts and files.
 
         Raises:
             DamagedDataset: one of them is not what was committed.
         """
-        for file in manifest.load(source).files:
-            if file.name.startswith(f"{name}/"):
-                path, spooled = sound_path(source, file), backend.spool(f"{self.ref.uri}/part")
-                try:
-                    os.link(path, spooled)  # files of datasets are replaced, never written to: they can be shared
-                except OSError:  # another disk, or a file system without hard links
-                    shutil.copyfile(path, spooled)
+        content = manifest.load(source)
+        for file in content.files:
+            if name is None or file.name.startswith(f"{name}/"):
+                spooled = backend.spool(f"{self.ref.uri}/part")
+                backend.link(sound_path(source, file), spooled)
                 self._files[file.name] = file
                 self._spooled[file.name] = spooled
+        for shard, part in enumerate(content.parts if name is None else []):
+            uri = f"{source.uri}/{part.name}"
+            if problem := damage(uri, part):
+                raise DamagedDataset(source.uri, uri, problem)
+            backend.copy(uri, f"{self.ref.uri}/{part.name}")
+            self._parts[shard], self.columns = part, content.columns
 
     def check(self) -> None:
         """See that there is something to commit: a dataset without rows still has one part, with the columns.

@@ -23,11 +23,9 @@ from flows.run.progress import SHOWN, log_progress, with_artifact
 from flows.run.stop import UNDER_WAY, ending
 from storage import DamagedDataset, DatasetRef, Manifest
 from tasks.engine.build import Surroundings, build, commit_number, state
-from tasks.engine.step import Promise, deferred
+from tasks.engine.step import Promise
 from tasks.engine.turn import sweep
 from tasks.faults import no_room
-
-torch = deferred("torch")  # only a step that runs a network needs it
 
 AT_A_TIME = 2  # steps: memory grows with it, and networks run one at a time in any case
 _SHARES = {"model": threading.Semaphore(1), "jvm": threading.Semaphore(1)}  # of this process, whoever runs in it
@@ -155,7 +153,7 @@ class Execution:
             if SHOWN
             else functools.partial(log_progress, log, str(promise))
         )
-        device = _device(self.resources.device) if promise.step.resource == "model" else "cpu"
+        device = self.resources.chosen_device() if promise.step.resource == "model" else "cpu"
         return Surroundings(
             device=device,
             batch_tokens=self.resources.batch_tokens_on(device),
@@ -169,9 +167,3 @@ def flow_run_id() -> UUID | None:
     """Return the id of the flow run that this is in."""
     context = FlowRunContext.get()
     return context.flow_run.id if context and context.flow_run else None
-
-
-def _device(setting: str) -> str:
-    if setting == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return setting

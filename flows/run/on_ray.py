@@ -42,9 +42,8 @@ class Cluster:
     def __call__(self, shares: Sequence[Share], watch: Callable[[], None]) -> None:
         """Have the shares made; see `Engine`."""
         place = self.places[0]
-        worker = ray.remote(make_share).options(
-            num_cpus=place.threads, num_gpus=int(place.device != "cpu"), max_retries=0, max_calls=1
-        )
+        needs = {"num_cpus": place.threads, "num_gpus": int(place.device != "cpu")}
+        worker = ray.remote(max_retries=0, max_calls=1, **needs)(make_share)
         pending = [worker.remote(share) for share in shares]
         try:
             while pending:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from storage import DatasetRef, Writer, recorded
 from tasks.engine.job import Draw, Job, Progress
+from tasks.engine.known import Earlier
 from tasks.engine.step import Promise, Step
 
 _ROUNDS = 3  # so often are shards handed out; what a lost worker has left is divided among all
@@ -41,6 +42,7 @@ class Share:
     ref: DatasetRef
     arguments: dict[str, Any]
     """The body's, with references for Promises."""
+    earlier: Earlier | None
     shards: frozenset[int]
     place: Place
 
@@ -64,7 +66,9 @@ class Engine(Protocol):
         """
 
 
-def hand_out(engine: Engine, promise: Promise, root: str, progress: Progress) -> Callable[[list[int]], None]:
+def hand_out(
+    engine: Engine, promise: Promise, root: str, progress: Progress, earlier: Earlier | None
+) -> Callable[[list[int]], None]:
     """Return what has missing shards made elsewhere; some may still be missing after that."""
     ref, log = promise.ref(root), logging.getLogger(f"polyloom.{promise.step.name}")
 
@@ -83,7 +87,11 @@ def hand_out(engine: Engine, promise: Promise, root: str, progress: Progress) ->
         step, places = Step(promise.step.path, promise.step.produces), engine.places
         divided = [(frozenset(left[number :: len(places)]), place) for number, place in enumerate(places)]
         arguments = promise.resolve(root)
-        return [Share(step, promise.step.code, ref, arguments, shards, place) for shards, place in divided if shards]
+        return [
+            Share(step, promise.step.code, ref, arguments, earlier, shards, place)
+            for shards, place in divided
+            if shards
+        ]
 
     return give
 
@@ -117,6 +125,7 @@ def _make(share: Share) -> None:
             scratch=Path(scratch),
             progress=_unseen,
             log=logging.getLogger(f"polyloom.{share.step.name}"),
+            earlier=share.earlier,
         )
         share.step.body(job, **share.arguments)
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import pickle
 import signal
 import threading
 import time
@@ -20,7 +21,7 @@ from flows.weave import weave
 from storage import DamagedDataset, load
 from tasks.engine.build import Surroundings, build
 from tasks.engine.processes import Processes
-from tasks.engine.shares import Engine, Place, make_share
+from tasks.engine.shares import Engine, Place
 from tasks.engine.step import Promise, deferred
 from tasks.retrieve.config import QUERIES_AT_ONCE, SearchConfig
 from tasks.steps import search_dense
@@ -150,25 +151,10 @@ def test_another_version_of_the_code_makes_no_shards(tmp_path):
     assert [path.name for path in folder.iterdir()] == ["hold"]
 
 
-def test_an_error_travels_with_what_it_knows(tmp_path):
-    promise, folder = held(tmp_path, "marks")
-    (folder / "hold").unlink()
-    ref = promise.ref(str(tmp_path))
-
-    class Damaged:
-        name, code = "damaged", "same"
-
-        @staticmethod
-        def body(job, **arguments):
-            raise DamagedDataset(ref.uri, f"{ref.uri}/part", "expected bytes, got none")
-
-    class Share:
-        step, code, shards, place, arguments = Damaged, "same", frozenset({1}), Place("cpu", 1, 1), {}
-
-    Share.ref = ref  # type: ignore[attr-defined]
-    error = make_share(Share)  # type: ignore[arg-type]
-    assert isinstance(error, DamagedDataset)
-    assert error.uri == ref.uri
+def test_a_damaged_input_is_still_known_after_the_error_has_travelled():
+    error = pickle.loads(pickle.dumps(DamagedDataset("s3://bucket/one", "s3://bucket/one/part", "expected bytes")))
+    assert error.uri == "s3://bucket/one"
+    assert str(error) == "s3://bucket/one/part: expected bytes. Run the pipeline again: it rebuilds this dataset."
 
 
 def test_an_exact_search_in_batches_of_queries_is_the_same(engine, tmp_path):
