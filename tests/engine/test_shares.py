@@ -4,6 +4,7 @@ import importlib.util
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -40,6 +41,7 @@ def cluster() -> Iterator[Engine]:
         for name in ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_USAGE_STATS_ENABLED"):
             patch.setenv(name, "")
             patch.delenv(name)
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))  # its workers find the steps of tests
         engine = engine_of(ResourcesConfig(engine="ray", workers=2, batch_tokens=1024), "cpu")
         assert engine is not None
         yield engine
