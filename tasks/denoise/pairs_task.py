@@ -88,6 +88,6 @@ def write_rows(job: Job, given: PairTexts, *, schema: pl.Schema, compute: Comput
                 advance(len(pairs))
                 continue
             split = known.split(given.fill(pairs, asked))
-            advance(len(split.place_K))
+            advance(split.taken)
             computed = compute(split.new, advance).sort(PAIR) if len(split.new) else pl.DataFrame(schema=schema)
-            job.out.write(split.joined(computed.select(schema.names())), shard=shard, taken=len(split.place_K))
+            job.out.write(split.joined(computed.select(schema.names())), shard=shard, taken=split.taken)

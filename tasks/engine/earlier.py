@@ -1,7 +1,7 @@
 """Which dataset a build may take rows over from: the last one of the same step and settings."""
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
@@ -19,24 +19,21 @@ def find_earlier(promise: Promise, root: str) -> Earlier | None:
     Code and settings are the same, and the inputs that hold no texts hold the same. One of another split's queries is
     passed over: it shares no texts.
     """
-    texts, ref = promise.step.texts, promise.ref(root)
-    if not texts:
+    told, ref = promise.step.texts, promise.ref(root)
+    if not told:
         return None
     with contextlib.suppress(MissingDataset, DamagedDataset):  # an input that is not built yet
-        others = {
-            name: load(entry.ref(root)).content for name, entry in promise.inputs.items() if not _tells(texts, name)
+        contents = {
+            name: "" if _argument(name) in told else load(entry.ref(root)).content
+            for name, entry in promise.inputs.items()
         }
-        wanted = _identity(promise.step.code, promise.settings, promise.inputs, others)
+        wanted = _identity(promise, promise.step.code, promise.settings, contents)
         for found, manifest in reversed(list(inspect.datasets(ref.root, ref.kind, ref.partition))):
-            others = {entry.name: entry.content for entry in manifest.inputs if not _tells(texts, entry.name)}
-            names = [entry.name for entry in manifest.inputs]
-            if (
-                manifest.step == promise.step.name
-                and _identity(manifest.code, manifest.arguments, names, others) == wanted
-                and _texts_are_there(promise, manifest, root)
-            ):
-                told = {entry.name: entry.ref(ref.root) for entry in manifest.inputs if _tells(texts, entry.name)}
-                return Earlier(found, manifest, told)
+            contents = {entry.name: entry.content for entry in manifest.inputs}
+            same = wanted == _identity(promise, manifest.code, manifest.arguments, contents)
+            if same and manifest.step == promise.step.name and _texts_are_there(promise, manifest, root):
+                texts = {entry.name: entry.ref(ref.root) for entry in manifest.inputs if _argument(entry.name) in told}
+                return Earlier(found, manifest, texts)
     return None
 
 
@@ -44,11 +41,9 @@ def say_known(promise: Promise, root: str) -> str:
     """Say what a build will take over; how many rows, where that follows from the texts of one input that is built."""
     if (earlier := find_earlier(promise, root)) is None:
         return ""
-    known = count_known(promise, root, earlier)
-    rows = (
-        f"{known:,} rows" if known is not None else f"those of the {earlier.manifest.rows:,} rows whose texts are there"
-    )
-    return f"takes over {rows} ({earlier.ref})"
+    known, rows = count_known(promise, root, earlier), earlier.manifest.rows
+    told = f"those of the {rows:,} rows whose texts are there" if known is None else f"{known:,} rows"
+    return f"takes over {told} ({earlier.ref})"
 
 
 def count_known(promise: Promise, root: str, earlier: Earlier) -> int | None:
@@ -63,22 +58,23 @@ def count_known(promise: Promise, root: str, earlier: Earlier) -> int | None:
     return None
 
 
-def _tells(texts: Iterable[str], name: str) -> bool:
-    """Say whether an input, as `corpus` or `named.0`, belongs to one of these arguments."""
-    return name.partition(".")[0] in texts
+def _argument(name: str) -> str:
+    """Name the argument that an input, as `corpus` or `named.0`, belongs to."""
+    return name.partition(".")[0]
 
 
-def _identity(code: str, arguments: Mapping[str, Any], inputs: Iterable[str], contents: dict[str, str]) -> str:
-    """Hash what decides a row beside its texts: inputs count by what they hold."""
-    read = {name.partition(".")[0] for name in inputs}
-    settings = {name: value for name, value in arguments.items() if name not in read}
-    return fingerprint([code, settings, sorted(read), contents])
+def _identity(promise: Promise, code: str, arguments: Mapping[str, Any], contents: Mapping[str, str]) -> str:
+    """Hash what decides a row beside its texts: inputs, by name, count by what they hold."""
+    inputs = {_argument(name) for name in contents}
+    settings = {name: value for name, value in arguments.items() if name not in inputs}
+    others = {name: content for name, content in contents.items() if _argument(name) not in promise.step.texts}
+    return fingerprint([code, settings, sorted(inputs), others])
 
 
 def _texts_are_there(promise: Promise, manifest: Manifest, root: str) -> bool:
     """Say whether the inputs with the texts hold what they held, and are of the same split as a Promise's."""
     for entry in manifest.inputs:
-        if _tells(promise.step.texts, entry.name):
+        if _argument(entry.name) in promise.step.texts:
             try:
                 then = load(entry.ref(root))
             except (MissingDataset, DamagedDataset):  # `gc` took it

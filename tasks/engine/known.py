@@ -3,10 +3,9 @@
 What a row holds must follow from its texts and the step's settings alone. Shapes: N rows; P parts and one; K known.
 """
 
-import functools
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +41,7 @@ class Earlier:
 
 
 class Known:
-    """The rows of an earlier dataset by their texts: 24 bytes a row in memory, and one part at a time."""
+    """The rows of an earlier dataset by their texts: 24 bytes a row in memory (50 at first), and one part at a time."""
 
     def __init__(
         self,
@@ -65,20 +64,19 @@ class Known:
             read: returns a part's rows.
         """
         self._ids, self._texts, self._log = list(ids), list(texts), log
-        self._read = functools.partial(read, earlier) if earlier else None
-        rows = [part.rows for part in earlier.manifest.parts] if earlier else []
-        self._end_P = np.cumsum([0, *rows])
+        self._earlier, self._read = earlier, read
+        self._end_P = np.cumsum([0, *(part.rows for part in earlier.manifest.parts)] if earlier else [0])
         digest_N2 = np.zeros((int(self._end_P[-1]), 2), dtype=np.uint64)
         sound_N = np.zeros(len(digest_N2), dtype=np.bool_)
-        shards = self._while_there(iter(shards_of(earlier.inputs))) if earlier else iter(())
-        for number, shard in zip(range(len(rows)), shards, strict=False):
-            part = self._tried(lambda number=number: earlier.part(number, self._ids))  # type: ignore[misc,union-attr]
-            if part is not None and part.equals(shard.select(self._ids)):
-                mine = slice(*self._end_P[number : number + 2])
-                digest_N2[mine], sound_N[mine] = text_digests(shard, self._texts), True
-        order_N = np.argsort(digest_N2[sound_N, 0], kind="stable")
-        self._row_N = np.flatnonzero(sound_N)[order_N]
-        self._digest_N2 = digest_N2[self._row_N]
+        if earlier:
+            shards = iter(shards_of(earlier.inputs))
+            for number, mine in enumerate(map(slice, self._end_P, self._end_P[1:])):
+                shard = self._tried(next, shards, None)
+                part = self._tried(earlier.part, number, self._ids)
+                if shard is not None and part is not None and part.equals(shard.select(self._ids)):
+                    digest_N2[mine], sound_N[mine] = text_digests(shard, self._texts), True
+        self._row_N = np.flatnonzero(sound_N)[np.argsort(digest_N2[sound_N, 0], kind="stable")]
+        self._start_N, self._rest_N = (digest_N2[self._row_N, half] for half in (0, 1))
 
     def split(self, shard: pl.DataFrame) -> "Split":
         """Tell the rows of a shard that are known from those that are to be computed."""
@@ -87,25 +85,24 @@ class Known:
         taken: list[pl.DataFrame] = []
         places: list[Positions] = []
         for number in np.unique(part_N[part_N >= 0]).tolist():
-            part = self._tried(lambda number=number: self._read(number))  # type: ignore[misc]
+            part = self._tried(self._read, self._earlier, number)
             if part is not None:
                 places.append(np.flatnonzero(part_N == number))
                 taken.append(part[row_N[places[-1]] - self._end_P[number]])
         place_N = np.concatenate([np.empty(0, dtype=np.int64), *places])
-        return Split(shard, self._ids, pl.concat(taken) if taken else None, place_N)
+        new_N = np.setdiff1d(np.arange(len(shard)), place_N)
+        order_N = np.argsort(np.concatenate([place_N, new_N]))
+        return Split(shard[new_N], shard.select(self._ids), pl.concat(taken) if taken else None, order_N)
 
     def _find(self, digest_N2: NDArray[np.uint64]) -> Positions:
         """Return the row of each text, -1 where there is none."""
-        at_N = np.minimum(np.searchsorted(self._digest_N2[:, 0], digest_N2[:, 0]), len(self._row_N) - 1)
-        return np.where((self._digest_N2[at_N] == digest_N2).all(axis=1), self._row_N[at_N], -1)
+        at_N = np.minimum(np.searchsorted(self._start_N, digest_N2[:, 0]), len(self._row_N) - 1)
+        same_N = (self._start_N[at_N] == digest_N2[:, 0]) & (self._rest_N[at_N] == digest_N2[:, 1])
+        return np.where(same_N, self._row_N[at_N], -1)
 
-    def _while_there(self, shards: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-        while (shard := self._tried(lambda: next(shards, None))) is not None:
-            yield shard
-
-    def _tried(self, read: Callable[[], Any]) -> Any:
+    def _tried(self, read: Callable[..., Any], *given: Any) -> Any:
         try:
-            return read()
+            return read(*given)
         except _GONE as error:
             self._log.warning("not taken over but computed again: %s", error)
             return None
@@ -115,29 +112,26 @@ class Known:
 class Split:
     """A shard's rows: those that were known, and those that are to be computed."""
 
-    shard: pl.DataFrame
-    ids: list[str]
-    taken: pl.DataFrame | None
-    """The known rows, under their earlier ids."""
-    place_K: Positions
-    """Where they stand in the shard."""
+    new: pl.DataFrame
+    """The rows of the shard that are to be computed, in its order."""
+    names: pl.DataFrame
+    """The ids of all of its rows."""
+    known: pl.DataFrame | None
+    """The others as they were, under their earlier ids."""
+    order: Positions
+    """Where the shard's rows stand among the known and then the new ones."""
 
-    @functools.cached_property
-    def new(self) -> pl.DataFrame:
-        """The rows of the shard that are to be computed, in its order."""
-        return self.shard[self._new_place]
-
-    @functools.cached_property
-    def _new_place(self) -> Positions:
-        return np.setdiff1d(np.arange(len(self.shard)), self.place_K)
+    @property
+    def taken(self) -> int:
+        """How many rows are taken over."""
+        return len(self.order) - len(self.new)
 
     def joined(self, computed: pl.DataFrame) -> pl.DataFrame:
         """Put what was computed of `new`, in its order, and what was known into the shard's order, under its ids."""
-        if self.taken is None:
+        if self.known is None:
             return computed
-        rows = pl.concat([self.taken.select(computed.columns), computed])
-        order = np.argsort(np.concatenate([self.place_K, self._new_place]))
-        return rows[order].with_columns(self.shard.select(self.ids))
+        rows = pl.concat([self.known.select(computed.columns), computed])
+        return rows[self.order].with_columns(self.names)
 
 
 def text_digests(rows: pl.DataFrame, texts: Sequence[str]) -> NDArray[np.uint64]:

@@ -144,7 +144,7 @@ def _embed(
             for number, shard in enumerate(shards_of(given)):
                 if number in missing:
                     splits.append(known.split(shard))
-                    advance(len(splits[-1].place_K))
+                    advance(splits[-1].taken)
                     yield splits[-1].new
                 else:
                     advance(shard.height)
@@ -159,7 +159,7 @@ def _embed(
         )
         for number, vectors in zip(sorted(missing), embedded, strict=True):
             split = splits.popleft()
-            job.out.write(split.joined(vectors), shard=number, taken=len(split.place_K))
+            job.out.write(split.joined(vectors), shard=number, taken=split.taken)
 
 
 def search_dense(

@@ -96,7 +96,7 @@ def _tokenize(
                 )
                 rows = split.joined(new)
                 write_token_file(file, (ids.to_list() for ids in rows["token_ids"]))
-                job.out.write(rows.drop("token_ids"), shard=number, taken=len(split.place_K))
+                job.out.write(rows.drop("token_ids"), shard=number, taken=split.taken)
             advance(part.rows)
     job.out.add_folder(files, FILES)
 

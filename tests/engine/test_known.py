@@ -13,7 +13,7 @@ from support.steps import declare
 import storage
 from storage import DatasetRef
 from tasks.engine.build import build
-from tasks.engine.earlier import find_earlier
+from tasks.engine.earlier import find_earlier, say_known
 from tasks.engine.job import Job
 from tasks.engine.known import Known, text_digests
 from tasks.engine.step import Promise
@@ -53,7 +53,7 @@ def count_letters(job: Job, *, texts: DatasetRef, weight: DatasetRef, factor: in
             COMPUTED.extend(split.new["text"])
             counts = split.new["text"].str.len_chars().cast(pl.Int32) * factor * storage.count(weight)
             rows = split.new.select(role=pl.lit("query"), language=pl.lit("en"), id="id", num_tokens=counts)
-            job.out.write(split.joined(rows), shard=number, taken=len(split.place_K))
+            job.out.write(split.joined(rows), shard=number, taken=split.taken)
 
 
 @pytest.fixture
@@ -191,6 +191,17 @@ def test_a_share_of_the_shards_is_right_by_itself(root):
     wanted.run(job, root)
     (part,) = writer.parts
     assert (part.name[:10], part.taken) == ("part-00001", 2)
+
+
+def test_what_will_be_taken_over_is_said_beforehand(root):
+    assert say_known(letters(FIRST), root) == ""
+    first = letters(FIRST)
+    built(first, root)
+    wanted = letters((("d0", "two"), *FIRST[1:]))
+    assert say_known(wanted, root) == f"takes over those of the 5 rows whose texts are there ({first.ref(root)})"
+    build(wanted.inputs["texts"], root, SURROUNDINGS)
+    assert say_known(wanted, root) == f"takes over 4 rows ({first.ref(root)})"
+    assert say_known(letters(FIRST, factor=2), root) == ""
 
 
 def test_digests_tell_rows_apart_however_their_texts_are_cut():

@@ -11,7 +11,9 @@ import yaml
 from support.loom import SURROUNDINGS
 from support.tiny_model import write_tiny_encoder
 from transformers import AutoModelForSequenceClassification
+from typer.testing import CliRunner
 
+from flows.cli.main import app
 from flows.configs import PipelineConfig, load_config
 from flows.weave import weave
 from storage import Manifest, load
@@ -66,8 +68,13 @@ def nights(request, tmp_path_factory, tiny_settings) -> dict[str, dict[str, Mani
     judge.save_pretrained(folder / "judge")
     for new in (False, True):
         lay_out(folder / str(new), new=new)
+    first = built(settings(tiny_settings, folder, "kept", request.param, new=False))
+    settings(tiny_settings, folder, "kept", request.param, new=True)
+    planned = CliRunner().invoke(app, ["plan", str(folder / "night.yaml"), "--json", str(folder / "plan.json")])
+    assert planned.exit_code == 0, planned.output
+    (tmp_path_factory.getbasetemp() / "plan.json").write_bytes((folder / "plan.json").read_bytes())
     return {
-        "first": built(settings(tiny_settings, folder, "kept", request.param, new=False)),
+        "first": first,
         "second": built(settings(tiny_settings, folder, "kept", request.param, new=True)),
         "nothing": built(settings(tiny_settings, folder, "other", request.param, new=True)),
     }
@@ -117,3 +124,11 @@ def test_only_what_is_new_is_computed(nights):
     judged = [key for key in computed if key.startswith(("find_features", "score_pairs"))]
     assert judged
     assert all(computed[key] > 0 for key in judged)
+
+
+def test_plan_says_beforehand_what_is_taken_over(nights, tmp_path_factory):
+    assert nights
+    said = json.loads((tmp_path_factory.getbasetemp() / "plan.json").read_text(encoding="utf-8"))["datasets"]
+    mined, trained = (one["state"] for one in said if one["step"] == "embed_documents")
+    assert "takes over those of the 200 rows whose texts are there (embeddings/en/" in mined
+    assert "takes over" not in trained  # by another encoder each night
