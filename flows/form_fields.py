@@ -40,8 +40,11 @@ Strategy = Annotated[str, _one_of(STRATEGIES)]
 class Change(Settings):
     """One changed setting."""
 
-    setting: Annotated[str, _one_of(setting_names(PipelineConfig))] = Field(description="stage.key")
-    value: str = Field(description="As in a file of settings: 7, true, [en, fi].")
+    # Postgres keeps no order of names: the form has that of the positions.
+    setting: Annotated[str, _one_of(setting_names(PipelineConfig))] = Field(
+        description="stage.key", json_schema_extra={"position": 0}
+    )
+    value: str = Field(description="As in a file of settings: 7, true, [en, fi].", json_schema_extra={"position": 1})
 
     def __str__(self) -> str:
         return f"{self.setting}={self.value}"

@@ -74,7 +74,5 @@ def write(root: str, latest: Latest) -> None:
 
 def everyone(root: str) -> list[Latest]:
     """List the pointers of all pipelines of a store, by name."""
-    names = [
-        urllib.parse.unquote(one.removesuffix(".json")) for one in backend.names(f"{root}/{FOLDER}") if one[0] != "."
-    ]
+    names = [urllib.parse.unquote(one.removesuffix(".json")) for one in backend.names(f"{root}/{FOLDER}")]
     return [found for name in names if (found := read(root, name))]

@@ -51,12 +51,13 @@ class Writer:
         """The other files so far, by name."""
         return [self._files[name] for name in sorted(self._files)]
 
-    def write(self, frame: pl.DataFrame | pa.Table, shard: int | None = None) -> None:
+    def write(self, frame: pl.DataFrame | pa.Table, shard: int | None = None, *, taken: int = 0) -> None:
         """Write one part.
 
         Args:
             frame: the rows, with the columns of the kind's schema.
             shard: the part's number; the next free one where it is None.
+            taken: how many of the rows are an earlier dataset's.
 
         Raises:
             SchemaMismatch: the columns are not those of the kind.
@@ -71,6 +72,7 @@ class Writer:
             rows=table.num_rows,
             bytes=spooled.stat().st_size,
             sha256=sha256,
+            taken=taken,
         )
         backend.put(spooled, f"{self.ref.uri}/{part.name}")
         _record(self.ref, number, part)

@@ -80,16 +80,13 @@ def _table(findings: list[engine.Finding], *, done: bool) -> Table:
     table = plain_table(None, ("step", "of", "result"), ("shards", "rows"))
     for (step, result, why), group in groups.items():
         of = sorted({one.promise.partition for one in group})
-        compared, shards = (
-            sum(len(one.sample) for one in group),
-            sum(len(one.earlier.parts) for one in group if one.earlier),
-        )
-        rows = sum(one.earlier.parts[shard].rows for one in group if one.earlier for shard in one.sample)
+        parts = [one.earlier.parts[shard] for one in group if one.earlier for shard in one.sample]
+        shards = sum(len(one.earlier.parts) for one in group if one.earlier)
         table.add_row(
             step,
             " ".join(of) if len(of) <= 3 else f"{len(of)} languages",
             f"[{_COLOURS[result]}]{escape(why)}[/]",
-            f"{compared:,} of {shards:,}" if compared else "–",
-            f"{rows:,}" if compared else "–",
+            f"{len(parts):,} of {shards:,}" if parts else "–",
+            f"{sum(part.rows for part in parts):,}" if parts else "–",
         )
     return table

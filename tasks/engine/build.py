@@ -27,7 +27,9 @@ from storage import (
     salvage,
 )
 from storage.manifest import NAME as MANIFEST
+from tasks.engine.earlier import find_earlier
 from tasks.engine.job import Job, Progress
+from tasks.engine.known import Earlier
 from tasks.engine.step import Promise, Step
 from tasks.engine.turn import scratch, turn
 
@@ -141,18 +143,33 @@ def build(
             salvage(ref)
         with scratch(folder, keep=resumed) as work:
             try:
-                manifest = _run(promise, root, surroundings, inputs, work, only_new=stored.reason == "not built")
+                earlier = None if refresh else find_earlier(promise, root)
+                manifest = _run(
+                    promise, root, surroundings, inputs, work, earlier, only_new=stored.reason == "not built"
+                )
             except AlreadyCommitted:  # on another machine, where this one's locks do not reach
                 return load(ref), "cached"
         return manifest, "refresh" if refresh else stored.reason
 
 
 def _run(
-    promise: Promise, root: str, surroundings: Surroundings, inputs: list[Input], work: Path, *, only_new: bool
+    promise: Promise,
+    root: str,
+    surroundings: Surroundings,
+    inputs: list[Input],
+    work: Path,
+    earlier: Earlier | None,
+    *,
+    only_new: bool,
 ) -> Manifest:
     started, created = time.monotonic(), datetime.datetime.now(datetime.UTC)
     writer = Writer(promise.ref(root))
-    promise.run(new_job(promise.step, writer, surroundings, work), root)
+    job = new_job(promise.step, writer, surroundings, work, earlier)
+    promise.run(job, root)
+    if taken := sum(part.taken for part in writer.parts):
+        job.log.info(
+            "%s: %s rows are taken over from an earlier dataset, where their texts are the same", promise, taken
+        )
     return commit(
         writer,
         only_new=only_new,
@@ -167,8 +184,8 @@ def _run(
     )
 
 
-def new_job(step: Step, writer: Writer, surroundings: Surroundings, work: Path) -> Job:
-    """Put together what a body gets besides its arguments."""
+def new_job(step: Step, writer: Writer, surroundings: Surroundings, work: Path, earlier: Earlier | None = None) -> Job:
+    """Put together what a body gets besides its arguments; without `earlier` it computes every row."""
     return Job(
         out=writer,
         device=surroundings.device,
@@ -177,6 +194,7 @@ def new_job(step: Step, writer: Writer, surroundings: Surroundings, work: Path) 
         scratch=work,
         progress=surroundings.progress,
         log=logging.getLogger(f"polyloom.{step.name}"),
+        earlier=earlier,
     )
 
 
