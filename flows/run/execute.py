@@ -20,6 +20,7 @@ from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.configs import ResourcesConfig
+from flows.run.engines import engine_of
 from flows.run.pipeline import BuildResult, Pipeline, StagedPromise
 from flows.run.progress import SHOWN, log_progress, with_artifact
 from flows.run.stop import UNDER_WAY, ending
@@ -219,6 +220,7 @@ class Execution:
             batch_tokens=self.resources.batch_tokens_on(device),
             threads=os.cpu_count() or 1,
             progress=functools.partial(with_artifact, draw, str(promise)),
+            engine=engine_of(self.resources, device),
         )
 
 
