@@ -85,8 +85,7 @@ def latest(
         trained = [ref for ref in measures if (made := find(ref)) and made.arguments["system"] == "trained"]
         if not (models and trained):
             raise MissingDataset(f"run {one.id}: expected a model with its measures, got none. See `polyloom runs`.")
-        metric = one.settings["evaluate"]["metrics"][0]
-        new = gate.pointer(one.name, one.id, models[-1], trained[-1], metric)
+        new = gate.pointer(one.name, one.id, models[-1], trained[-1])
         pointers.write(where, new.model_copy(update={"why": "chosen by hand"}))
     found = pointers.everyone(where)
     write_json(json_, {"latest": [entry.model_dump(mode="json") for entry in found]})

@@ -30,6 +30,7 @@ from storage.manifest import NAME as MANIFEST
 from tasks.engine.earlier import find_earlier
 from tasks.engine.job import Job, Progress
 from tasks.engine.known import Earlier
+from tasks.engine.shares import Engine, hand_out
 from tasks.engine.step import Promise, Step
 from tasks.engine.turn import scratch, turn
 
@@ -44,6 +45,8 @@ class Surroundings:
     batch_tokens: int
     threads: int
     progress: Progress
+    engine: Engine | None = None
+    """Makes shards of a step that is sharded; None: this process alone."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +166,9 @@ def _run(
     only_new: bool,
 ) -> Manifest:
     started, created = time.monotonic(), datetime.datetime.now(datetime.UTC)
-    writer = Writer(promise.ref(root))
+    engine = surroundings.engine if promise.step.sharded else None
+    give = hand_out(engine, promise, root, surroundings.progress, earlier) if engine else None
+    writer = Writer(promise.ref(root), hand_out=give)
     job = new_job(promise.step, writer, surroundings, work, earlier)
     promise.run(job, root)
     if taken := sum(part.taken for part in writer.parts):
