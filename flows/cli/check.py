@@ -41,8 +41,10 @@ def check(config: Config, set_: Set = None, json_: Json = None) -> None:
     check_variables(settings)
     if settings.ingest.layout == "atlas":
         raise ValueError("check: expected input files, got the layout atlas, which is generated. Nothing to check.")
+    runs = [system.run for system in settings.evaluate.systems if system.run]
     found = [
-        input_files.check_files(settings.ingest, language, settings.text.document) for language in settings.languages
+        input_files.check_files(settings.ingest, language, settings.text.document, runs)
+        for language in settings.languages
     ]
     for one in found:
         one["analyzer"] = analyzer_of(one["language"])
