@@ -42,7 +42,8 @@ def main(
 ) -> None:
     """Train, and print one line of JSON."""
     rows = read_rows(folder)
-    model = SentenceTransformer(str(folder / "encoder"), device=device, local_files_only=True)
+    whole = {"dtype": torch.float32}  # the encoder is stored in float16, in which a CPU computes slowly
+    model = SentenceTransformer(str(folder / "encoder"), device=device, local_files_only=True, model_kwargs=whole)
     model.max_seq_length = document_tokens  # one for both; the queries are shorter than theirs anyway
     columns = {"anchor": [row["query"] for row in rows], "positive": [row["positive"] for row in rows]}
     for k in range(len(rows[0]["negatives"])):

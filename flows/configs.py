@@ -1,20 +1,22 @@
 """PipelineConfig: all settings of a pipeline. The schema of the YAML files, and the form in the Prefect UI."""
 
 import contextlib
+import importlib.util
 import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
 from flows.settings_file import ConfigError, read_content, validate
 from tasks.denoise.config import DenoiseConfig
-from tasks.engine.step import Settings
+from tasks.engine.step import Settings, deferred
 from tasks.evaluate.config import EvaluateConfig
+from tasks.export.config import ExportConfig
 from tasks.ingest.config import IngestConfig
 from tasks.languages import LANGUAGES, Language
 from tasks.models.texts import DocumentText
@@ -23,6 +25,8 @@ from tasks.retrieve.config import EncoderConfig, RetrieveConfig
 from tasks.retrieve.systems import MeasuredSystem, check_systems
 from tasks.supplement.config import SupplementConfig
 from tasks.train.config import TrainConfig
+
+torch = deferred("torch")  # only a step that runs a network needs it
 
 # NVIDIA's driver on Linux, under WSL and on a Jetson; AMD's, which torch calls cuda too.
 _DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvmap", "/dev/kfd")
@@ -44,8 +48,14 @@ class StorageConfig(Settings):
 
     @property
     def location(self) -> str:
-        """The root as every process sees it: variables filled in, a local folder absolute."""
+        """The root as every process sees it: variables filled in, a local folder absolute.
+
+        Raises:
+            ConfigError: a URL that names no place.
+        """
         root = os.path.expandvars(self.root).rstrip("/")
+        if root.endswith(":"):
+            raise ConfigError(f"storage.root: expected a bucket or folder after {root}//, got none. Name one.")
         return root if "://" in root else str(Path(root).expanduser().absolute())
 
     @contextlib.contextmanager
@@ -76,6 +86,18 @@ class ResourcesConfig(Settings):
         description="Tokens per inference batch, padding included. Empty: 2,048 on a CPU, 65,536 on a GPU.",
     )
 
+    engine: Literal["threads", "processes", "ray"] = Field(
+        default="threads",
+        description="What embeds, scores and searches: the run's process; worker processes beside it, each on a GPU of "
+        "its own; or Ray's, on the cluster of RAY_ADDRESS or else here (the extra `ray`).",
+    )
+    workers: int | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        description="Of processes or ray. Empty: one for each GPU; without any, one for each 8 cores, and at least 2.",
+    )
+
     @field_validator("device")
     @classmethod
     def _device(cls, value: str) -> str:
@@ -86,16 +108,31 @@ class ResourcesConfig(Settings):
             )
         return value
 
+    def chosen_device(self) -> str:
+        """Return the device that is meant here; `auto` loads torch to ask for a GPU."""
+        return self.device if self.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
     def batch_tokens_on(self, device: str) -> int:
         """Return the tokens of a batch on `cpu` (whose caches a small one fits) or a GPU (which a small one idles)."""
         return self.batch_tokens or (2048 if device == "cpu" else 65_536)
+
+    def workers_on(self, num_gpus: int, num_cores: int) -> int:
+        """Return how many workers there are where there are so many GPUs and cores."""
+        return self.workers or num_gpus or max(2, num_cores // 8)
 
     def check_device(self) -> None:
         """See that there is a GPU where one is asked for; looks for its driver, since torch takes seconds to load.
 
         Raises:
-            ValueError: there is none, or the environment hides it.
+            ValueError: there is none, or the environment hides it; or there is no Ray, where that is asked for.
         """
+        if self.engine == "ray":  # the GPUs are those of its cluster
+            if importlib.util.find_spec("ray") is None:
+                raise ValueError(
+                    "resources.engine: expected Ray to be installed, got no module of this name. Run pip install "
+                    "'polyloom[ray]', or choose processes."
+                )
+            return
         hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1")
         there = any(map(os.path.exists, _DRIVERS)) or shutil.which("nvidia-smi") is not None
         if self.device.startswith("cuda") and (hidden or not there):
@@ -130,6 +167,8 @@ class Origin:
     file: str | None = None
     variant: str | None = None
     """Of an ablation."""
+    overrides: tuple[str, ...] = field(default=(), compare=False)
+    """What was changed: `stage.key=value` each."""
 
 
 class PipelineConfig(Settings):
@@ -148,6 +187,7 @@ class PipelineConfig(Settings):
     plan_batches: PlanBatchesConfig = PlanBatchesConfig()
     train: TrainConfig = TrainConfig()
     evaluate: SystemsConfig = SystemsConfig()
+    export: ExportConfig = ExportConfig()
     _origin: Origin = PrivateAttr(default=Origin())
 
     @property
@@ -206,5 +246,5 @@ def load_config(path: Path, overrides: tuple[str, ...] = (), variant: str | None
             f"{path}: expected the settings of one pipeline, got an ablation. Run `polyloom ablation {path}`."
         )
     config = validate(path, content, PipelineConfig)
-    config._origin = Origin(str(path), variant)
+    config._origin = Origin(str(path), variant, overrides)
     return config

@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import re
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -101,14 +101,30 @@ def _did_you_mean(names: list[str]) -> str:
     return f" Did you mean {', '.join(dict.fromkeys(names))}?" if names else ""
 
 
+def setting_names(model: type[Any], prefix: str = "") -> Iterator[str]:
+    """Walk the dotted names of all settings that hold a value: sections are walked into, a list of sections is one."""
+    for name, annotation in _fields(model).items():
+        sections = [] if get_origin(annotation) is tuple else _sections(annotation)
+        for section in sections:
+            yield from setting_names(section, f"{prefix}{name}.")
+        if not sections:
+            yield f"{prefix}{name}"
+
+
 def _paths(model: type[Any], prefix: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     """Walk the names of all settings, sections included; an entry of a list has its list's name before its own."""
-    if issubclass(model, BaseModel):
-        fields: dict[str, Any] = {name: field.annotation for name, field in model.model_fields.items()}
-    else:
-        fields = {one.name: one.type for one in dataclasses.fields(model)}
-    for name, annotation in fields.items():
+    for name, annotation in _fields(model).items():
         yield (*prefix, name)
-        for kind in (annotation, *get_args(annotation)):
-            if isinstance(kind, type) and (dataclasses.is_dataclass(kind) or issubclass(kind, BaseModel)):
-                yield from _paths(kind, (*prefix, name))
+        for section in _sections(annotation):
+            yield from _paths(section, (*prefix, name))
+
+
+def _fields(model: type[Any]) -> dict[str, Any]:
+    if issubclass(model, BaseModel):
+        return {name: field.annotation for name, field in model.model_fields.items()}
+    return {one.name: one.type for one in dataclasses.fields(model)}
+
+
+def _sections(annotation: Any) -> list[type[Any]]:
+    kinds = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
+    return [kind for kind in kinds if dataclasses.is_dataclass(kind) or issubclass(kind, BaseModel)]

@@ -170,13 +170,13 @@ def _apply(content: dict[str, Any], override: str) -> None:
         value = parse_yaml(text)
     except yaml.YAMLError as error:
         got = " ".join(str(error).split())
-        raise ConfigError(f"--set {key}: expected a YAML value, got '{text}' ({got}). Quote it.") from error
+        raise ConfigError(f"{key}: expected a YAML value, got '{text}' ({got}). Quote it.") from error
     place = content
     for name in names[:-1]:
         inner = place.get(name)
         if inner is None:
             inner = place[name] = {}
         if not isinstance(inner, dict):
-            raise ConfigError(f"--set {key}: expected '{name}' to hold settings, got {inner!r}. Check the key.")
+            raise ConfigError(f"{key}: expected '{name}' to hold settings, got {inner!r}. Check the key.")
         place = inner
     place[names[-1]] = value

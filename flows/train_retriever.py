@@ -2,21 +2,24 @@
 
 from typing import Any
 
-from prefect import flow
+from prefect import State, flow
+from prefect.states import Completed
 
 from flows.configs import PipelineConfig
+from flows.run import gate, notify
 from flows.run.execute import Execution
 from flows.run.form import check_files, check_form
 from flows.run.record import recorded
+from flows.run.run_name import run_name
 from flows.show import artifacts
 from flows.show.results import result_notes
 from flows.weave import weave
 
 
-@flow(name="train_retriever", persist_result=False, validate_parameters=True)
+@flow(name="train_retriever", flow_run_name=run_name, persist_result=False, validate_parameters=True)
 def train_retriever(
     config: PipelineConfig, until: str | None = None, refresh: list[str] | None = None
-) -> list[dict[str, Any]]:
+) -> list[dict[str, Any]] | State[list[dict[str, Any]]]:
     """Train one multilingual retriever and measure it; build what is missing, take the rest from the store.
 
     Args:
@@ -30,6 +33,7 @@ def train_retriever(
     pipeline = weave(config, until)
     pipeline.check_names(refresh or [])
     check_files(pipeline.promises)
+    block = notify.load_block(config.export.notify)
     execution = Execution(pipeline, config.storage.location, config.resources, frozenset(refresh or []))
     record = recorded(
         config,
@@ -42,6 +46,9 @@ def train_retriever(
     )
     with config.storage.private(), record as run:
         results = execution.run()
-        run.notes = result_notes(pipeline, config)
+        verdict = gate.settle(pipeline, config, run.id)
+        run.notes = [*result_notes(pipeline, config), *([verdict.text] if verdict else [])]
+        notify.tell(block, config.name, verdict)
         artifacts.publish(results, pipeline, config.storage, run.notes)
-    return [result.as_json() for result in results]
+    answer = [result.as_json() for result in results]
+    return Completed(message=verdict.text, data=answer) if verdict else answer

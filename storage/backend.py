@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import uuid
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -71,9 +72,28 @@ def put(source: Path, uri: str) -> None:
         with source.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(source, target)
+        source.unlink(missing_ok=True)  # of two links to one file, a move does nothing
         return
     remote.write(str(source), uri)
     source.unlink()
+
+
+def link(source: Path, spooled: Path) -> None:
+    """Give a finished file of the store a second, temporary name; where there are no hard links, copy it."""
+    try:
+        os.link(source, spooled)  # files of datasets are replaced, never written to: they can be shared
+    except OSError:  # another disk, or a file system without hard links
+        shutil.copyfile(source, spooled)
+
+
+def copy(source: str, uri: str) -> None:
+    """Give a finished file of the store a second name, in one step; a remote store copies it by itself."""
+    if is_local(uri):
+        spooled = spool(uri)
+        link(local_path(source), spooled)
+        put(spooled, uri)
+    else:
+        remote.copy(source, uri)
 
 
 def put_bytes(content: bytes, uri: str, *, only_new: bool = False) -> None:

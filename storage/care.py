@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from storage import backend, manifest, runs
+from storage import backend, latest, manifest, runs
 from storage.errors import DamagedDataset, MissingDataset
 from storage.manifest import DatasetRef
 from storage.reader import read
@@ -24,7 +24,7 @@ def folders(root: str) -> Iterator[DatasetRef]:
     """Walk the folders of all datasets, those without a readable manifest too."""
     for kind in SCHEMAS:
         for partition in backend.names(f"{root}/{kind}"):
-            for name in backend.names(f"{root}/{kind}/{partition}"):
+            for name in backend.names(f"{root}/{kind}/{partition}") if f"{kind}/{partition}" != latest.FOLDER else ():
                 yield DatasetRef(kind=kind, partition=partition, fingerprint=name, root=root)
 
 
@@ -63,7 +63,8 @@ class Waste:
 def waste(root: str, keep: int) -> list[Waste]:
     """List what can go: datasets, records and reports of no kept run, interrupted builds, old temporary files, copies.
 
-    Kept are the newest completed runs of each flow and name, all that came after them, and those that go on.
+    Kept are the newest completed runs of each flow and name, all that came after them, those that go on, and those
+    whose models are the ones to use.
 
     Args:
         root: the store.
@@ -74,8 +75,9 @@ def waste(root: str, keep: int) -> list[Waste]:
     """
     found = [runs.read(root, one) for one in reversed(runs.ids(root))]
     kept, completed = [], dict.fromkeys([(run.flow, run.name) for run in found], 0)
+    used = {one.run for one in latest.everyone(root)}
     for run in found:
-        if run.state == "running" or completed[run.flow, run.name] < keep:
+        if run.id in used or run.state == "running" or completed[run.flow, run.name] < keep:
             kept.append(run)
         completed[run.flow, run.name] += run.state == "completed"
     if not kept:

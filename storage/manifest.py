@@ -75,6 +75,8 @@ class Part(BaseModel):
     rows: Count
     bytes: Count
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    taken: Count = 0
+    """Of the rows: those of an earlier dataset, whose texts are the same."""
 
 
 class Input(BaseModel):
@@ -91,6 +93,19 @@ class Input(BaseModel):
     def ref(self, root: str) -> DatasetRef:
         """Name the dataset in its store."""
         return DatasetRef(kind=self.kind, partition=self.partition, fingerprint=self.fingerprint, root=root)
+
+
+class Adopted(BaseModel):
+    """Where a dataset comes from that was taken over after its code had moved, and what was computed anew before."""
+
+    fingerprint: Segment
+    """Of the dataset whose parts and files these are."""
+    code: str
+    """That made them; the manifest's own `code` is the one that they stand for now."""
+    why: str
+    """What was compared is equal; only its inputs' code had moved; or a person trusted the change."""
+    compared_parts: Count = 0
+    compared_rows: Count = 0
 
 
 class Manifest(BaseModel):
@@ -114,6 +129,7 @@ class Manifest(BaseModel):
     created_at: Annotated[str, AfterValidator(_time)]
     seconds: Annotated[float, Field(ge=0)]
     peak_memory_bytes: Count
+    adopted: Adopted | None = None
 
     @model_validator(mode="after")
     def _names(self) -> "Manifest":
@@ -139,6 +155,11 @@ class Manifest(BaseModel):
     def rows(self) -> int:
         """Rows of all parts together."""
         return sum(part.rows for part in self.parts)
+
+    @property
+    def taken(self) -> int:
+        """Rows that were taken over from an earlier dataset instead of computed."""
+        return sum(part.taken for part in self.parts)
 
     @property
     def bytes(self) -> int:

@@ -103,6 +103,12 @@ def write(source: str, uri: str) -> None:
     call(uri, lambda filesystem, path: filesystem.put_file(source, path))
 
 
+def copy(source: str, uri: str) -> None:
+    """Copy a file within the store."""
+    _HELD.set({})
+    call(uri, lambda filesystem, path: filesystem.cp_file(filesystem._strip_protocol(source), path))
+
+
 def remove(uri: str) -> None:
     """Delete a file; one that is not there is fine."""
     _HELD.set({})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flows.configs import PipelineConfig
 from flows.weave import weave
-from storage import checkout
+from storage import checkout, inspect, latest
 from tasks.engine.build import state
 from tasks.engine.step import Promise, deferred
 from tasks.train.checksums import write_packed
@@ -26,16 +26,22 @@ exec $start tasks.train.launch %s --recipe recipe.json --packed packed.json --ou
 train_task = deferred("tasks.train.task")  # loads torch
 
 
-def export_model(config: PipelineConfig, to: Path, *, force: bool = False) -> None:
-    """Copy the finished model with its card out of the store.
+def export_model(config: PipelineConfig, to: Path, *, force: bool = False, last_good: bool = False) -> None:
+    """Copy the finished model with its card out of the store; or the last good one of this pipeline's name.
 
     Raises:
         ValueError: it is not built, or there is something at `to` that `force` does not replace.
+        MissingDataset: no model of this name has won yet.
     """
-    promise = _promise(config, "model")
-    _check_built(promise, config.storage.location)
+    root = config.storage.location
+    if last_good:
+        model = inspect.resolve(root, latest.find(root, config.name).model)
+    else:
+        promise = _promise(config, "model")
+        _check_built(promise, root)
+        model = promise.ref(root)
     _make_way(to, "modules.json", force=force)
-    shutil.copytree(checkout(promise.ref(config.storage.location)) / "model", to)
+    shutil.copytree(checkout(model) / "model", to)
 
 
 def pack_training(config: PipelineConfig, to: Path, *, force: bool = False) -> None:

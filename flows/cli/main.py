@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from flows.cli import carry
+from flows.cli.adopt import adopt
 from flows.cli.care import diff, doctor, gc, verify
 from flows.cli.check import check, init, say_separable
 from flows.cli.compare import ablation, bake_off
@@ -17,10 +18,12 @@ from flows.cli.look import explain, ls, show
 from flows.cli.options import Config, Json, Set, out, write_json
 from flows.cli.report import report
 from flows.cli.run_flow import run_flow
-from flows.cli.runs import compare, runs
+from flows.cli.runs import compare, latest, runs
 from flows.cli.try_model import encode, search
 from flows.configs import PipelineConfig, load_config
+from flows.run import gate
 from flows.run.api import PrefectUnavailable, setting
+from flows.run.mendable import MENDABLE, say
 from flows.run.pipeline import BuildResult, Pipeline
 from flows.run.record import recorded, same_report, why
 from flows.run.stop import leave
@@ -30,16 +33,14 @@ from flows.show.estimate import estimate
 from flows.show.results import metrics_table, result_notes, stages_table
 from flows.show.terminal import Terminal
 from flows.weave import weave
-from storage import MissingDataset, StorageError, backend
+from storage import backend
 from storage import runs as records
 from tasks.engine.build import state
+from tasks.engine.earlier import say_known
 from tasks.engine.step import deferred
 from tasks.engine.turn import resumes
-from tasks.faults import describe
-from tasks.models.chat import BudgetExhausted, ChatUnavailable
 from tasks.retrieve.analyzers import standard_note
 from tasks.supplement.languages import fallback_note
-from tasks.train.process import TrainingFailed
 
 page = deferred("flows.show.report.page")  # only a run and `report` need it
 
@@ -49,19 +50,8 @@ Until = Annotated[str | None, typer.Option(metavar="STAGE", help="Stop after thi
 Refresh = Annotated[list[str] | None, typer.Option(metavar="STAGE", help="Build this stage or step again.")]
 All = Annotated[bool, typer.Option("--all", help="Each dataset, the cached ones too.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier one.")]
+LastGood = Annotated[bool, typer.Option("--latest", help="The last good model of this pipeline's name instead.")]
 To = Annotated[Path, typer.Option(metavar="FOLDER", help="A folder that is not there yet.")]
-
-_CAUSED_BY_USERS = (
-    BudgetExhausted,
-    ChatUnavailable,
-    ConfigError,
-    MissingDataset,
-    OSError,
-    PrefectUnavailable,
-    StorageError,
-    TrainingFailed,
-    ValueError,
-)
 
 
 def _print_version(asked: bool) -> None:
@@ -98,7 +88,8 @@ def run(
     if results is not None:
         recording = recorded(settings, pipeline, results, until=until, at_end=_add_report)
         with settings.storage.private(), recording as record:
-            record.notes = result_notes(pipeline, settings)
+            verdict = gate.settle(pipeline, settings, record.id)
+            record.notes = [*result_notes(pipeline, settings), *([verdict.text] if verdict else [])]
     else:
         settings.resources.check_device()
         with settings.storage.private():
@@ -134,7 +125,7 @@ def plan(config: Config, set_: Set = None, until: Until = None, all_: All = Fals
             changed.add(promise.fingerprint)
             missing.append(promise)
             reason = why(promise, settings, earlier) if reason == "not built" else reason
-            reason = ", ".join(filter(None, [reason, resumes(promise.ref(root))]))
+            reason = ", ".join(filter(None, [reason, resumes(promise.ref(root)), say_known(promise, root)]))
         elif waiting:
             reason = f"cached, unless {waiting[0]} comes out different"
         rows.append((staged.stage, promise.step.name, promise.ref(root), reason))
@@ -151,14 +142,16 @@ def plan(config: Config, set_: Set = None, until: Until = None, all_: All = Fals
         out.print(show_as.estimate_table(estimates))
         out.print("\n".join(show_as.estimate_lines(estimates)), highlight=False)
     out.print(f"{len(missing)} of {len(rows)} datasets would be built, {len(rows) - len(missing)} are cached.")
+    if any("code of " in state for *_, state in rows):
+        out.print(f"Code has moved: `polyloom adopt {config}` compares a sample, and takes over what is equal.")
     if missing:
         settings.resources.check_device()
 
 
 @app.command()
-def export(config: Config, to: To, set_: Set = None, force: Force = False) -> None:
+def export(config: Config, to: To, set_: Set = None, force: Force = False, latest: LastGood = False) -> None:
     """Copy the finished model out of the store: weights, tokenizer, sentence-transformers' files and model card."""
-    carry.export_model(load_config(config, tuple(set_ or ())), to, force=force)
+    carry.export_model(load_config(config, tuple(set_ or ())), to, force=force, last_good=latest)
     out.print(f"The model is in {escape(str(to))}.")
 
 
@@ -191,7 +184,23 @@ def _say_notes(pipeline: Pipeline, settings: PipelineConfig) -> None:
         out.print(note, highlight=False, soft_wrap=True)
 
 
-for command in (init, check, ablation, report, runs, compare, ls, show, explain, diff, verify, gc, doctor):
+for command in (
+    init,
+    check,
+    ablation,
+    report,
+    runs,
+    latest,
+    compare,
+    ls,
+    show,
+    explain,
+    diff,
+    verify,
+    adopt,
+    gc,
+    doctor,
+):
     app.command()(command)
 app.command()(search)
 app.command()(encode)
@@ -206,11 +215,10 @@ def main() -> None:
         if (encoding := sys.getfilesystemencoding()) != "utf-8":
             raise ConfigError(f"environment: expected names of files in UTF-8, got {encoding}. Set PYTHONUTF8=1.")
         app()
-    except _CAUSED_BY_USERS as error:
+    except MENDABLE as error:
         if os.environ.get("POLYLOOM_TRACEBACK"):
             raise
         if isinstance(error, PrefectUnavailable):
             leave(1, str(error))  # without Prefect's own end, which waits minutes for what is gone
-        text = describe(error) if isinstance(error, OSError) else str(error)
-        err.print(f"[bold red]polyloom:[/] {escape(text)}", highlight=False, soft_wrap=True)
+        err.print(f"[bold red]polyloom:[/] {escape(say(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)

@@ -10,9 +10,11 @@ import typer
 
 from flows.cli.options import Json, Root, out, write_json
 from flows.configs import StorageConfig, load_config
+from flows.run import gate
 from flows.show.results import called, compare_runs, compare_systems, compared_tables, comparison_table, runs_table
 from flows.weave import weave
-from storage import DatasetRef, MissingDataset, inspect
+from storage import DatasetRef, MissingDataset, find, inspect
+from storage import latest as pointers
 from storage import runs as records
 
 Run = Annotated[str | None, typer.Option(metavar="RUN", help="Of this run: an id, latest, or the name of a pipeline.")]
@@ -66,7 +68,32 @@ def runs(
     if not found:
         raise MissingDataset(f"runs: expected one in '{location(root)}', found none. See `polyloom run`.")
     write_json(json_, {"runs": [run.model_dump(mode="json") for run in found]})
-    out.print(runs_table(found))
+    out.print(runs_table(found, {one.run for one in pointers.everyone(location(root))}))
+
+
+def latest(
+    run: Annotated[str | None, typer.Argument(metavar="RUN", help="Its model is the one to use from now on.")] = None,
+    json_: Json = None,
+    root: Root = "data",
+) -> None:
+    """Say which model of each pipeline is the one to use, and why; or choose one by hand."""
+    where = location(root)
+    if run is not None:
+        one = records.find(where, run)
+        models = [made.ref(where) for made in one.of("model") if find(made.ref(where))]
+        measures = [made.ref(where) for made in one.of("metrics")]
+        trained = [ref for ref in measures if (made := find(ref)) and made.arguments["system"] == "trained"]
+        if not (models and trained):
+            raise MissingDataset(f"run {one.id}: expected a model with its measures, got none. See `polyloom runs`.")
+        new = gate.pointer(one.name, one.id, models[-1], trained[-1])
+        pointers.write(where, new.model_copy(update={"why": "chosen by hand"}))
+    found = pointers.everyone(where)
+    write_json(json_, {"latest": [entry.model_dump(mode="json") for entry in found]})
+    for entry in found:
+        out.print(f"{entry.name}: run {entry.run}, {entry.metric} {entry.value:.4f}, {entry.why}", highlight=False)
+        out.print(f"  {where}/{entry.model}/model", highlight=False, soft_wrap=True)
+    if not found:
+        out.print("No model has won yet: the first whole run of a pipeline makes one.")
 
 
 def compare(

@@ -29,10 +29,24 @@ def check_form(*configs: Settings) -> None:
     """
     if deployment.id is None:
         return
-    roots = [os.getcwd(), *filter(None, os.environ.get(ROOTS, "").split(","))]
+    roots = _roots()
     bound = [entry.partition("=") for entry in os.environ.get(KEYS, "").split(",")]
     for config in configs:
         confine(config, roots, [(variable, url) for variable, _, url in bound if url])
+
+
+def check_place(name: str, place: str) -> None:
+    """Hold one place that a deployment's form names to the operator's list.
+
+    Args:
+        name: of the field.
+        place: a file or folder.
+
+    Raises:
+        ConfigError: it is not the form's to use.
+    """
+    if deployment.id is not None and not _allowed(place, _roots()):
+        raise ConfigError(_refusal(name, place))
 
 
 def check_files(promises: Iterable[Promise]) -> None:
@@ -43,7 +57,7 @@ def check_files(promises: Iterable[Promise]) -> None:
     """
     if deployment.id is None:
         return
-    roots = [os.getcwd(), HF_HUB_CACHE, *filter(None, os.environ.get(ROOTS, "").split(","))]
+    roots = [HF_HUB_CACHE, *_roots()]
     for promise in promises:
         given = [one.values() if isinstance(one, dict) else [one] for one in promise.arguments.values()]
         sources = [one for values in given for one in values if isinstance(one, Source)]
@@ -73,6 +87,10 @@ def confine(config: Settings, roots: Sequence[str], bound: Sequence[tuple[str, s
             _check_endpoint(name, text, found[f"{name.removesuffix(last)}api_key_variable"], roots, bound)
         elif not (last in _WORDS or last == "api_key_variable" or ".columns." in name or _allowed(text, roots)):
             raise ConfigError(_refusal(name, text))
+
+
+def _roots() -> list[str]:
+    return [os.getcwd(), *filter(None, os.environ.get(ROOTS, "").split(","))]
 
 
 def _check_endpoint(name: str, url: str, variable: str, roots: Sequence[str], bound: Sequence[tuple[str, str]]) -> None:

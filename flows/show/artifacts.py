@@ -8,9 +8,11 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from flows.configs import StorageConfig
 from flows.run.pipeline import BuildResult, Pipeline
 from flows.show.bake_off_table import by_strategy
+from flows.show.console import human_bytes
 from flows.show.report.page import add_report
 from flows.show.report.training import batches
 from storage import inspect, load, read
+from storage.care import Waste
 from storage.runs import Run
 
 _WIDTH = 36  # characters of a name in a table of the UI
@@ -107,4 +109,15 @@ def publish_bake_off(pipeline: Pipeline, root: str) -> None:
             {"strategy": strategy, "language": language, **values}
             for (strategy, language), values in by_strategy(inspect.rows(ref)).items()
         ],
+    )
+
+
+def publish_waste(found: Sequence[Waste]) -> None:
+    """Publish what can go from a store, one row per reason."""
+    reasons = dict.fromkeys(one.why for one in found)
+    sizes = {why: [one.bytes for one in found if one.why == why] for why in reasons}
+    create_table_artifact(
+        key="gc",
+        description="What no kept run needs.",
+        table=[{"what": why, "number": len(some), "size": human_bytes(sum(some))} for why, some in sizes.items()],
     )

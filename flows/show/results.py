@@ -2,7 +2,7 @@
 
 import datetime
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -122,8 +122,13 @@ def comparison_table(rows: Sequence[dict[str, Any]], reference: str, systems: st
     return table
 
 
-def runs_table(found: Sequence[Run]) -> Table:
-    """List runs, the newest first; of the settings those that differ from the run of this name before."""
+def runs_table(found: Sequence[Run], latest: Collection[str] = ()) -> Table:
+    """List runs, the newest first; of the settings those that differ from the run of this name before.
+
+    Args:
+        found: the runs.
+        latest: the ids of those whose models are the ones to use.
+    """
     table = plain_table(None, ("run", "name", "ago", "state", "asked, changed"), ["nDCG@10\ntrained"])
     for column in table.columns[:4]:
         column.no_wrap = True
@@ -132,6 +137,7 @@ def runs_table(found: Sequence[Run]) -> Table:
         before = next((one for one in found[place + 1 :] if called(one) == called(run)), None)
         changes = differing(before.settings, run.settings) if before else {}
         lines = list(filter(None, [called(run).removeprefix(run.name).removeprefix(", ")]))
+        lines += ["model/latest"] if run.id in latest else []
         lines += [f"{_short(name)} {write_value(value)}" for name, (_, value) in changes.items()]
         colour = {"completed": "green", "running": "yellow"}.get(run.state, "red")
         table.add_row(

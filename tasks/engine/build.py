@@ -27,8 +27,11 @@ from storage import (
     salvage,
 )
 from storage.manifest import NAME as MANIFEST
+from tasks.engine.earlier import find_earlier
 from tasks.engine.job import Job, Progress
-from tasks.engine.step import Promise
+from tasks.engine.known import Earlier
+from tasks.engine.shares import Engine, hand_out
+from tasks.engine.step import Promise, Step
 from tasks.engine.turn import scratch, turn
 
 _LIBRARIES = ("faiss-cpu", "polars", "pyarrow", "pyserini", "scikit-learn", "tokenizers", "torch", "transformers")
@@ -42,6 +45,8 @@ class Surroundings:
     batch_tokens: int
     threads: int
     progress: Progress
+    engine: Engine | None = None
+    """Makes shards of a step that is sharded; None: this process alone."""
 
 
 @dataclass(frozen=True)
@@ -134,34 +139,42 @@ def build(
         refresh = replaces is not None and commit_number(promise, root) in (replaces, None)
         if stored.manifest and not refresh:
             return stored.manifest, "cached"
-        inputs = [_input(name, entry, root) for name, entry in promise.inputs.items()]
+        inputs = [recorded_input(name, entry, root) for name, entry in promise.inputs.items()]
         made_from = fingerprint({entry.name: entry.content for entry in inputs})
         resumed = begin(ref, made_from, anew=refresh)
         if stored.damaged and not refresh:
             salvage(ref)
         with scratch(folder, keep=resumed) as work:
             try:
-                manifest = _run(promise, root, surroundings, inputs, work, only_new=stored.reason == "not built")
+                earlier = None if refresh else find_earlier(promise, root)
+                manifest = _run(
+                    promise, root, surroundings, inputs, work, earlier, only_new=stored.reason == "not built"
+                )
             except AlreadyCommitted:  # on another machine, where this one's locks do not reach
                 return load(ref), "cached"
         return manifest, "refresh" if refresh else stored.reason
 
 
 def _run(
-    promise: Promise, root: str, surroundings: Surroundings, inputs: list[Input], work: Path, *, only_new: bool
+    promise: Promise,
+    root: str,
+    surroundings: Surroundings,
+    inputs: list[Input],
+    work: Path,
+    earlier: Earlier | None,
+    *,
+    only_new: bool,
 ) -> Manifest:
     started, created = time.monotonic(), datetime.datetime.now(datetime.UTC)
-    writer = Writer(promise.ref(root))
-    job = Job(
-        out=writer,
-        device=surroundings.device,
-        batch_tokens=surroundings.batch_tokens,
-        threads=surroundings.threads,
-        scratch=work,
-        progress=surroundings.progress,
-        log=logging.getLogger(f"polyloom.{promise.step.name}"),
-    )
+    engine = surroundings.engine if promise.step.sharded else None
+    give = hand_out(engine, promise, root, surroundings.progress, earlier) if engine else None
+    writer = Writer(promise.ref(root), hand_out=give)
+    job = new_job(promise.step, writer, surroundings, work, earlier)
     promise.run(job, root)
+    if taken := sum(part.taken for part in writer.parts):
+        job.log.info(
+            "%s: %s rows are taken over from an earlier dataset, where their texts are the same", promise, taken
+        )
     return commit(
         writer,
         only_new=only_new,
@@ -176,7 +189,22 @@ def _run(
     )
 
 
-def _input(name: str, promise: Promise, root: str) -> Input:
+def new_job(step: Step, writer: Writer, surroundings: Surroundings, work: Path, earlier: Earlier | None = None) -> Job:
+    """Put together what a body gets besides its arguments; without `earlier` it computes every row."""
+    return Job(
+        out=writer,
+        device=surroundings.device,
+        batch_tokens=surroundings.batch_tokens,
+        threads=surroundings.threads,
+        scratch=work,
+        progress=surroundings.progress,
+        log=logging.getLogger(f"polyloom.{step.name}"),
+        earlier=earlier,
+    )
+
+
+def recorded_input(name: str, promise: Promise, root: str) -> Input:
+    """Describe an input as manifests do, with what it holds now."""
     manifest = load(promise.ref(root))
     return Input(
         name=name,

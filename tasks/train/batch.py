@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tasks.models.upload import upload
 from tasks.train.losses import same_document
 from tasks.train.plan import Key, PlanStep, Sample
 from tasks.train.tokens import Ids, TokenTable
-from tasks.train.upload import upload
 
 TeacherScores = Mapping[Key, Mapping[str, float]]
 """(language, query_id) -> doc_id -> the judge's raw score."""

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from tasks.models.upload import upload
 from tasks.train.batch import Chunks
-from tasks.train.upload import upload
 from tasks.train.workers import Workers
 
 

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tasks.models.upload import upload
 from tasks.train.config import Weighting
-from tasks.train.upload import upload
 
 
 def info_nce(

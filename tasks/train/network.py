@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from tasks.models.encoder import Encoder
+from tasks.models.upload import upload
 from tasks.train.batch import Chunks, compose_chunks
 from tasks.train.config import TrainConfig
 from tasks.train.tokens import Ids
-from tasks.train.upload import upload
 from tasks.train.workers import ALONE, Workers
 
 _CHUNK_TOKENS = {"cpu": 1024, "cuda": 16_384}  # small enough to stay in cache or memory, large enough to be fast

@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from tasks.train.upload import upload
+from tasks.models.upload import upload
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 from support import raw_files
 
 from flows.cli.main import app
@@ -272,6 +271,8 @@ def test_root_reads_the_environment_and_is_absolute(monkeypatch):
     assert StorageConfig(root="${LOOM}/data/").location == "/somewhere/data"
     assert StorageConfig(root="s3://bucket/x").location == "s3://bucket/x"
     assert StorageConfig(root="data").location == str(Path.cwd() / "data")
+    with pytest.raises(ConfigError, match="storage.root: expected a bucket or folder after s3://"):
+        _ = StorageConfig(root="s3://").location
 
 
 def test_every_setting_has_a_description_for_the_form():
@@ -285,12 +286,6 @@ def test_every_setting_has_a_description_for_the_form():
                 yield f"{path}{name}"
 
     assert list(missing(schema, "")) == []
-
-
-def test_prefect_deployment_has_the_quickstarts_settings():
-    deployed = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())["deployments"][0]
-    quickstart = yaml.safe_load((REPOSITORY / "configs" / "quickstart.yaml").read_text())
-    assert deployed["parameters"]["config"] == quickstart
 
 
 def test_tensorboard_without_its_extra_is_told_before_anything_runs(config, monkeypatch):

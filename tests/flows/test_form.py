@@ -3,8 +3,10 @@
 import pytest
 from support.raw_files import beir
 
-from flows.configs import PipelineConfig
+from flows.configs import PipelineConfig, load_config
+from flows.form_fields import Change, read_ablation_form, read_form
 from flows.run.form import check_files, check_form, confine
+from flows.settings_errors import setting_names
 from flows.settings_file import ConfigError
 from flows.weave import weave
 
@@ -190,3 +192,87 @@ def test_run_file_that_is_a_link_leads_nowhere_else(roots, tmp_path, monkeypatch
     check_form(config)
     with pytest.raises(ConfigError, match=r"^ingest \(ingest_run\): expected a place below"):
         check_files(weave(config).promises)
+
+
+def test_file_of_settings_is_a_place_too(roots, tmp_path, monkeypatch):
+    monkeypatch.setenv("POLYLOOM_ROOTS", ",".join(roots[1:]))
+    for file in ("deployment/mine.yaml", "corpora/theirs.yaml", "corpora-private/secret.yaml"):
+        (tmp_path / file).write_text("languages: [en]\nname: found\n")
+    assert read_form("/etc/hostname", f"{tmp_path}/corpora-private/secret.yaml", []).name == "found"
+    monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "d")
+    for allowed in ("mine.yaml", f"{tmp_path}/corpora/theirs.yaml"):
+        assert read_form("none.yaml", allowed, []).name == "found"
+        assert read_form(allowed, " ", []).name == "found"
+    private = f"{tmp_path}/corpora-private/secret.yaml"
+    for path in (private, "${SECRET_FOLDER}/secret.yaml", "link/corpora-private/secret.yaml", "../mine.yaml", ".env"):
+        with pytest.raises(ConfigError, match="^path: expected a place below") as refused:
+            read_form("mine.yaml", path, [])
+        assert "hunter2" not in str(refused.value)
+        with pytest.raises(ConfigError, match="^config: expected a place below"):
+            read_form(path, "", [])
+    with pytest.raises(ConfigError, match=r"\$\{CORPORA\}/theirs.yaml: expected a YAML file, got none"):
+        read_form("mine.yaml", "${CORPORA}/theirs.yaml", [])
+
+
+def test_configuration_that_an_ablation_names_is_a_place_too(roots, tmp_path, monkeypatch):
+    (tmp_path / "corpora-private" / "secret.yaml").write_text("languages: [en]\n")
+    (tmp_path / "deployment" / "base.yaml").write_text("languages: [en]\n")
+    ablation = tmp_path / "deployment" / "grids" / "grid.yaml"
+    ablation.parent.mkdir()
+    monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "d")
+    for base, allowed in (("../base.yaml", True), ("../../corpora-private/secret.yaml", False)):
+        ablation.write_text(f"config: {base}\nreference: full\nvariants:\n  full: []\n")
+        if allowed:
+            variants, reference = read_ablation_form("grids/grid.yaml", "", [Change(setting="train.seed", value="4")])
+            assert [(str(one), one.config.train.seed) for one in variants] == [("full, seed 13", 4)]
+            assert reference == "full"
+        else:
+            with pytest.raises(ConfigError, match="^config: expected a place below"):
+                read_ablation_form("grids/grid.yaml", "", [])
+
+
+def test_rows_are_read_as_the_command_line_reads_set(roots, tmp_path):
+    (tmp_path / "mine.yaml").write_text("languages: [en]\ningest: {layout: beir, path: .}\n")
+    rows = {
+        "languages": "[fi, sw]",
+        "train.seed": "7",
+        "evaluate.ignore_own_document": "true",
+        "name": "a=b",
+        "train.result": '""',
+    }
+    found = read_form(str(tmp_path / "mine.yaml"), "", [Change(setting=k, value=v) for k, v in rows.items()])
+    wanted = load_config(tmp_path / "mine.yaml", tuple(f"{setting}={value}" for setting, value in rows.items()))
+    assert found == wanted
+    assert found.origin.overrides == wanted.origin.overrides
+    assert (found.name, found.train.seed, found.languages) == ("a=b", 7, ("fi", "sw"))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (("plan_batches.seed", "seven"), "plan_batches.seed: expected a whole number, got 'seven'. Correct it."),
+        (("train.seed", "[1"), "train.seed: expected a YAML value, got '[1'"),
+        (("supplement.enabled", "true"), "supplement: expected supplement.chat.model to name the generator"),
+    ],
+)
+def test_wrong_row_is_named_without_the_file(tmp_path, row, message):
+    (tmp_path / "mine.yaml").write_text("languages: [en]\n")
+    with pytest.raises(ConfigError) as refused:
+        read_form(str(tmp_path / "mine.yaml"), "", [Change(setting=row[0], value=row[1])])
+    assert str(refused.value).startswith(message)
+
+
+def test_wrong_file_is_named(tmp_path):
+    (tmp_path / "mine.yaml").write_text("languages: [en]\nplan_batch: {seed: 1}\n")
+    for name, said in (("mine", "plan_batch: there is no such setting"), ("none", "expected a YAML file, got none")):
+        with pytest.raises(ConfigError) as refused:
+            read_form(str(tmp_path / f"{name}.yaml"), "", [Change(setting="train.seed", value="1")])
+        assert str(refused.value).startswith(f"{tmp_path}/{name}.yaml: {said}")
+
+
+@pytest.mark.parametrize("name", list(setting_names(PipelineConfig)))
+def test_every_setting_of_the_dropdown_is_known(tmp_path, name):
+    (tmp_path / "mine.yaml").write_text("languages: [en]\n")
+    with pytest.raises(ConfigError, match=rf"^{name}.*: expected ") as refused:
+        read_form(str(tmp_path / "mine.yaml"), "", [Change(setting=name, value='{"": [[]]}')])
+    assert "there is no such setting" not in str(refused.value)

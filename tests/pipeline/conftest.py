@@ -32,7 +32,7 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_settings() -> dict[str, Any]:
     """Return the tiny pipeline's settings."""
     return SETTINGS

@@ -102,6 +102,8 @@ def test_cancel_in_the_ui_stops_the_worker_s_run(make_tiny, prefect_api, tmp_pat
         subprocess.run([*prefect, *call], cwd=REPOSITORY, env=loom.environment, check=True, capture_output=True)
     config = yaml.safe_load((tmp_path / "tiny.yaml").read_text(encoding="utf-8"))
     config |= {"storage": {"root": str(tmp_path / "data")}, "encoder": {"model": str(tmp_path / "model")}}
+    file = tmp_path / "form.yaml"
+    file.write_text(yaml.safe_dump(config), encoding="utf-8")
     environment = {**loom.environment, "PREFECT_WORKER_QUERY_SECONDS": "1", "POLYLOOM_ROOTS": str(tmp_path)}
     command = [*prefect, "worker", "start", "--pool", "polyloom"]
     log = tmp_path / "worker.log"
@@ -112,8 +114,8 @@ def test_cancel_in_the_ui_stops_the_worker_s_run(make_tiny, prefect_api, tmp_pat
         subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=said, stderr=said) as worker,
     ):
         try:
-            deployment = client.read_deployment_by_name("train_retriever/quickstart")
-            run = client.create_flow_run_from_deployment(deployment.id, parameters={"config": config})
+            deployment = client.read_deployment_by_name("train_retriever/pipeline")
+            run = client.create_flow_run_from_deployment(deployment.id, parameters={"path": str(file)})
             there = is_there(tmp_path, "data/embeddings/*/*/progress/*.json")
             while not there():
                 assert not client.read_flow_run(run.id).state.is_final(), log.read_text()

@@ -84,3 +84,23 @@ def test_adopting_damaged_files_is_an_error(ref, tmp_path):
     writer = Writer(DatasetRef(kind="qrels", partition="all", fingerprint="e" * 32, root=ref.root))
     with pytest.raises(DamagedDataset, match=r"model/a\.txt"):
         writer.adopt(ref, "model")
+
+
+def test_a_whole_dataset_is_taken_over(ref, tmp_path):
+    manifest = write_with_files(ref, tmp_path)
+    other = ref.model_copy(update={"fingerprint": "e" * 32})
+    for _ in range(2):  # again, as after a kill between the files and the manifest
+        writer = Writer(other)
+        writer.adopt(ref)
+        found = commit(writer, **FACTS)
+    assert (found.parts, found.files, found.columns) == (manifest.parts, manifest.files, manifest.columns)
+    assert found.content == manifest.content
+    assert storage.read(other).equals(storage.read(ref))
+    assert not [name for name in backend.names(other.uri) if name.startswith(".tmp")]
+
+
+def test_a_damaged_part_is_not_taken_over(ref, tmp_path):
+    manifest = write_with_files(ref, tmp_path)
+    backend.put_bytes(b"z", f"{ref.uri}/{manifest.parts[0].name}")
+    with pytest.raises(DamagedDataset, match="part-00000"):
+        Writer(ref.model_copy(update={"fingerprint": "e" * 32})).adopt(ref)

@@ -15,15 +15,62 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
+# Prefect's graphs are drawn by WebGL, which Chromium computes where there is no graphics card.
+_WITH_WEBGL = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+]
+
+
+class Visitor:
+    """Someone at a page of a server: counts what they click and fill in."""
+
+    def __init__(self, page: Any) -> None:
+        self.page, self.clicks, self.fields = page, 0, 0
+
+    def click(self, role: str, name: str, **options: Any) -> None:
+        """Click the first thing of a role and a name."""
+        self.page.get_by_role(role, name=name, **options).first.click()
+        self.clicks += 1
+
+    def fill(self, name: str, text: str) -> None:
+        """Write into a field."""
+        self.page.get_by_role("textbox", name=name).first.fill(text)
+        self.fields += 1
+
+    def picture(self, name: str, **options: Any) -> None:
+        """Keep a picture of the page among CI's output."""
+        SCREENSHOTS.mkdir(exist_ok=True)
+        self.page.screenshot(path=SCREENSHOTS / f"{name}-1440.png", **options)
+
+
+@contextmanager
+def visiting(url: str) -> Iterator[Visitor]:
+    """Open a server's page at the width of a desk."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=_chromium("a server's page"), args=_WITH_WEBGL)
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.set_default_timeout(60_000)
+        page.goto(url)
+        yield Visitor(page)
+        browser.close()
+
+
+def _chromium(what: str) -> str:
+    chromium = next(filter(None, map(shutil.which, _NAMES)), None)
+    if chromium is None:
+        pytest.skip(f"{what} in a browser: expected Chromium, found none. Install the package chromium.")
+    return chromium
+
+
 @contextmanager
 def opened(html: Path, *, width: int = 1440, dark: bool = False) -> Iterator[Any]:
     """Open a page; at the end, nothing that it did may have been wrong: no request, no message, no error."""
-    chromium = next(filter(None, map(shutil.which, _NAMES)), None)
-    if chromium is None:
-        pytest.skip("the report in a browser: expected Chromium, found none. Install the package chromium.")
     wrong: list[str] = []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=_ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=_chromium("the report"), args=_ARGUMENTS)
         page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light")
         page.on("console", lambda message: wrong.append(message.text))
         page.on("pageerror", lambda error: wrong.append(str(error)))

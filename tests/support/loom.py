@@ -62,6 +62,15 @@ def train_numbers(job: Job, *, numbers: DatasetRef | None = None) -> None:
     job.out.write(_rows(read(numbers)["relevance"].to_list() if numbers else [1, 2]))
 
 
+@declare(produces="qrels", sharded=True)
+def spread_numbers(job: Job, *, numbers: DatasetRef) -> None:
+    """Write a shard per number; `CALLS` tells which."""
+    values = read(numbers)["relevance"].to_list()
+    for shard in job.out.missing(len(values)):
+        CALLS.append(f"spread_numbers {shard}")
+        job.out.write(_rows([values[shard]] * 2), shard=shard)
+
+
 @declare(produces="qrels")
 def fail(job: Job, *, numbers: DatasetRef) -> None:
     """Fail on purpose."""

@@ -33,7 +33,7 @@ def prefect_server(home: Path, *options: str, port: int = 0, **variables: str) -
     with (home / "server.log").open("wb") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
-            _wait_for(f"{url}/health", server)
+            wait_for(f"{url}/health", server)
             yield url
         finally:
             server.terminate()
@@ -59,14 +59,19 @@ def compose_environment(service: str, values: Mapping[str, str]) -> dict[str, st
     }
 
 
-def _wait_for(url: str, server: subprocess.Popen[bytes], seconds: float = 120) -> None:
+def wait_for(url: str, server: subprocess.Popen[bytes], seconds: float = 120) -> None:
+    """Wait until a server answers.
+
+    Raises:
+        RuntimeError: it has ended, or does not answer in time.
+    """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if server.poll() is not None:
-            raise RuntimeError(f"Prefect server: expected it to run, got exit status {server.returncode}.")
+            raise RuntimeError(f"{url}: expected its server to run, got exit status {server.returncode}.")
         try:
             with urllib.request.urlopen(url, timeout=5):
                 return
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.3)
-    raise RuntimeError(f"Prefect server: expected {url} to answer within {seconds:.0f} s.")
+    raise RuntimeError(f"{url}: expected an answer within {seconds:.0f} s.")

@@ -82,6 +82,7 @@ def serve_s3(folder: Path) -> Iterator[S3Server]:
         *(str(weed()), "-logtostderr", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}", *numbered),
         *("-filer", "-s3", f"-s3.config={folder / 's3.json'}", "-s3.iam=false", "-s3.port.iceberg=0"),
         *("-s3.port.lance=0", "-volume.max=0", "-master.volumeSizeLimitMB=64", "-master.volumePreallocate=false"),
+        "-master.telemetry=false",
         *(f"-filer.localSocket={folder / 'filer'}", f"-s3.localSocket={folder / 's3'}"),
     ]
     with (folder / "log").open("wb") as log:
