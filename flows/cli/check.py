@@ -118,12 +118,15 @@ def _print_language(one: dict[str, Any], settings: PipelineConfig) -> None:
 
 
 def say_separable(pipeline: Pipeline, settings: PipelineConfig) -> list[str]:
-    """Say which batches separate all positives: by the datasets where they are built, else by files that are small."""
+    """Say which batches separate all positives: by the datasets where they are built, else by files that are small.
+
+    Nothing where the plan is there already, or there will be none.
+    """
+    root = settings.storage.location
     found = [promise for promise in pipeline.promises if promise.step is plan_batches]
-    if not found or not settings.plan_batches.same_language:
+    if not found or not settings.plan_batches.same_language or state(found[0], root).cached:
         return []
     sizes: dict[str, int] = {}
-    root = settings.storage.location
     for language, queries in found[0].arguments["queries"].items():
         corpus, judged = (found[0].arguments[name][language] for name in ("corpus", "qrels"))
         judged = judged.arguments.get("qrels", judged)  # relabelling comes later

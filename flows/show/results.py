@@ -103,12 +103,13 @@ def comparison_table(rows: Sequence[dict[str, Any]], reference: str, systems: st
     title = f"{systems} on dev queries, differences to '{reference}'"
     figures = ("seeds", "mean\n± deviation", "difference", "95 % interval", "p\n(Holm)")
     table = plain_table(title, ("metric", "variant"), figures, caption_justify="left")
+    table.columns[-2].no_wrap = True
     table.caption = f"p held against all of this table ({tests}); intervals over queries and seeds" if tests else None
     previous = None
     for row in rows:
         if previous not in (None, row["metric"]):
             table.add_section()
-        spread = "" if row["deviation"] is None else f" ± {row['deviation']:.4f}"
+        spread = "" if row["deviation"] is None else f"\n± {row['deviation']:.4f}"
         table.add_row(
             row["metric"] if row["metric"] != previous else "",
             escape(row["variant"]),
