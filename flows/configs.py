@@ -8,9 +8,9 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
 from flows.settings_file import ConfigError, read_content, validate
 from tasks.denoise.config import DenoiseConfig
@@ -22,6 +22,7 @@ from tasks.languages import LANGUAGES, Language
 from tasks.models.texts import DocumentText
 from tasks.plan_batches.config import PlanBatchesConfig
 from tasks.retrieve.config import EncoderConfig, RetrieveConfig
+from tasks.retrieve.systems import MeasuredSystem, check_systems
 from tasks.supplement.config import SupplementConfig
 from tasks.train.config import TrainConfig
 
@@ -150,6 +151,15 @@ class TextConfig(Settings):
     max_document_tokens: int = Field(default=256, ge=4, description="Documents are cut here.")
 
 
+class SystemsConfig(EvaluateConfig):
+    """What is measured on the dev queries, and how."""
+
+    systems: Annotated[tuple[MeasuredSystem, ...], AfterValidator(check_systems)] = Field(
+        default=(),
+        description="Systems to measure beside bm25, untrained and trained: encoders, TREC run files, fusions.",
+    )
+
+
 @dataclass(frozen=True)
 class Origin:
     """Where a configuration comes from; for records alone."""
@@ -176,7 +186,7 @@ class PipelineConfig(Settings):
     supplement: SupplementConfig = SupplementConfig()
     plan_batches: PlanBatchesConfig = PlanBatchesConfig()
     train: TrainConfig = TrainConfig()
-    evaluate: EvaluateConfig = EvaluateConfig()
+    evaluate: SystemsConfig = SystemsConfig()
     export: ExportConfig = ExportConfig()
     _origin: Origin = PrivateAttr(default=Origin())
 

@@ -58,6 +58,7 @@ tokenize_queries = Step("tasks.train.task:tokenize_queries", produces="tokens", 
 tokenize_documents = Step("tasks.train.task:tokenize_documents", produces="tokens", texts=("corpus", "named"))
 train_encoder = Step("tasks.train.task:train_encoder", produces="training_log", resource="model")
 
+ingest_run = Step("tasks.ingest.run_task:ingest_run", produces="candidates")
 make_run = Step("tasks.evaluate.task:make_run", produces="run")
 count_copies = Step("tasks.evaluate.task:count_copies", produces="copies")
 measure_runs = Step("tasks.evaluate.task:measure_runs", produces="metrics")
