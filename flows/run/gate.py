@@ -50,6 +50,7 @@ def decide(root: str, new: Latest, tolerance: float) -> Verdict | None:
     """Let a model replace the last good one of its name, unless it is worse; None where it is that one."""
     last = latest.read(root, new.name)
     if last and last.model == new.model:
+        latest.write(root, last.model_copy(update={"run": new.run}))  # whose datasets `gc` keeps: the newest's
         return None
     won, why = _is_not_worse(root, last, new, tolerance) if last else (True, f"the first of {new.name}")
     if won:

@@ -76,7 +76,10 @@ def test_the_first_model_wins(root):
     found = latest.read(root, "nightly")
     assert (found.run, found.model, found.why) == ("run-a", f"model/all/{'a' * 32}", "the first of nightly")
     assert found.value == pytest.approx(0.5)
-    assert decide(root, measured(root, "a", VALUES), 0.0) is None  # it is that one
+    again = measured(root, "a", VALUES).model_copy(update={"run": "run-later"})
+    assert decide(root, again, 0.0) is None  # it is that one
+    assert run_of(root) == "run-later"
+    assert latest.read(root, "nightly").why == "the first of nightly"
 
 
 @pytest.mark.parametrize(

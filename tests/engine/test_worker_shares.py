@@ -4,6 +4,7 @@ import importlib.util
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from support import shared_steps
 from support.loom import SURROUNDINGS
+from support.stopping import MOST_SECONDS, check_stop, stop
 from support.tiny_model import write_tiny_encoder
 
 from flows.configs import PipelineConfig, ResourcesConfig
@@ -29,7 +31,7 @@ from tasks.steps import search_dense
 pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 
 ray = deferred("ray")
-NO_RAY = importlib.util.find_spec("ray") is None
+WITH_RAY = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
 PROCESSES = Processes([Place("cpu", 1024, 1)] * 2)
 
 
@@ -40,13 +42,14 @@ def cluster() -> Iterator[Engine]:
         for name in ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_USAGE_STATS_ENABLED"):
             patch.setenv(name, "")
             patch.delenv(name)
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))  # its workers find the steps of tests
         engine = engine_of(ResourcesConfig(engine="ray", workers=2, batch_tokens=1024), "cpu")
         assert engine is not None
         yield engine
         ray.shutdown()
 
 
-@pytest.fixture(params=["processes", pytest.param("ray", marks=pytest.mark.skipif(NO_RAY, reason="Ray is not here"))])
+@pytest.fixture(params=["processes", pytest.param("ray", marks=WITH_RAY)])
 def engine(request: pytest.FixtureRequest) -> Engine:
     """Give each kind of engine, with two workers."""
     return PROCESSES if request.param == "processes" else request.getfixturevalue("cluster")
@@ -95,8 +98,8 @@ def in_thread(work: Callable[[], object]) -> threading.Thread:
     return thread
 
 
-def test_workers_make_each_shard_once_and_the_same_dataset(engine, tmp_path):
-    seen = Recorded(engine)
+def test_workers_make_each_shard_once_and_the_same_dataset(tmp_path):
+    seen = Recorded(PROCESSES)
     promise, folder = held(tmp_path, "marks")
     (folder / "hold").unlink()
     content = built(promise, tmp_path / "shared", replace(SURROUNDINGS, engine=seen))
@@ -127,16 +130,22 @@ def test_a_killed_workers_shards_are_made_again(engine, tmp_path, caplog):
     assert not list((tmp_path / "shared").rglob(".tmp-*"))
 
 
-def test_a_workers_error_is_the_builds_and_the_rest_goes_on_next_time(engine, tmp_path):
+def test_a_workers_error_is_the_builds(engine, tmp_path):
     promise, folder = held(tmp_path, "marks", fails_at=3)
     (folder / "hold").unlink()
-    surroundings = replace(SURROUNDINGS, engine=engine)
     with pytest.raises(ValueError, match=r"^write_rows: expected another shard, got 3\. Leave it out\.$"):
-        built(promise, tmp_path / "shared", surroundings)
-    seen = Recorded(engine)
-    with pytest.raises(ValueError, match="got 3"):
-        built(promise, tmp_path / "shared", replace(SURROUNDINGS, engine=seen))
-    assert 1 not in {shard for given in seen.given for _, shards in given for shard in shards}
+        built(promise, tmp_path / "store", replace(SURROUNDINGS, engine=engine))
+
+
+def test_what_was_made_before_an_error_is_not_handed_out_again(tmp_path):
+    promise, folder = held(tmp_path, "marks", fails_at=3)
+    (folder / "hold").unlink()
+    seen = Recorded(PROCESSES)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="got 3"):
+            built(promise, tmp_path / "store", replace(SURROUNDINGS, engine=seen))
+    first, second = ({shard for _, shards in given for shard in shards} for given in seen.given)
+    assert (first, 1 in second) == (set(range(6)), False)
 
 
 def test_another_version_of_the_code_makes_no_shards(tmp_path):
@@ -157,11 +166,11 @@ def test_a_damaged_input_is_still_known_after_the_error_has_travelled():
     assert str(error) == "s3://bucket/one/part: expected bytes. Run the pipeline again: it rebuilds this dataset."
 
 
-def test_an_exact_search_in_batches_of_queries_is_the_same(engine, tmp_path):
+def test_an_exact_search_in_batches_of_queries_is_the_same(tmp_path):
     documents = shared_steps.vectors("documents", number=40, seed=1)
     queries = shared_steps.vectors("queries", number=QUERIES_AT_ONCE + 50, seed=2)
     promise = search_dense("en", documents=documents, queries=queries, system="dense", search=SearchConfig(depth=2))
-    seen = Recorded(engine)
+    seen = Recorded(PROCESSES)
     content = built(promise, tmp_path / "shared", replace(SURROUNDINGS, engine=seen))
     assert seen.given == [[("search_dense", [0]), ("search_dense", [1])]]
     assert content == built(promise, tmp_path / "alone")
@@ -187,3 +196,49 @@ def test_embedding_and_features_of_a_pipeline_are_the_same(engine, tmp_path):
     assert content == built(features, tmp_path / "alone")
     manifest = load(features.ref(str(tmp_path / "shared")))
     assert len(manifest.parts) == 2
+
+
+STOPPED = """
+import sys
+from dataclasses import replace
+from support import shared_steps
+from support.loom import SURROUNDINGS
+from flows.configs import ResourcesConfig
+from flows.run.engines import engine_of
+from flows.run.stop import UNDER_WAY, ending
+from tasks.engine.build import build
+
+folder, root, engine = sys.argv[1:]
+promise = shared_steps.rows(folder=folder, num_shards=6)
+UNDER_WAY[str(promise)] = ""
+with ending(None):
+    build(promise, root, replace(SURROUNDINGS, engine=engine_of(ResourcesConfig(engine=engine, workers=2), "cpu")))
+"""
+
+
+@pytest.mark.parametrize("name", ["processes", pytest.param("ray", marks=WITH_RAY)])
+def test_a_stopped_run_leaves_no_worker(name, tmp_path):
+    promise, folder = held(tmp_path, "marks")
+    stopped = stop(
+        ["-c", STOPPED, str(folder), str(tmp_path / "store"), name],
+        signal.SIGINT,
+        lambda: len(list(folder.glob("*-*"))) == 2,
+        folder=tmp_path,
+        environment={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        as_terminal=True,
+        patience=MOST_SECONDS if name == "ray" else 0.0,  # Ray's workers end when they see that its process is gone
+    )
+    check_stop(stopped, signal.SIGINT)
+    (folder / "hold").unlink()
+    assert built(promise, tmp_path / "store") == built(promise, tmp_path / "alone")
+
+
+def test_two_workers_write_to_a_store_on_s3(s3_server, tmp_path):
+    promise, folder = held(tmp_path, "marks")
+    (folder / "hold").unlink()
+    with s3_server.used():
+        seen = Recorded(PROCESSES)
+        manifest, _ = build(promise, s3_server.new_root(), replace(SURROUNDINGS, engine=seen))
+    assert len(seen.given) == 1
+    assert str(os.getpid()) not in {path.name.split("-")[1] for path in folder.glob("*-*")}
+    assert manifest.content == built(promise, tmp_path / "alone")
