@@ -177,14 +177,14 @@ def test_an_exact_search_in_batches_of_queries_is_the_same(tmp_path):
 
 
 def test_embedding_and_features_of_a_pipeline_are_the_same(engine, tmp_path):
-    """The judge's features come in shards of 256 train queries, the corpus in shards of eight documents."""
+    """The judge's features come in shards of 256 train queries, the corpus in shards of a hundred documents."""
     write_tiny_encoder(tmp_path / "model")
     config = PipelineConfig.model_validate(
         {
             "languages": ["en"],
-            "ingest": {"layout": "atlas", "atlas": {"documents_per_language": 100, "queries_per_language": 420}},
+            "ingest": {"layout": "atlas", "atlas": {"documents_per_language": 800, "queries_per_language": 420}},
             "encoder": {"model": str(tmp_path / "model")},
-            "retrieve": {"shard_size": 8, "fuse": {"top_k": 8}},
+            "retrieve": {"shard_size": 100, "fuse": {"top_k": 8}},
             "denoise": {"presumed_ranks": [4, 8]},
             "text": {"max_query_tokens": 24, "max_document_tokens": 48},
         }
