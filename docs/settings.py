@@ -81,8 +81,14 @@ def _within(annotation: Any) -> Iterator[Any]:
 
 
 def count() -> int:
-    """Count the settings; those of a class that stands in two places count once."""
-    return len({(leaf.owner, leaf.path.rpartition(".")[2]) for leaf in leaves()})
+    """Count the settings; those of a class that stands in two places, or is part of another, count once."""
+    named = [(leaf.owner, leaf.path.rpartition(".")[2]) for leaf in leaves()]
+    return len(
+        {
+            (next(one for one in owner.__mro__ if name in vars(one).get("__annotations__", {})), name)
+            for owner, name in named
+        }
+    )
 
 
 def made_again(leaf: Leaf, bases: list[_Base], tried: dict[str, Any]) -> set[tuple[str, str]]:

@@ -1,14 +1,16 @@
 """PipelineConfig: all settings of a pipeline. The schema of the YAML files, and the form in the Prefect UI."""
 
 import contextlib
+import importlib.util
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
 from flows.settings_file import ConfigError, read_content, validate
 from tasks.denoise.config import DenoiseConfig
@@ -20,6 +22,7 @@ from tasks.languages import LANGUAGES, Language
 from tasks.models.texts import DocumentText
 from tasks.plan_batches.config import PlanBatchesConfig
 from tasks.retrieve.config import EncoderConfig, RetrieveConfig
+from tasks.retrieve.systems import MeasuredSystem, check_systems
 from tasks.supplement.config import SupplementConfig
 from tasks.train.config import TrainConfig
 
@@ -83,6 +86,18 @@ class ResourcesConfig(Settings):
         description="Tokens per inference batch, padding included. Empty: 2,048 on a CPU, 65,536 on a GPU.",
     )
 
+    engine: Literal["threads", "processes", "ray"] = Field(
+        default="threads",
+        description="What embeds, scores and searches: the run's process; worker processes beside it, each on a GPU of "
+        "its own; or Ray's, on the cluster of RAY_ADDRESS or else here (the extra `ray`).",
+    )
+    workers: int | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        description="Of processes or ray. Empty: one for each GPU; without any, one for each 8 cores, and at least 2.",
+    )
+
     @field_validator("device")
     @classmethod
     def _device(cls, value: str) -> str:
@@ -101,12 +116,23 @@ class ResourcesConfig(Settings):
         """Return the tokens of a batch on `cpu` (whose caches a small one fits) or a GPU (which a small one idles)."""
         return self.batch_tokens or (2048 if device == "cpu" else 65_536)
 
+    def workers_on(self, num_gpus: int, num_cores: int) -> int:
+        """Return how many workers there are where there are so many GPUs and cores."""
+        return self.workers or num_gpus or max(2, num_cores // 8)
+
     def check_device(self) -> None:
         """See that there is a GPU where one is asked for; looks for its driver, since torch takes seconds to load.
 
         Raises:
-            ValueError: there is none, or the environment hides it.
+            ValueError: there is none, or the environment hides it; or there is no Ray, where that is asked for.
         """
+        if self.engine == "ray":  # the GPUs are those of its cluster
+            if importlib.util.find_spec("ray") is None:
+                raise ValueError(
+                    "resources.engine: expected Ray to be installed, got no module of this name. Run pip install "
+                    "'polyloom[ray]', or choose processes."
+                )
+            return
         hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1")
         there = any(map(os.path.exists, _DRIVERS)) or shutil.which("nvidia-smi") is not None
         if self.device.startswith("cuda") and (hidden or not there):
@@ -123,6 +149,15 @@ class TextConfig(Settings):
     document: DocumentText = Field(default="title_and_text", description="What of a document is read.")
     max_query_tokens: int = Field(default=64, ge=4, description="Queries are cut here, special tokens included.")
     max_document_tokens: int = Field(default=256, ge=4, description="Documents are cut here.")
+
+
+class SystemsConfig(EvaluateConfig):
+    """What is measured on the dev queries, and how."""
+
+    systems: Annotated[tuple[MeasuredSystem, ...], AfterValidator(check_systems)] = Field(
+        default=(),
+        description="Systems to measure beside bm25, untrained and trained: encoders, TREC run files, fusions.",
+    )
 
 
 @dataclass(frozen=True)
@@ -151,7 +186,7 @@ class PipelineConfig(Settings):
     supplement: SupplementConfig = SupplementConfig()
     plan_batches: PlanBatchesConfig = PlanBatchesConfig()
     train: TrainConfig = TrainConfig()
-    evaluate: EvaluateConfig = EvaluateConfig()
+    evaluate: SystemsConfig = SystemsConfig()
     export: ExportConfig = ExportConfig()
     _origin: Origin = PrivateAttr(default=Origin())
 

@@ -6,14 +6,16 @@ from typing import Any
 from flows.configs import PipelineConfig
 from flows.run.pipeline import Promises
 from tasks.engine.step import Promise
+from tasks.ingest.files import find_run
 from tasks.models.locate import model_digest, network_size
 from tasks.retrieve.analyzers import analyzer_of
-from tasks.retrieve.config import EnsembleEncoder
+from tasks.retrieve.config import EnsembleEncoder, FuseConfig
 from tasks.steps import (
     embed_documents,
     embed_queries,
     fuse_candidates,
     fuse_vectors,
+    ingest_run,
     prepare_encoder,
     retrieve_bm25,
     search_dense,
@@ -28,6 +30,7 @@ def check_encoders(config: PipelineConfig) -> None:
         FileNotFoundError: there is no such model.
     """
     members = {f"retrieve.ensemble.{place}": one for place, one in enumerate(config.retrieve.ensemble)}
+    members |= {f"evaluate.systems.{n}": one.encoder() for n, one in enumerate(config.evaluate.systems) if one.model}
     for name, encoder in {"encoder": config.encoder, **members}.items():
         num_layers, size = network_size(encoder.model)
         if encoder.num_layers and num_layers and encoder.num_layers > num_layers:
@@ -109,17 +112,58 @@ def rank_by_vectors(
     }
 
 
+def rank_by_member(config: PipelineConfig, member: EnsembleEncoder, corpus: Promises, queries: Promises) -> Promises:
+    """Promise the candidates of a further encoder."""
+    encoder = prepare_encoder(config=member.resolved(), digest=model_digest(member.model))
+    embeddings = embed_corpora(config, encoder, corpus, member)
+    return rank_by_vectors(config, encoder, embeddings, queries, member.name, member)
+
+
 def rank_by_ensemble(config: PipelineConfig, corpus: Promises, queries: Promises) -> dict[str, Promises]:
     """Promise the candidates of each further encoder, by its name."""
-    ranked = {}
-    for member in config.retrieve.ensemble:
-        encoder = prepare_encoder(config=member.resolved(), digest=model_digest(member.model))
-        embeddings = embed_corpora(config, encoder, corpus, member)
-        ranked[member.name] = rank_by_vectors(config, encoder, embeddings, queries, member.name, member)
-    return ranked
+    return {one.name: rank_by_member(config, one, corpus, queries) for one in config.retrieve.ensemble}
 
 
-def fuse(config: PipelineConfig, queries: Promises, ranked: Mapping[str, Promises]) -> Promises:
+def rank_by_systems(
+    config: PipelineConfig, corpus: Promises, queries: Promises, ranked: Mapping[str, Promises]
+) -> dict[str, Promises]:
+    """Promise the candidates of `evaluate.systems`, by name; `ranked` are those of the pipeline's own.
+
+    Raises:
+        ValueError: one fuses a system that this pipeline does not have.
+        FileNotFoundError: a run file or a model is not there.
+    """
+    found: dict[str, Promises] = {}
+    for system in config.evaluate.systems:
+        known = {**ranked, **found}
+        if system.model:
+            found[system.name] = rank_by_member(config, system.encoder(), corpus, queries)
+        elif system.run:
+            found[system.name] = {
+                language: ingest_run(
+                    language,
+                    source=find_run(system.run, language, config.ingest.on_bad_row),
+                    corpus=documents,
+                    queries=queries[language],
+                    system=system.name,
+                    **config.own_document_arguments(),
+                )
+                for language, documents in corpus.items()
+            }
+        elif missing := {*system.fuse} - {*known}:
+            raise ValueError(
+                f"evaluate.systems: expected '{system.name}' to fuse systems of {', '.join(known)}, got "
+                f"{', '.join(missing)}: no language has train queries. Leave it out."
+            )
+        else:
+            fused = {name: known[name] for name in system.fuse}
+            found[system.name] = fuse(config, queries, fused, system.fusion(config.evaluate.depth))
+    return found
+
+
+def fuse(
+    config: PipelineConfig, queries: Promises, ranked: Mapping[str, Promises], settings: FuseConfig | None = None
+) -> Promises:
     """Promise the fused candidates.
 
     Args:
@@ -127,8 +171,9 @@ def fuse(config: PipelineConfig, queries: Promises, ranked: Mapping[str, Promise
         queries: by language.
         ranked: by system: its candidates of these queries by language. What was found by vectors names them among its
             inputs.
+        settings: how; None: as for mining.
     """
-    settings = config.retrieve.fuse
+    settings = settings or config.retrieve.fuse
     fused = {}
     for language, asked in queries.items():
         found = {system: promises[language] for system, promises in ranked.items()}

@@ -7,7 +7,15 @@ from typing import Any
 from flows.configs import PipelineConfig
 from flows.ingest import Asked, Texts, ingest_dev, ingest_languages
 from flows.judge import judge, relabel
-from flows.retrieval import check_encoders, embed_corpora, fuse, rank_by_ensemble, rank_by_terms, rank_by_vectors
+from flows.retrieval import (
+    check_encoders,
+    embed_corpora,
+    fuse,
+    rank_by_ensemble,
+    rank_by_systems,
+    rank_by_terms,
+    rank_by_vectors,
+)
 from flows.run.pipeline import Pipeline, Promises
 from flows.settings_file import check_variables
 from flows.supplement import Given, supplement
@@ -16,6 +24,7 @@ from storage import file_digest
 from tasks.engine.step import Promise
 from tasks.models.locate import hub_id, model_digest
 from tasks.plan_batches.config import FastTextModels
+from tasks.retrieve.config import RESERVED
 from tasks.steps import (
     classify_topics,
     count_copies,
@@ -53,13 +62,13 @@ def weave(config: PipelineConfig, until: str | None = None) -> Pipeline:
         stages |= before
     try:
         dev, aside = ingest_dev(config.ingest, texts)
+        metrics = _evaluate(config, texts, encoder, trained, dev)
     except FileNotFoundError:
         pipeline = Pipeline.weave(stages, metrics=[])
         if until is None or not pipeline.has(until):
             raise
         return pipeline.until(until)
     stages["ingest"] += [*_all_asked(dev), *aside]
-    metrics = _evaluate(config, texts, encoder, trained, dev)
     stages["evaluate"] = [*metrics.values(), count_copies(corpus=texts.corpus, text=config.text.document)]
     if trained:
         stages["export"] = [_export(config, trained, metrics)]
@@ -96,8 +105,8 @@ def _until_trained(config: PipelineConfig, encoder: Promise, texts: Texts) -> tu
 
 
 def _export(config: PipelineConfig, trained: Promise, metrics: dict[str, Promise]) -> Promise:
-    base_model = hub_id(config.encoder.model)
-    return export_model(trained=trained, metrics=metrics, name=config.name, base_model=base_model)
+    base_model, own = hub_id(config.encoder.model), {system: metrics[system] for system in RESERVED}
+    return export_model(trained=trained, metrics=own, name=config.name, base_model=base_model)
 
 
 def _all(*by_language: Promises) -> list[Promise]:
@@ -212,12 +221,15 @@ def _train(
 def _evaluate(
     config: PipelineConfig, texts: Texts, encoder: Promise, trained: Promise | None, dev: Asked
 ) -> dict[str, Promise]:
-    """Measure the systems on the dev queries; by system."""
+    """Measure the systems on the dev queries; by system, the trained one last."""
     encoders = {"untrained": encoder, **({"trained": trained} if trained else {})}
     candidates = {"bm25": rank_by_terms(config, texts.corpus, dev.queries)} | {
         system: rank_by_vectors(config, one, embed_corpora(config, one, texts.corpus), dev.queries, system)
         for system, one in encoders.items()
     }
+    last = {system: candidates[system] for system in ("trained",) if system in candidates}
+    candidates |= rank_by_systems(config, texts.corpus, dev.queries, candidates)
+    candidates = {system: ranked for system, ranked in candidates.items() if system not in last} | last
     return {
         system: measure_runs(
             runs={

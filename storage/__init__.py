@@ -7,7 +7,7 @@ from storage.journal import Journal, open_journal
 from storage.manifest import DatasetRef, Input, Manifest, Part, find, load
 from storage.reader import check_dataset, checkout, count, folder, iter_parts, num_parts, read, scan
 from storage.schemas import SCHEMAS
-from storage.writer import Writer, begin, commit, salvage
+from storage.writer import Writer, begin, commit, recorded, salvage
 
 __all__ = [
     "SCHEMAS",
@@ -37,6 +37,7 @@ __all__ = [
     "num_parts",
     "open_journal",
     "read",
+    "recorded",
     "salvage",
     "scan",
 ]

@@ -23,6 +23,11 @@ class DamagedDataset(StorageError):
         super().__init__(f"{path}: {problem}. Run the pipeline again: it rebuilds this dataset.")
         self.uri = uri
         self.path = path
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        """Let it travel from a worker."""
+        return type(self), (self.uri, self.path, self.problem)
 
 
 class AlreadyCommitted(StorageError):

@@ -20,7 +20,7 @@ class Latest(BaseModel):
     name: str
     """Of the pipeline."""
     run: str
-    """Id of the run that made it."""
+    """Id of the newest run that made it, or found it in the store."""
     model: str
     """The dataset, as kind/partition/fingerprint; so are its measures."""
     metrics: str

@@ -75,6 +75,8 @@ class Part(BaseModel):
     rows: Count
     bytes: Count
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    taken: Count = 0
+    """Of the rows: those of an earlier dataset, whose texts are the same."""
 
 
 class Input(BaseModel):
@@ -153,6 +155,11 @@ class Manifest(BaseModel):
     def rows(self) -> int:
         """Rows of all parts together."""
         return sum(part.rows for part in self.parts)
+
+    @property
+    def taken(self) -> int:
+        """Rows that were taken over from an earlier dataset instead of computed."""
+        return sum(part.taken for part in self.parts)
 
     @property
     def bytes(self) -> int:

@@ -32,8 +32,14 @@ _RECORD = re.compile(r"([0-9]{5,})\.json")
 class Writer:
     """Collects the parts and files of one dataset; `storage.commit` makes them count."""
 
-    def __init__(self, ref: DatasetRef, share: Callable[[int], bool] = lambda shard: True) -> None:
+    def __init__(
+        self,
+        ref: DatasetRef,
+        share: Callable[[int], bool] = lambda shard: True,
+        hand_out: Callable[[list[int]], None] | None = None,
+    ) -> None:
         self.ref = ref
+        self._hand_out = hand_out  # has missing shards made by others, who record them
         self._share = share  # which shards this process is to make; who commits has all of them
         self.columns: dict[str, str] = {}
         self._parts: dict[int, Part] = {}
@@ -51,12 +57,13 @@ class Writer:
         """The other files so far, by name."""
         return [self._files[name] for name in sorted(self._files)]
 
-    def write(self, frame: pl.DataFrame | pa.Table, shard: int | None = None) -> None:
+    def write(self, frame: pl.DataFrame | pa.Table, shard: int | None = None, *, taken: int = 0) -> None:
         """Write one part.
 
         Args:
             frame: the rows, with the columns of the kind's schema.
             shard: the part's number; the next free one where it is None.
+            taken: how many of the rows are an earlier dataset's.
 
         Raises:
             SchemaMismatch: the columns are not those of the kind.
@@ -71,6 +78,7 @@ class Writer:
             rows=table.num_rows,
             bytes=spooled.stat().st_size,
             sha256=sha256,
+            taken=taken,
         )
         backend.put(spooled, f"{self.ref.uri}/{part.name}")
         _record(self.ref, number, part)
@@ -78,15 +86,24 @@ class Writer:
         self._parts[number] = part
 
     def missing(self, num_shards: int) -> list[int]:
-        """Take over the shards that a killed build has committed; list the others of 0..n-1 that are of this share."""
-        for shard in range(num_shards):
+        """Take over the shards that a killed build or this one's workers made; list the rest of 0..n-1."""
+        missing = self._take_over(num_shards)
+        if self._hand_out and len(missing) > 1:
+            self._hand_out(missing)
+            self._earlier = self._records()
+            missing = self._take_over(num_shards)
+        return missing
+
+    def _take_over(self, num_shards: int) -> list[int]:
+        todo = [shard for shard in range(num_shards) if shard not in self._parts and self._share(shard)]
+        for shard in todo:
             part = self._earlier.get(shard)
             if part and damage(f"{self.ref.uri}/{part.name}", part) is None:
                 self._parts[shard] = part
         if self._parts and not self.columns:
             path = sound_path(self.ref, self.parts[0])
             self.columns = {field.name: str(field.type) for field in pq.read_schema(path)}
-        return [shard for shard in range(num_shards) if shard not in self._parts and self._share(shard)]
+        return [shard for shard in todo if shard not in self._parts]
 
     def add_folder(self, path: Path, name: str) -> None:
         """Copy a local folder's files into the dataset, below `name/`."""
@@ -145,6 +162,8 @@ class Writer:
     def _records(self) -> dict[int, Part]:
         records = {}
         for shard, uri in _record_uris(self.ref).items():
+            if not self._share(shard):
+                continue
             try:
                 part = Part.model_validate_json(backend.read_bytes(uri))
             except (ValidationError, FileNotFoundError):  # torn by a crash, or another run has just committed
@@ -156,6 +175,11 @@ class Writer:
 
 def _record(ref: DatasetRef, shard: int, part: Part) -> None:
     backend.put_bytes(part.model_dump_json().encode(), f"{ref.uri}/{PROGRESS}/{shard:05d}.json")
+
+
+def recorded(ref: DatasetRef) -> set[int]:
+    """Name the shards that are made, of a dataset that is being built."""
+    return set(_record_uris(ref))
 
 
 def _record_uris(ref: DatasetRef) -> dict[int, str]:

@@ -17,18 +17,23 @@ generate_truth = Step("tasks.ingest.task:generate_truth", produces="truth")
 prepare_encoder = Step("tasks.retrieve.task:prepare_encoder", produces="encoder", resource="model")
 
 retrieve_bm25 = Step("tasks.retrieve.task:retrieve_bm25", produces="candidates", resource="jvm")
-embed_documents = Step("tasks.retrieve.task:embed_documents", produces="embeddings", resource="model", sharded=True)
-embed_queries = Step("tasks.retrieve.task:embed_queries", produces="embeddings", resource="model")
+embed_documents = Step(
+    "tasks.retrieve.task:embed_documents", "embeddings", resource="model", sharded=True, texts=("corpus",)
+)
+embed_queries = Step("tasks.retrieve.task:embed_queries", "embeddings", resource="model", texts=("queries",))
 search_dense = Step("tasks.retrieve.task:search_dense", produces="candidates", resource="model", sharded=True)
 fuse_candidates = Step("tasks.retrieve.fuse_task:fuse_candidates", produces="fused")
 fuse_vectors = Step("tasks.retrieve.fuse_task:fuse_vectors", produces="fused", resource="model", sharded=True)
 
-find_features = Step("tasks.denoise.fitted_task:find_features", produces="features", resource="model", sharded=True)
+_PAIRS = ("candidates", "queries", "qrels", "corpus", "known")  # where the texts of pairs come from
+find_features = Step(
+    "tasks.denoise.fitted_task:find_features", "features", resource="model", sharded=True, texts=_PAIRS
+)
 fold_queries = Step("tasks.denoise.fitted_task:fold_queries", produces="folds")
 fit_judge = Step("tasks.denoise.fitted_task:fit_judge", produces="judge_model")
 score_features = Step("tasks.denoise.fitted_task:score_features", produces="raw_scores")
 score_pairs = Step(
-    "tasks.denoise.cross_encoder_task:score_pairs", produces="raw_scores", resource="model", sharded=True
+    "tasks.denoise.cross_encoder_task:score_pairs", "raw_scores", resource="model", sharded=True, texts=_PAIRS
 )
 judge_pairs = Step("tasks.denoise.llm_task:judge_pairs", produces="verdicts", resource="model")
 score_verdicts = Step("tasks.denoise.llm_task:score_verdicts", produces="raw_scores")
@@ -49,10 +54,11 @@ find_topics = Step("tasks.plan_batches.task:find_topics", produces="topics")
 classify_topics = Step("tasks.plan_batches.fasttext_task:classify_topics", produces="topics")
 plan_batches = Step("tasks.plan_batches.task:plan_batches", produces="batch_plan")
 
-tokenize_queries = Step("tasks.train.task:tokenize_queries", produces="tokens")
-tokenize_documents = Step("tasks.train.task:tokenize_documents", produces="tokens")
+tokenize_queries = Step("tasks.train.task:tokenize_queries", produces="tokens", texts=("queries",))
+tokenize_documents = Step("tasks.train.task:tokenize_documents", produces="tokens", texts=("corpus", "named"))
 train_encoder = Step("tasks.train.task:train_encoder", produces="training_log", resource="model")
 
+ingest_run = Step("tasks.ingest.run_task:ingest_run", produces="candidates")
 make_run = Step("tasks.evaluate.task:make_run", produces="run")
 count_copies = Step("tasks.evaluate.task:count_copies", produces="copies")
 measure_runs = Step("tasks.evaluate.task:measure_runs", produces="metrics")

@@ -16,10 +16,13 @@ _PACKAGE = Path(__file__).parents[1] / "tasks"
 _CODE = ("__init__.py", "train/*.py", "models/*.py")  # all that `tasks.train.launch` imports, and little more
 _SCRIPT = """#!/bin/sh
 # Trains here; needs torch, transformers, safetensors, tokenizers, numpy and pyarrow. Several GPUs: NPROC=8 sh train.sh
+# Several machines, each with its own rank, in a folder that they share:
+#   TORCHRUN="--nnodes=2 --node-rank=0 --master-addr=first --master-port=29500" NPROC=8 sh train.sh
 cd "$(dirname "$0")"
 export PYTHONPATH=code
 start="python -m"
-[ "${NPROC:-1}" = 1 ] || start="$start torch.distributed.run --standalone --nproc-per-node=$NPROC -m"
+together="torch.distributed.run ${TORCHRUN:---standalone} --nproc-per-node=${NPROC:-1}"
+[ "${NPROC:-1}$TORCHRUN" = 1 ] || start="$start $together -m"
 exec $start tasks.train.launch %s --recipe recipe.json --packed packed.json --out out "$@"
 """
 

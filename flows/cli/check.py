@@ -41,8 +41,10 @@ def check(config: Config, set_: Set = None, json_: Json = None) -> None:
     check_variables(settings)
     if settings.ingest.layout == "atlas":
         raise ValueError("check: expected input files, got the layout atlas, which is generated. Nothing to check.")
+    runs = [system.run for system in settings.evaluate.systems if system.run]
     found = [
-        input_files.check_files(settings.ingest, language, settings.text.document) for language in settings.languages
+        input_files.check_files(settings.ingest, language, settings.text.document, runs)
+        for language in settings.languages
     ]
     for one in found:
         one["analyzer"] = analyzer_of(one["language"])
@@ -116,12 +118,15 @@ def _print_language(one: dict[str, Any], settings: PipelineConfig) -> None:
 
 
 def say_separable(pipeline: Pipeline, settings: PipelineConfig) -> list[str]:
-    """Say which batches separate all positives: by the datasets where they are built, else by files that are small."""
+    """Say which batches separate all positives: by the datasets where they are built, else by files that are small.
+
+    Nothing where the plan is there already, or there will be none.
+    """
+    root = settings.storage.location
     found = [promise for promise in pipeline.promises if promise.step is plan_batches]
-    if not found or not settings.plan_batches.same_language:
+    if not found or not settings.plan_batches.same_language or state(found[0], root).cached:
         return []
     sizes: dict[str, int] = {}
-    root = settings.storage.location
     for language, queries in found[0].arguments["queries"].items():
         corpus, judged = (found[0].arguments[name][language] for name in ("corpus", "qrels"))
         judged = judged.arguments.get("qrels", judged)  # relabelling comes later

@@ -36,6 +36,7 @@ from flows.weave import weave
 from storage import backend
 from storage import runs as records
 from tasks.engine.build import state
+from tasks.engine.earlier import say_known
 from tasks.engine.step import deferred
 from tasks.engine.turn import resumes
 from tasks.retrieve.analyzers import standard_note
@@ -124,7 +125,7 @@ def plan(config: Config, set_: Set = None, until: Until = None, all_: All = Fals
             changed.add(promise.fingerprint)
             missing.append(promise)
             reason = why(promise, settings, earlier) if reason == "not built" else reason
-            reason = ", ".join(filter(None, [reason, resumes(promise.ref(root))]))
+            reason = ", ".join(filter(None, [reason, resumes(promise.ref(root)), say_known(promise, root)]))
         elif waiting:
             reason = f"cached, unless {waiting[0]} comes out different"
         rows.append((staged.stage, promise.step.name, promise.ref(root), reason))

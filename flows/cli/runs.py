@@ -11,7 +11,7 @@ import typer
 from flows.cli.options import Json, Root, out, write_json
 from flows.configs import StorageConfig, load_config
 from flows.run import gate
-from flows.show.results import called, compare_runs, compared_tables, runs_table
+from flows.show.results import called, compare_runs, compare_systems, compared_tables, comparison_table, runs_table
 from flows.weave import weave
 from storage import DatasetRef, MissingDataset, find, inspect
 from storage import latest as pointers
@@ -85,8 +85,7 @@ def latest(
         trained = [ref for ref in measures if (made := find(ref)) and made.arguments["system"] == "trained"]
         if not (models and trained):
             raise MissingDataset(f"run {one.id}: expected a model with its measures, got none. See `polyloom runs`.")
-        metric = one.settings["evaluate"]["metrics"][0]
-        new = gate.pointer(one.name, one.id, models[-1], trained[-1], metric)
+        new = gate.pointer(one.name, one.id, models[-1], trained[-1])
         pointers.write(where, new.model_copy(update={"why": "chosen by hand"}))
     found = pointers.everyone(where)
     write_json(json_, {"latest": [entry.model_dump(mode="json") for entry in found]})
@@ -102,11 +101,17 @@ def compare(
     json_: Json = None,
     root: Root = "data",
 ) -> None:
-    """Set runs beside each other: settings that differ, what became of the candidates, metrics with interval and p."""
-    if len(run) < 2:
-        raise ValueError(f"compare: expected two runs or more, got {len(run)}. See `polyloom runs`.")
+    """Set runs beside each other: settings that differ, what became of the candidates, metrics with interval and p.
+
+    Of one run alone: its systems beside each other.
+    """
     where = location(root)
     found = [records.find(where, one) for one in run]
+    if len(found) == 1:
+        rows = compare_systems(where, found[0])
+        write_json(json_, {"runs": [found[0].id], "metrics": rows})
+        out.print(comparison_table(rows, rows[-1]["variant"], "Systems"))
+        return
     comparison = compare_runs(where, found)
     write_json(json_, comparison)
     shared = Counter(called(one) for one in found)

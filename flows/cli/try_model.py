@@ -18,7 +18,6 @@ from flows.run.pipeline import Pipeline
 from flows.run.progress import Bars
 from flows.settings_file import ConfigError
 from flows.show.frames import frame_table
-from flows.show.results import SYSTEMS
 from flows.weave import weave
 from storage import DatasetRef, MissingDataset, inspect
 from tasks.engine.build import state
@@ -38,7 +37,7 @@ def search(
     config: Config,
     question: Annotated[str, typer.Argument(help="Words; or the id or the text of one of the run's queries.")],
     language: Annotated[str | None, typer.Option(help="Whose corpus; words need it where there are several.")] = None,
-    system: Annotated[list[str] | None, typer.Option(help=f"{', '.join(SYSTEMS)}; may be repeated.")] = None,
+    system: Annotated[list[str] | None, typer.Option(help="One that the run measures; may be repeated.")] = None,
     top: Annotated[int, typer.Option(min=1, help="Documents of each system.")] = 10,
     set_: Set = None,
     json_: Json = None,
@@ -47,7 +46,8 @@ def search(
     settings = load_config(config, tuple(set_ or ()))
     pipeline, root = weave(settings), settings.storage.location
     _check("--language", [language] if language else [], settings.languages)
-    _check("--system", system or [], SYSTEMS)
+    systems = [*dict.fromkeys(one.arguments["system"] for one in pipeline.promises if one.step.name == "make_run")]
+    _check("--system", system or [], systems)
     query = _query(pipeline, root, settings.languages, question, language)
     language = query["language"]
     judged = {
@@ -57,7 +57,7 @@ def search(
     }
     found: dict[str, list[Row]] = {}
     missing = []
-    for name in system or SYSTEMS:
+    for name in system or systems:
         try:
             found[name] = _answer(pipeline, settings, query, name, max(top, settings.retrieve.search.depth))
         except MissingDataset as error:
@@ -69,7 +69,7 @@ def search(
     ids = sorted({row["doc_id"] for rows in shown.values() for row in rows})
     texts = {row["doc_id"]: row for row in inspect.rows(corpus.ref(root), doc_id=ids)}
     for row in (row for rows in shown.values() for row in rows):
-        text = texts[row["doc_id"]]
+        text = texts.get(row["doc_id"], {"title": "", "text": "not in the corpus"})
         row |= {"relevance": judged.get(row["doc_id"]), "title": text["title"], "text": text["text"]}
     write_json(json_, {**query, "systems": shown, "missing": missing})
     _print(query, shown)
@@ -141,7 +141,13 @@ def _answer(pipeline: Pipeline, settings: PipelineConfig, query: Row, system: st
     Raises:
         MissingDataset: the store lacks what it needs.
     """
-    ranked = _ranking(pipeline, system, query["language"]).arguments
+    candidates = _ranking(pipeline, system, query["language"])
+    if candidates.step.name not in ("retrieve_bm25", "search_dense"):  # lists of another program's, or fused ones
+        if query.get("split") != "dev":
+            raise MissingDataset("it has ranked the dev queries alone.")
+        rows = inspect.rows(_stored(candidates, settings), query_id=query["query_id"])
+        return [{name: row[name] for name in ("doc_id", "rank", "score")} for row in rows[:depth]]
+    ranked = candidates.arguments
     rank, needs = ask.rank_by_terms, {name: ranked[name] for name in _TERMS if name in ranked}
     if system != "bm25":
         needs = {**_embedding(ranked["queries"]), "documents": ranked["documents"], "device": settings.resources.device}

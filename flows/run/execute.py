@@ -5,23 +5,27 @@ import functools
 import logging
 import os
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from prefect import task
+import httpx
+from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.configs import ResourcesConfig
+from flows.run.engines import engine_of
 from flows.run.pipeline import BuildResult, Pipeline, StagedPromise
 from flows.run.progress import SHOWN, log_progress, with_artifact
 from flows.run.stop import UNDER_WAY, ending
 from storage import DamagedDataset, DatasetRef, Manifest
-from tasks.engine.build import Surroundings, build, commit_number, state
+from tasks.engine.build import Surroundings, build, commit_number, looking_at, state
 from tasks.engine.step import Promise
 from tasks.engine.turn import sweep
 from tasks.faults import no_room
@@ -38,10 +42,15 @@ class Execution:
     root: str
     resources: ResourcesConfig
     refresh: frozenset[str] = frozenset()
+    publish: Callable[[str, list[BuildResult]], None] = lambda _stage, _results: None
+    """Shows what a stage made, in its flow run."""
 
     def __post_init__(self) -> None:
         """Make the locks, and note what a refresh is to replace: what another run builds from now on is new enough."""
         self._one_at_a_time = {str(promise.ref(self.root)): threading.Lock() for promise in self.pipeline.promises}
+        refs = [promise.ref(self.root) for promise in self.pipeline.promises]
+        self._by_key = {str(ref): ref for ref in refs}
+        self._alone = False  # Prefect's API has gone
         self._by_uri = {staged.promise.ref(self.root).uri: staged for staged in self.pipeline.staged}
         self._replaces = {
             str(staged.promise.ref(self.root)): commit_number(staged.promise, self.root)
@@ -52,35 +61,88 @@ class Execution:
         self.failed: set[str] = set()
 
     def run(self) -> list[BuildResult]:
-        """Submit every Promise and wait; a failed Promise leaves those that need it unrun.
+        """Run stage after stage; where a Promise fails, the rest of its stage that does not need it still runs.
 
-        Languages run side by side, `AT_A_TIME` Promises at a time: that bounds the memory.
+        In a stage languages run side by side, `AT_A_TIME` Promises at a time: that bounds the memory.
 
         Raises:
             Exception: that of the first Promise that failed.
         """
+        # Prefect draws its graph by the identity of objects: what an arrow comes from has to outlive the run, or
+        # another object takes its place in memory and an arrow appears between strangers.
+        done: list[Any] = [None]
         with ending(flow_run_id()):
-            return self._run()
+            for stage, staged in self.pipeline.by_stage().items():
+                done.append(self._run_stage(stage, staged, done[-1]))
+        return [self.results[key] for key in self._by_key]
 
-    def _run(self) -> list[BuildResult]:
+    def _run_stage(self, stage: str, staged: Sequence[StagedPromise], after: Any) -> Any:
+        """Make a stage's datasets in a flow run of its own, or say in one task run that all are in the store."""
+        missing = self._missing(staged)
+
+        @flow(
+            name=stage,
+            flow_run_name=f"{missing} of {len(staged)} datasets",
+            persist_result=False,
+            validate_parameters=False,
+        )
+        def make_stage(after: Any) -> list[str]:
+            with ending(flow_run_id()):
+                self._submit(staged)
+                self.publish(stage, self._done(staged))
+            return [stage]
+
+        if missing == 0:
+            return self._take_stage(stage, staged, after)
+        if self._alone:
+            return self._submit(staged)
+        try:
+            return make_stage(after)
+        except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+            if self.failed:
+                raise
+            self._alone = True
+            logging.getLogger("polyloom.run").warning("Prefect does not answer, the run goes on without: %s", error)
+            return self._submit([one for one in staged if str(one.promise.ref(self.root)) not in self.results])
+
+    def _missing(self, staged: Sequence[StagedPromise]) -> int:
+        with looking_at([one.promise for one in staged], self.root):
+            return sum(not state(one.promise, self.root).cached or self._is_replaced(one.promise) for one in staged)
+
+    def _is_replaced(self, promise: Promise) -> bool:
+        key = str(promise.ref(self.root))
+        return key in self._replaces and self._replaces[key] == commit_number(promise, self.root)
+
+    def _take_stage(self, stage: str, staged: Sequence[StagedPromise], after: Any) -> Any:
+        @task(name=stage, task_run_name=stage, cache_policy=NO_CACHE, persist_result=False)
+        def take(after: Any) -> State[list[str]]:
+            for one in staged:
+                self.results[str(one.promise.ref(self.root))] = self._make(one)
+            return Completed(name="Cached", message=f"{len(staged)} datasets are in the store", data=[stage])
+
+        done = take(after)
+        if not self._alone:
+            self.publish(stage, self._done(staged))
+        return done
+
+    def _done(self, staged: Sequence[StagedPromise]) -> list[BuildResult]:
+        return [self.results[str(one.promise.ref(self.root))] for one in staged]
+
+    def _submit(self, staged: Sequence[StagedPromise]) -> None:
         futures: dict[str, Any] = {}
-        # Prefect draws its graph by the identity of objects: a reference has to outlive the run, or another object
-        # takes its place in memory and an arrow appears between strangers.
-        refs = [promise.ref(self.root) for promise in self.pipeline.promises]
         with ThreadPoolTaskRunner[Any](max_workers=AT_A_TIME) as runner:
-            for staged, ref in zip(self.pipeline.staged, refs, strict=True):
-                inputs = [futures[str(entry.ref(self.root))] for entry in staged.promise.inputs.values()]
-                parameters = {"dataset": ref, "inputs": inputs}
-                futures[str(ref)] = runner.submit(self._as_task(staged), parameters)
+            for one in staged:
+                # the arrows: from this stage's tasks by their futures
+                names = [str(entry.ref(self.root)) for entry in one.promise.inputs.values()]
+                inputs = [futures.get(name, name) for name in names]
+                ref = self._by_key[str(one.promise.ref(self.root))]
+                futures[str(ref)] = runner.submit(self._as_task(one), {"dataset": ref, "inputs": inputs})
             for future in futures.values():
                 future.wait()
-        wrong = {
-            key: future for key, future in futures.items() if future.state.is_failed() or future.state.is_crashed()
-        }
+        wrong = {key: one for key, one in futures.items() if one.state.is_failed() or one.state.is_crashed()}
         self.failed |= set(wrong)
         for future in wrong.values():
             future.result()
-        return [self.results[key] for key in futures]
 
     def _as_task(self, staged: StagedPromise) -> Any:
         promise = staged.promise
@@ -93,7 +155,7 @@ class Execution:
             cache_policy=NO_CACHE,
             persist_result=False,
         )
-        def make_dataset(dataset: DatasetRef, inputs: list[DatasetRef]) -> State[DatasetRef] | DatasetRef:
+        def make_dataset(dataset: DatasetRef, inputs: list[DatasetRef | str]) -> State[DatasetRef] | DatasetRef:
             result = self._make(staged)
             self.results[str(dataset)] = result
             if result.status == "cached":
@@ -158,6 +220,7 @@ class Execution:
             batch_tokens=self.resources.batch_tokens_on(device),
             threads=os.cpu_count() or 1,
             progress=functools.partial(with_artifact, draw, str(promise)),
+            engine=engine_of(self.resources, device),
         )
 
 

@@ -12,6 +12,7 @@ from tasks.engine.step import deferred
 
 significance = deferred("tasks.evaluate.significance")  # loads scipy
 
+_ALL = "all"  # stands for the mean over languages, and for that over queries
 _IN_COMMON = 0.5  # of the dev queries, at least
 _GROWTH = 0.1  # of a language's corpus, at most: each further document makes every model's task a little harder
 _BY_HAND = "`polyloom latest RUN` chooses by hand"
@@ -37,19 +38,19 @@ def settle(pipeline: Pipeline, config: PipelineConfig, run: str) -> Verdict | No
     Returns:
         Which model it is now; None where the run makes none, or that which it is already.
     """
-    root, metric = config.storage.location, config.evaluate.metrics[0]
+    root = config.storage.location
     models = [promise.ref(root) for promise in pipeline.promises if promise.step.produces == "model"]
     measures = [promise.ref(root) for promise in pipeline.metrics if promise.arguments["system"] == "trained"]
     if not models or not measures:
         return None
-    new = pointer(config.name, run, models[0], measures[0], metric)
-    return decide(root, new, config.export.tolerance)
+    return decide(root, pointer(config.name, run, models[0], measures[0]), config.export.tolerance)
 
 
 def decide(root: str, new: Latest, tolerance: float) -> Verdict | None:
     """Let a model replace the last good one of its name, unless it is worse; None where it is that one."""
     last = latest.read(root, new.name)
     if last and last.model == new.model:
+        latest.write(root, last.model_copy(update={"run": new.run}))  # whose datasets `gc` keeps: the newest's
         return None
     won, why = _is_not_worse(root, last, new, tolerance) if last else (True, f"the first of {new.name}")
     if won:
@@ -59,17 +60,11 @@ def decide(root: str, new: Latest, tolerance: float) -> Verdict | None:
     )
 
 
-def pointer(name: str, run: str, model: DatasetRef, measures: DatasetRef, metric: str) -> Latest:
-    """Describe a model and what it was measured to be."""
-    means = {row["metric"]: row["value"] for row in inspect.metrics_means(measures) if row["language"] == "all"}
-    return Latest(
-        name=name,
-        run=run,
-        model=_name(model),
-        metrics=_name(measures),
-        metric=metric,
-        value=means[metric],
-    )
+def pointer(name: str, run: str, model: DatasetRef, measures: DatasetRef) -> Latest:
+    """Describe a model, and what it was measured to be by the first measure."""
+    mean = next(row for row in inspect.metrics_means(measures) if row["language"] == _ALL)
+    found = {"model": _name(model), "metrics": _name(measures), "metric": mean["metric"], "value": mean["value"]}
+    return Latest(name=name, run=run, **found)
 
 
 def _name(ref: DatasetRef) -> str:
@@ -103,7 +98,7 @@ def _is_not_worse(root: str, last: Latest, new: Latest, tolerance: float) -> tup
 def _measured(root: str, name: str, metric: str) -> tuple[pl.DataFrame, dict[str, int]]:
     """Read a model's values with what was asked, texts and judgements; and how many documents each language had."""
     measures = inspect.resolve(root, name)
-    values = scan(measures).filter(pl.col("metric") == metric, pl.col("query_id") != significance.ALL)
+    values = scan(measures).filter(pl.col("metric") == metric, pl.col("query_id") != _ALL)
     inputs = {entry.name: entry.ref(root) for entry in load(measures).inputs}
     asked = []
     for name, queries in inputs.items():

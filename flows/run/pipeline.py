@@ -37,6 +37,11 @@ class Pipeline:
         """The promises alone, in order."""
         return tuple(staged.promise for staged in self.staged)
 
+    def by_stage(self) -> dict[str, list[StagedPromise]]:
+        """Return the promises of each stage, stages in order: none needs a later one."""
+        names = sorted(dict.fromkeys(one.stage for one in self.staged), key=lambda name: (*STAGES, name).index(name))
+        return {name: [one for one in self.staged if one.stage == name] for name in names}
+
     @classmethod
     def weave(cls, stages: Mapping[str, Sequence[Promise]], metrics: Sequence[Promise]) -> "Pipeline":
         """Put the promises of all stages in order, inputs first; each once, in the first stage that names it.

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from storage import Input, Manifest, inspect
+from tasks.engine.earlier import count_known, find_earlier
 from tasks.engine.step import Promise
 from tasks.ingest.config import DEV_SHARE, AtlasConfig
 from tasks.models.locate import locate_model
@@ -29,7 +30,8 @@ def estimate(promises: Sequence[Promise], root: str) -> list[Estimate]:
     """Estimate what building some Promises in a store would cost.
 
     Rows and time are in proportion to an earlier build of the same step: to its batch plan, queries or corpus, else to
-    all that it reads. Memory is the most that a build of this step has taken.
+    all that it reads, and less by the rows that an earlier dataset has. Memory is
+    the most that a build of this step has taken.
     """
     history = _History(root)
     estimates = []
@@ -38,6 +40,8 @@ def estimate(promises: Sequence[Promise], root: str) -> list[Estimate]:
         vectors = promise.step.produces == "embeddings"
         vector_bytes = (None if rows is None else rows * 2 * _width(promise)) if vectors else 0
         seconds = history.seconds(promise)
+        if seconds and rows and (earlier := find_earlier(promise, root)):
+            seconds *= 1 - (count_known(promise, root, earlier) or 0) / rows
         estimates.append(Estimate(promise.step.name, rows, vector_bytes, max(memory, default=None), seconds))
     return estimates
 

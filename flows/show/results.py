@@ -14,7 +14,7 @@ from flows.configs import PipelineConfig
 from flows.run.pipeline import BuildResult, Pipeline
 from flows.run.record import differing, write_value
 from flows.show.console import human_seconds, plain_table
-from storage import MissingDataset, inspect, scan
+from storage import MissingDataset, inspect, read, scan
 from storage.runs import PIPELINE, Run
 from tasks.engine.step import deferred
 from tasks.steps import count_copies
@@ -22,7 +22,7 @@ from tasks.steps import count_copies
 significance = deferred("tasks.evaluate.significance")  # loads scipy
 
 _LONG = 18  # cells of a setting's name in a narrow column
-SYSTEMS = ("bm25", "untrained", "trained")
+_BESIDE = 3  # systems from which a line has all measures of them; of more there is a block per measure
 
 
 def stages_table(results: Sequence[BuildResult]) -> Table:
@@ -49,24 +49,28 @@ def stages_table(results: Sequence[BuildResult]) -> Table:
 
 
 def metrics_table(metrics: Sequence[dict[str, Any]]) -> Table:
-    """Lay the means out: one line per language, one column per measure and system.
+    """Lay the means out: a line per language, a column per measure and system; of many systems a block per measure.
 
     Where train repeats dev queries, a second line leaves these out.
     """
-    systems = [name for name in SYSTEMS if any(row["system"] == name for row in metrics)]
-    names = list(dict.fromkeys(row["metric"] for row in metrics))
+    systems, measures = (list(dict.fromkeys(row[key] for row in metrics)) for key in ("system", "metric"))
     means = {(row["language"], row["metric"], row["system"]): row for row in metrics}
     queries = {row["language"]: (row["num_queries"], row["num_new"]) for row in metrics}
-    columns = [f"{name}\n{system}" for name in names for system in systems]
+    blocks = [measures] if len(systems) <= _BESIDE else [[name] for name in measures]
+    columns = [f"{name}\n{one}" for name in measures for one in systems] if len(blocks) == 1 else systems
     table = plain_table("Results on dev queries", ["language"], ["queries", *columns])
-    for language in [*sorted(set(queries) - {"all"}), "all"]:
-        if language == "all":
+    for names in blocks:
+        if len(blocks) > 1:
             table.add_section()
-        called, (num_queries, num_new) = ("mean" if language == "all" else language), queries[language]
-        found = [[means.get((language, name, system), {}) for system in systems] for name in names]
-        table.add_row(called, str(num_queries), *_cells(found, "value"))
-        if num_new < num_queries:
-            table.add_row(f"{called}, not in train", str(num_new), *_cells(found, "new_value"))
+            table.add_row(f"[bold]{names[0]}[/]")
+        for language in [*sorted(set(queries) - {"all"}), "all"]:
+            if language == "all":
+                table.add_section()
+            called, (num_queries, num_new) = ("mean" if language == "all" else language), queries[language]
+            found = [[means.get((language, name, system), {}) for system in systems] for name in names]
+            table.add_row(called, str(num_queries), *_cells(found, "value"))
+            if num_new < num_queries:
+                table.add_row(f"{called}, not in train", str(num_new), *_cells(found, "new_value"))
     return table
 
 
@@ -93,18 +97,19 @@ def _cells(found: Sequence[Sequence[dict[str, Any]]], column: str) -> list[str]:
     return cells
 
 
-def comparison_table(rows: Sequence[dict[str, Any]], reference: str) -> Table:
-    """Show an ablation's variants beside each other: mean over seeds, difference to the reference, interval and p."""
+def comparison_table(rows: Sequence[dict[str, Any]], reference: str, systems: str = "Trained systems") -> Table:
+    """Show variants, or systems, beside each other: mean over seeds, difference to the reference, interval and p."""
     tests = sum(row["p"] is not None for row in rows)
-    title = f"Trained systems on dev queries, differences to '{reference}'"
+    title = f"{systems} on dev queries, differences to '{reference}'"
     figures = ("seeds", "mean\n± deviation", "difference", "95 % interval", "p\n(Holm)")
     table = plain_table(title, ("metric", "variant"), figures, caption_justify="left")
+    table.columns[-2].no_wrap = True
     table.caption = f"p held against all of this table ({tests}); intervals over queries and seeds" if tests else None
     previous = None
     for row in rows:
         if previous not in (None, row["metric"]):
             table.add_section()
-        spread = "" if row["deviation"] is None else f" ± {row['deviation']:.4f}"
+        spread = "" if row["deviation"] is None else f"\n± {row['deviation']:.4f}"
         table.add_row(
             row["metric"] if row["metric"] != previous else "",
             escape(row["variant"]),
@@ -185,6 +190,15 @@ def compare_runs(root: str, compared: Sequence[Run]) -> dict[str, Any]:
         "metrics": metrics,
         "note": note,
     }
+
+
+def compare_systems(root: str, run: Run) -> list[dict[str, Any]]:
+    """Set a run's systems beside its last, which is the trained one if there is one; returns as `compare_variants`."""
+    frames = [read(one.ref(root)) for one in run.of("metrics")]
+    if len(frames) < 2:
+        raise ValueError(f"run {run.id}: expected two systems to compare, got {len(frames)}. Run it to the end.")
+    measured = {(frame["system"][0], 0): frame for frame in frames}
+    return significance.compare_variants(measured, reference=[*measured][-1][0])  # type: ignore[no-any-return]
 
 
 def _setting(run: Run, name: str) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 
-from storage import DatasetRef, fingerprint
+from storage import DatasetRef
 from tasks.denoise.config import CrossEncoderConfig
 from tasks.denoise.pairs import PAIR
 from tasks.denoise.pairs_task import PairTexts, write_rows
@@ -65,7 +65,6 @@ def score_pairs(
     write_rows(
         job,
         PairTexts(candidates, queries, qrels, corpus, text, known),
-        identity=fingerprint([digest, cross_encoder.dtype, max_query_tokens, max_document_tokens]),
         schema=_SCHEMA,
         compute=compute,
     )

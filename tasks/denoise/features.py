@@ -61,7 +61,7 @@ def find_features(
 
     Args:
         pairs: query_id, doc_id, query, document.
-        references: query_id, doc_id, document: the relevant documents of the queries.
+        references: query_id, document: the relevant documents of the queries.
         encoder: frozen.
         max_query_tokens: queries are cut to this.
         max_document_tokens: documents are cut to this.

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import polars as pl
 
-from storage import DatasetRef, fingerprint, folder, load, read, scan
+from storage import DatasetRef, folder, read, scan
 from tasks import groups
 from tasks.denoise import features as comparisons
 from tasks.denoise import judge_model as fitted
@@ -30,21 +30,22 @@ def find_features(
     dtype: str = "float32",
 ) -> None:
     """Compare the train queries with their candidates and judged documents; every text of a shard is embedded once."""
-    given = PairTexts(candidates, queries, qrels, corpus, text, known)
+    given = PairTexts(candidates, queries, qrels, corpus, text, known, with_references=True)
     limits = {"max_query_tokens": max_query_tokens, "max_document_tokens": max_document_tokens}
-    judged = read(qrels)
-    relevant = judged.filter(pl.col("relevance") > 0)
     open_encoder = functools.cache(lambda: shared_encoder(folder(encoder) / "model", job.device, dtype))
 
     def compute(pairs: pl.DataFrame, progress: Callable[[int], None]) -> pl.DataFrame:
-        asked = pairs.select("query_id", text="query").unique("query_id")
-        references = given.fill(relevant.join(asked, on="query_id", how="semi"), asked)
+        told = pairs.select("query_id", document="references").unique("query_id", maintain_order=True)
         return comparisons.find_features(
-            pairs, references, open_encoder(), batch_tokens=job.batch_tokens, progress=progress, **limits
+            pairs,
+            told.explode("document").drop_nulls(),
+            open_encoder(),
+            batch_tokens=job.batch_tokens,
+            progress=progress,
+            **limits,
         )
 
-    identity = fingerprint([load(encoder).content, load(qrels).content, dtype, *limits.values()])
-    write_rows(job, given, identity=identity, schema=comparisons.SCHEMA, compute=compute)
+    write_rows(job, given, schema=comparisons.SCHEMA, compute=compute)
 
 
 def fold_queries(job: Job, *, queries: dict[str, DatasetRef], qrels: dict[str, DatasetRef]) -> None:

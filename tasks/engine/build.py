@@ -27,7 +27,10 @@ from storage import (
     salvage,
 )
 from storage.manifest import NAME as MANIFEST
+from tasks.engine.earlier import find_earlier
 from tasks.engine.job import Job, Progress
+from tasks.engine.known import Earlier
+from tasks.engine.shares import Engine, hand_out
 from tasks.engine.step import Promise, Step
 from tasks.engine.turn import scratch, turn
 
@@ -42,6 +45,8 @@ class Surroundings:
     batch_tokens: int
     threads: int
     progress: Progress
+    engine: Engine | None = None
+    """Makes shards of a step that is sharded; None: this process alone."""
 
 
 @dataclass(frozen=True)
@@ -141,18 +146,35 @@ def build(
             salvage(ref)
         with scratch(folder, keep=resumed) as work:
             try:
-                manifest = _run(promise, root, surroundings, inputs, work, only_new=stored.reason == "not built")
+                earlier = None if refresh else find_earlier(promise, root)
+                manifest = _run(
+                    promise, root, surroundings, inputs, work, earlier, only_new=stored.reason == "not built"
+                )
             except AlreadyCommitted:  # on another machine, where this one's locks do not reach
                 return load(ref), "cached"
         return manifest, "refresh" if refresh else stored.reason
 
 
 def _run(
-    promise: Promise, root: str, surroundings: Surroundings, inputs: list[Input], work: Path, *, only_new: bool
+    promise: Promise,
+    root: str,
+    surroundings: Surroundings,
+    inputs: list[Input],
+    work: Path,
+    earlier: Earlier | None,
+    *,
+    only_new: bool,
 ) -> Manifest:
     started, created = time.monotonic(), datetime.datetime.now(datetime.UTC)
-    writer = Writer(promise.ref(root))
-    promise.run(new_job(promise.step, writer, surroundings, work), root)
+    engine = surroundings.engine if promise.step.sharded else None
+    give = hand_out(engine, promise, root, surroundings.progress, earlier) if engine else None
+    writer = Writer(promise.ref(root), hand_out=give)
+    job = new_job(promise.step, writer, surroundings, work, earlier)
+    promise.run(job, root)
+    if taken := sum(part.taken for part in writer.parts):
+        job.log.info(
+            "%s: %s rows are taken over from an earlier dataset, where their texts are the same", promise, taken
+        )
     return commit(
         writer,
         only_new=only_new,
@@ -167,8 +189,8 @@ def _run(
     )
 
 
-def new_job(step: Step, writer: Writer, surroundings: Surroundings, work: Path) -> Job:
-    """Put together what a body gets besides its arguments."""
+def new_job(step: Step, writer: Writer, surroundings: Surroundings, work: Path, earlier: Earlier | None = None) -> Job:
+    """Put together what a body gets besides its arguments; without `earlier` it computes every row."""
     return Job(
         out=writer,
         device=surroundings.device,
@@ -177,6 +199,7 @@ def new_job(step: Step, writer: Writer, surroundings: Surroundings, work: Path) 
         scratch=work,
         progress=surroundings.progress,
         log=logging.getLogger(f"polyloom.{step.name}"),
+        earlier=earlier,
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from storage import Writer
+from tasks.engine.known import Earlier
 
 
 class Draw(Protocol):
@@ -47,6 +48,8 @@ class Job:
     """What draws the bars of `bar`."""
     log: logging.Logger
     """Warnings and counts that a person should see."""
+    earlier: Earlier | None = None
+    """The last dataset of the same step and settings, for `Known`."""
 
     @contextlib.contextmanager
     def bar(self, total: int, unit: str) -> Iterator[Advance]:

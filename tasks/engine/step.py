@@ -52,6 +52,8 @@ class Step:
     """What it needs a share of while it runs: `model` (a network or the GPU; one at a time), `jvm`, or `cpu`."""
     sharded: bool = False
     """Whether the body makes each shard that `job.out.missing` names by itself: some without the others."""
+    texts: tuple[str, ...] = ()
+    """Arguments that hold texts: with all else equal, an earlier dataset's rows hold where their texts are the same."""
 
     def __post_init__(self) -> None:
         """See that the kind has a schema.

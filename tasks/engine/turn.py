@@ -42,6 +42,7 @@ def turn(ref: DatasetRef, log: logging.Logger) -> Iterator[Path]:
         _clear_spooled(folder)
         yield folder
     finally:
+        _clear_spooled(folder)  # a lost worker's
         os.close(lock)
 
 

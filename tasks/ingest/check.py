@@ -8,10 +8,11 @@ import polars as pl
 from tasks.groups import separable_size
 from tasks.ingest.config import FileSplit, IngestConfig, Source, What
 from tasks.ingest.corpus import corpus_parts
-from tasks.ingest.files import find_source
+from tasks.ingest.files import find_run, find_source
 from tasks.ingest.qrels import count_by_split, qrels_frame
 from tasks.ingest.queries import hold_out_validation, queries_frame
 from tasks.ingest.rows import BadRow, Document, Judgement, Query
+from tasks.ingest.run_task import find_flaws, read_run
 from tasks.ingest.task import documents_of, judgements_of, queries_of
 from tasks.languages import is_unspaced
 from tasks.models.texts import document_text, same_text
@@ -30,13 +31,14 @@ def characters_per_token(language: str) -> float:
     return 1.5 if is_unspaced(language) else 4.0
 
 
-def check_files(config: IngestConfig, language: str, text: str) -> dict[str, Any]:
+def check_files(config: IngestConfig, language: str, text: str, runs: Iterable[str] = ()) -> dict[str, Any]:
     """Read the input files of one language.
 
     Args:
         config: any layout but atlas, which has no files.
         language: BCP 47.
         text: what of a document is read, see `document_text`.
+        runs: patterns of TREC run files of the dev queries.
 
     Returns:
         num_documents; num_copies, those with the text of an earlier one; longest_document and longest_query, in
@@ -54,6 +56,8 @@ def check_files(config: IngestConfig, language: str, text: str) -> dict[str, Any
         asked = hold_out_validation(asked, judged, language=language, share=share, seed=seed, say=lambda line: None)
     asked = asked.with_columns(same=same_text("text"))
     dev = pl.col("split") == "dev"
+    for pattern in runs:
+        problems += _run_problems(pattern, language, asked.filter(dev)["query_id"], corpus["doc_id"])
     repeated = asked.filter(dev).join(asked.filter(~dev), on="same", how="semi").height
     copies = asked.group_by("split").agg(num_copies=pl.len() - pl.col("same").n_unique())
     splits = count_by_split(asked, judged).join(copies, on="split", maintain_order="left")
@@ -148,3 +152,11 @@ def _read_asked(
         told = (row for row in given if is_whole or getattr(row, "reason", "") != "unknown document")
         judged.append(qrels_frame(list(_usable(told, problems))))
     return pl.concat([queries_frame([]), *asked.values()]), pl.concat([qrels_frame([]), *judged])
+
+
+def _run_problems(pattern: str, language: str, query_ids: pl.Series, doc_ids: pl.Series) -> list[str]:
+    try:
+        lines = read_run([file.path for file in find_run(pattern, language, "error").files])
+    except (FileNotFoundError, ValueError) as error:
+        return [str(error)]
+    return find_flaws(lines, query_ids, doc_ids)["told"].to_list()

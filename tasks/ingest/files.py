@@ -19,6 +19,7 @@ from tasks.ingest.config import (
     FileSplit,
     IngestConfig,
     InputFile,
+    OnBadRow,
     Source,
     What,
 )
@@ -56,6 +57,24 @@ def find_source(
             for path, split in input_files(config, language, what, splits)
         ),
     )
+
+
+def find_run(pattern: str, language: str, on_bad_row: OnBadRow) -> Source:
+    """Find a system's TREC run files of one language and digest them; `pattern` may hold {language} and variables.
+
+    Raises:
+        FileNotFoundError: there are none.
+    """
+    written = pattern.replace("{language}", language)
+    files = [
+        InputFile(path=path, digest=file_digest(path, "blake2b"), format="tsv")
+        for path in find_files(os.path.expandvars(written))
+    ]
+    if not files:
+        raise FileNotFoundError(
+            f"evaluate.systems: expected a run of '{language}' at '{written}', got none. Correct `run`."
+        )
+    return Source(form="trec", columns={}, on_bad_row=on_bad_row, files=tuple(files))
 
 
 def input_files(

@@ -4,9 +4,11 @@ import re
 from pathlib import Path
 
 import huggingface_hub
-from huggingface_hub import errors
 
+from tasks.engine.step import deferred
 from tasks.ingest.config import HUB_PREFIX
+
+errors = deferred("huggingface_hub.errors")  # loads an HTTP client
 
 
 def fetch(url: str, *, cache_dir: Path | None = None, local_files_only: bool = False) -> str:

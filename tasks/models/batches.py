@@ -91,7 +91,7 @@ class Batch:
         return Batch(upload(self.token_ids_BT, device), upload(self.attention_BT, device), types_BT, self.is_full)
 
 
-def length_buckets(lengths: Sequence[int], *, batch_tokens: int) -> list[list[int]]:
+def length_buckets(lengths: Sequence[int], *, batch_tokens: int, mixed: bool = True) -> list[list[int]]:
     """Group positions into batches of at most `batch_tokens` tokens, padding included.
 
     The longest come first: if memory does not suffice, it shows at the start. A text longer than
@@ -100,6 +100,7 @@ def length_buckets(lengths: Sequence[int], *, batch_tokens: int) -> list[list[in
     Args:
         lengths: tokens per text.
         batch_tokens: bound on texts * longest text of a batch.
+        mixed: a batch may hold texts of several lengths.
 
     Returns:
         Positions in `lengths`, each once; equal lengths in their given order.
@@ -114,9 +115,11 @@ def length_buckets(lengths: Sequence[int], *, batch_tokens: int) -> list[list[in
     start = 0
     while start < len(by_length):
         longest = max(lengths[by_length[start]], 1)
-        size = max(batch_tokens // longest, 1)
-        batches.append(by_length[start : start + size])
-        start += size
+        batch = by_length[start : start + max(batch_tokens // longest, 1)]
+        if not mixed:
+            batch = [position for position in batch if lengths[position] == lengths[batch[0]]]
+        batches.append(batch)
+        start += len(batch)
     return batches
 
 
@@ -127,17 +130,16 @@ def pad(tokens: Tokens, positions: Sequence[int], *, pad_id: int, width: int = 0
         tokens: the texts.
         positions: those of the batch.
         pad_id: fills up.
-        width: pad to this, where texts of different lengths are shorter.
+        width: pad to this, where all texts are shorter.
         left: the padding stands on the left, as some networks want it.
 
     Returns:
         int64 tensors, T the longest text's length or `width`.
     """
     length_B = tokens.length_N[positions]
-    longest = int(length_B.max(initial=0))
-    is_full = bool((length_B == longest).all())
     length_B1 = length_B[:, None]
-    column_T = np.arange(longest if is_full else max(longest, width))
+    column_T = np.arange(max(int(length_B.max(initial=0)), width))
+    is_full = bool((length_B == len(column_T)).all())
     place_BT = column_T - (len(column_T) - length_B1) if left else column_T + 0 * length_B1
     attention_BT = (place_BT >= 0) & (place_BT < length_B1)
     source = (tokens.start_N[positions, None] + place_BT)[attention_BT]

@@ -147,7 +147,7 @@ class Encoder(nn.Module):
         tokenized = self._tokenized(shards, role=role, max_tokens=max_tokens, ahead=ahead)
         parts: list[NDArray[np.float32]] = []
         for tokens, is_last in made_ahead(tokenized, threaded=ahead):
-            parts.append(self._vectors(tokens, batch_tokens=batch_tokens, progress=progress))
+            parts.append(self._vectors(tokens, max_tokens, batch_tokens=batch_tokens, progress=progress))
             if is_last:
                 yield parts[0] if len(parts) == 1 else np.concatenate(parts)
                 parts = []
@@ -168,7 +168,7 @@ class Encoder(nn.Module):
                 yield tokens, start + size >= len(texts)
 
     def _vectors(
-        self, tokens: Tokens, *, batch_tokens: int, progress: Callable[[int], None] | None
+        self, tokens: Tokens, max_tokens: int, *, batch_tokens: int, progress: Callable[[int], None] | None
     ) -> NDArray[np.float32]:
         vector_ND = np.empty((len(tokens.length_N), self.hidden_size), dtype=np.float32)
         was_training = self.training
@@ -180,6 +180,7 @@ class Encoder(nn.Module):
             where="embed",
             device=self.backbone.device,
             pad_id=self.pad_id,
+            max_tokens=max_tokens,
             batch_tokens=batch_tokens,
             progress=progress,
         )

@@ -14,7 +14,7 @@ from torch import Tensor
 from tasks.models.batches import Batch, Tokens, length_buckets, pad, return_freed_memory
 from tasks.models.memory import advised
 
-_MULTIPLE = 8  # of tokens: rows that a GPU's matrix units take whole
+_MULTIPLE = 8  # of tokens: rows that a GPU's matrix units take whole, and a CPU's sums over a text end alike
 
 
 def run_batches(
@@ -25,13 +25,15 @@ def run_batches(
     where: str,
     device: torch.device,
     pad_id: int,
+    max_tokens: int,
     batch_tokens: int,
     left: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> None:
     """Run a network over texts, in batches of like length, without gradients.
 
-    A GPU gets the next batch before the results of one are waited for.
+    On a CPU a text's result is the same to the last bit in any batch: how far a text is padded follows from its own
+    length. A GPU gets the next batch before the results of one are waited for.
 
     Args:
         tokens: the texts.
@@ -40,6 +42,7 @@ def run_batches(
         where: names the work in errors.
         device: the network's.
         pad_id: of the network's tokenizer.
+        max_tokens: nothing is padded to more.
         batch_tokens: tokens per batch, padding included.
         left: padding on the left.
         progress: called with the number of texts done since its last call.
@@ -47,11 +50,11 @@ def run_batches(
     Raises:
         RuntimeError: memory did not suffice.
     """
-    on_cpu, longest = device.type == "cpu", int(tokens.length_N.max(initial=0))
-    width_N = tokens.length_N if on_cpu else np.minimum(-(-tokens.length_N // _MULTIPLE) * _MULTIPLE, longest)
+    on_cpu, length_N = device.type == "cpu", tokens.length_N
+    width_N = np.maximum(np.minimum(-(-np.maximum(length_N, 1) // _MULTIPLE) * _MULTIPLE, max_tokens), length_N)
 
     def started() -> Iterator[_Result]:
-        for positions in length_buckets(width_N.tolist(), batch_tokens=batch_tokens):
+        for positions in length_buckets(width_N.tolist(), batch_tokens=batch_tokens, mixed=not on_cpu):
             width = int(width_N[positions[0]])
             batch = pad(tokens, positions, pad_id=pad_id, width=width, left=left)
             what = f"{where}: expected a batch of {len(positions)} x {width} tokens"

@@ -75,7 +75,8 @@ class PairClassifier:
         """
         ahead = self.network.device.type != "cpu" if ahead is None else ahead
         raw_N = np.empty(len(pairs), dtype=np.float32)
-        tokenized = self._tokenized(pairs, max_length=max_query_tokens + max_document_tokens, ahead=ahead)
+        max_length = max_query_tokens + max_document_tokens
+        tokenized = self._tokenized(pairs, max_length=max_length, ahead=ahead)
         done = 0
         for tokens, padding in made_ahead(tokenized, threaded=ahead):
             run_batches(
@@ -84,6 +85,7 @@ class PairClassifier:
                 raw_N[done : done + len(tokens.length_N)],
                 where="cross-encoder",
                 device=self.network.device,
+                max_tokens=max_length,
                 batch_tokens=batch_tokens,
                 progress=progress,
                 **padding,

@@ -117,8 +117,8 @@ class SearchConfig(Settings):
         return {} if self.index == EXACT else {"index": self.index, "parameters": self.parameters}
 
 
-class FuseConfig(Settings):
-    """Several rankings into one, for mining."""
+class Fusion(Settings):
+    """Several rankings into one."""
 
     method: Literal["z_score", "rrf", "concat"] = Field(
         default="z_score",
@@ -133,7 +133,6 @@ class FuseConfig(Settings):
     weights: dict[str, float] = Field(
         default_factory=dict, description="Weight by system; one that is not named weighs 1."
     )
-    top_k: int = Field(default=40, ge=1, description="Candidates kept per query.")
 
     @field_validator("weights")
     @classmethod
@@ -155,6 +154,12 @@ class FuseConfig(Settings):
                 "scores have another unit. Leave it out, or set fuse.standardise to language or query."
             )
         return self
+
+
+class FuseConfig(Fusion):
+    """Several rankings into one, for mining."""
+
+    top_k: int = Field(default=40, ge=1, description="Candidates kept per query.")
 
 
 class RetrieveConfig(Settings):

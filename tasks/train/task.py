@@ -1,13 +1,20 @@
 """Stage 5: texts -> tokens; batch plan, tokens and base encoder -> trained encoder, with its training log."""
 
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 
-from storage import DatasetRef, checkout, count, iter_parts, num_parts, scan
+from storage import DatasetRef, checkout, count, iter_parts, load, num_parts, scan
 from tasks.engine.job import Job
+from tasks.engine.known import Earlier, Known
 from tasks.engine.step import deferred
+from tasks.models.batches import join_tokens
 from tasks.models.encoder import forget_encoder
 from tasks.models.layout import Role
 from tasks.models.texts import document_text
@@ -25,8 +32,12 @@ tensorboard = deferred("tasks.train.tensorboard")  # an extra
 
 def tokenize_queries(job: Job, *, language: str, queries: DatasetRef, encoder: DatasetRef, max_tokens: int) -> None:
     """Turn queries into token ids."""
-    wanted = scan(queries).select("query_id").collect()["query_id"]
-    _tokenize(job, language, "query", queries, wanted, pl.col("text"), encoder=encoder, max_tokens=max_tokens)
+    chosen = [pl.col("query_id").alias("id"), "text"]
+
+    def shards_of(given: Mapping[str, DatasetRef]) -> Iterator[pl.DataFrame]:
+        return (part.select(chosen) for part in iter_parts(given["queries"]))
+
+    _tokenize(job, language, "query", queries, shards_of, {"queries": queries}, encoder=encoder, max_tokens=max_tokens)
 
 
 def tokenize_documents(
@@ -40,8 +51,16 @@ def tokenize_documents(
     max_tokens: int,
 ) -> None:
     """Turn into token ids the documents that candidates and judgements name."""
-    wanted = pl.concat([scan(ref).select("doc_id") for ref in named]).unique().collect()["doc_id"]
-    _tokenize(job, language, "document", corpus, wanted, document_text(text), encoder=encoder, max_tokens=max_tokens)
+    chosen = [pl.col("doc_id").alias("id"), document_text(text).alias("text")]
+
+    def shards_of(given: Mapping[str, DatasetRef]) -> Iterator[pl.DataFrame]:
+        naming = [scan(ref).select("doc_id") for name, ref in given.items() if name.startswith("named.")]
+        ids = pl.concat(naming).unique().collect().lazy()
+        for part in iter_parts(given["corpus"]):
+            yield part.lazy().join(ids, on="doc_id", how="semi", maintain_order="left").select(chosen).collect()
+
+    given = {"corpus": corpus, **{f"named.{number}": ref for number, ref in enumerate(named)}}
+    _tokenize(job, language, "document", corpus, shards_of, given, encoder=encoder, max_tokens=max_tokens)
 
 
 def _tokenize(
@@ -49,8 +68,8 @@ def _tokenize(
     language: str,
     role: Role,
     source: DatasetRef,
-    wanted: pl.Series,
-    text: pl.Expr,
+    shards_of: Callable[[Mapping[str, DatasetRef]], Iterator[pl.DataFrame]],
+    given: Mapping[str, DatasetRef],
     *,
     encoder: DatasetRef,
     max_tokens: int,
@@ -58,22 +77,40 @@ def _tokenize(
     """Write a shard per part of the source; a killed run goes on with the first that is missing."""
     files = job.scratch / FILES
     missing = set(job.out.missing(num_parts(source)))
-    tokenize = TextTokenizer(checkout(encoder) / "model")
-    id_column, ids = ("query_id" if role == "query" else "doc_id"), wanted.to_frame().lazy()
+    tokenizer = TextTokenizer(checkout(encoder) / "model")
+    known = Known(job.earlier, shards_of, log=job.log, read=_with_token_ids)
     with job.bar(count(source), "queries" if role == "query" else "documents") as advance:
-        for number, part in enumerate(iter_parts(source)):
+        for number, (shard, part) in enumerate(zip(shards_of(given), load(source).parts, strict=True)):
             file = files / f"{number:05d}.bin"
             if number in missing or not file.exists():
-                found = part.lazy().join(
-                    ids, left_on=id_column, right_on=wanted.name, how="semi", maintain_order="left"
+                split = known.split(shard)
+                tokens = join_tokens(
+                    list(tokenizer.blocks(split.new["text"].to_list(), role=role, max_tokens=max_tokens))
                 )
-                chosen = found.select(pl.col(id_column).alias("id"), text.alias("text")).collect()
-                token_ids = tokenize(chosen["text"].to_list(), role=role, max_tokens=max_tokens)
-                num_tokens = pl.Series("num_tokens", write_token_file(file, token_ids), dtype=pl.Int32)
-                rows = chosen.select(pl.lit(role).alias("role"), pl.lit(language).alias("language"), "id", num_tokens)
-                job.out.write(rows, shard=number)
-            advance(part.height)
+                new = split.new.select(
+                    pl.lit(role).alias("role"),
+                    pl.lit(language).alias("language"),
+                    "id",
+                    num_tokens=pl.Series(tokens.length_N, dtype=pl.Int32),
+                    token_ids=_lists(tokens.ids, tokens.length_N),
+                )
+                rows = split.joined(new)
+                write_token_file(file, (ids.to_list() for ids in rows["token_ids"]))
+                job.out.write(rows.drop("token_ids"), shard=number, taken=split.taken)
+            advance(part.rows)
     job.out.add_folder(files, FILES)
+
+
+def _with_token_ids(earlier: Earlier, number: int) -> pl.DataFrame:
+    rows = earlier.part(number)
+    ids = np.fromfile(earlier.file(f"{FILES}/{number:05d}.bin"), dtype="<i4")
+    return rows.with_columns(token_ids=_lists(ids, rows["num_tokens"].to_numpy()))
+
+
+def _lists(ids: NDArray[np.int32], length_N: NDArray[Any]) -> pl.Series:
+    """Cut ids that lie end to end into a list per text."""
+    end_N = np.concatenate([[0], np.cumsum(length_N, dtype=np.int64)])
+    return pl.Series(pa.LargeListArray.from_arrays(end_N, ids), dtype=pl.List(pl.Int32))
 
 
 def train_encoder(

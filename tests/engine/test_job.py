@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from support.loom import SURROUNDINGS
 
-from tasks.engine.job import Job
+from tasks.engine.build import new_job
+from tasks.steps import embed_queries
 
 
 @pytest.fixture
@@ -27,8 +28,8 @@ def job(drawn, tmp_path):
         drawn.append((total, unit))
         yield draw
 
-    surroundings = dataclasses.asdict(SURROUNDINGS) | {"progress": progress}
-    return Job(out=None, scratch=tmp_path, log=None, **surroundings)
+    surroundings = dataclasses.replace(SURROUNDINGS, progress=progress)
+    return new_job(embed_queries, None, surroundings, tmp_path)
 
 
 def test_bar_adds_up_what_is_newly_done(job, drawn):

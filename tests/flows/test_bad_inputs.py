@@ -34,7 +34,9 @@ at the first, or leaves them out where `ingest.on_bad_row` is `quarantine`.
 | input | what it says |
 |---|---|
 """
-KINDS = {"passages": "corpus", "topics": "queries"} | {kind: kind for kind in ("corpus", "queries", "qrels")}
+KINDS = {"passages": "corpus", "topics": "queries", "run": "candidates"} | {
+    kind: kind for kind in ("corpus", "queries", "qrels")
+}
 WRITING = bool(os.environ.get("POLYLOOM_WRITE_PAGES"))
 
 
@@ -126,7 +128,7 @@ def ingest(bad: Bad, store: str) -> None:
     settings = tuple(bad.arguments[place + 1] for place, word in enumerate(bad.arguments) if word == "--set")
     config = load_config(Path("mine.yaml"), settings)
     weave(config, None if config.ingest.dev_split else "ingest")  # sees that dev is there, if it is to be
-    build_missing(weave(config, "ingest"), store)
+    build_missing(weave(config, "ingest_run" if config.evaluate.systems else "ingest"), store)
 
 
 @pytest.mark.parametrize("bad", [bad for bad in BAD if bad.reads_files and bad.files], ids=lambda bad: bad.what)

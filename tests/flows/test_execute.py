@@ -140,29 +140,63 @@ def test_runs_side_by_side_in_one_process_share_the_network(root, monkeypatch):
     assert UNDER_WAY == {}
 
 
-def test_prefect_shows_cached_states(root):
-    run(root, pipeline())
+def graph(flow_run_id):
+    """Return a flow run's graph as the UI draws it: label -> labels that arrows come from; and the flow runs in it."""
+    with get_client(sync_client=True) as client:
+        nodes = [node for _, node in client._client.get(f"/flow_runs/{flow_run_id}/graph-v2").json()["nodes"]]
+    labels = {node["id"]: node["label"] for node in nodes}
+    arrows = {node["label"]: {labels[parent["id"]] for parent in node["parents"]} for node in nodes}
+    return arrows, {node["label"]: node["id"] for node in nodes if node["kind"] == "flow-run"}
 
-    @flow(name="test-states", persist_result=False)
+
+def wait_for_nodes(flow_run_id, number):
+    deadline = time.monotonic() + 60
+    while len(graph(flow_run_id)[0]) < number and time.monotonic() < deadline:
+        time.sleep(0.5)  # the server takes task runs in a little later
+    return graph(flow_run_id)
+
+
+def test_graph_reads_like_the_table_of_contents_and_each_stage_opens(root):
+    def execute(factor):
+        @flow(name="test-states", persist_result=False)
+        def stages():
+            Execution(pipeline(factor), root, ResourcesConfig()).run()
+
+        return wait_for_nodes(stages(return_state=True).state_details.flow_run_id, 2)
+
+    arrows, opens = execute(2)
+    ingest, train = "ingest / 2 of 2 datasets", "train / 3 of 3 datasets"
+    assert arrows == {ingest: set(), train: {ingest}}
+    steps, _ = wait_for_nodes(opens[train], 3)
+    assert steps["sum_numbers-all"] == {"double_numbers-en", "double_numbers-sw"}
+    assert set(wait_for_nodes(opens[ingest], 2)[0]) == {"make_numbers-en", "make_numbers-sw"}
+
+    arrows, opens = execute(3)
+    assert arrows == {"ingest": set(), "train / 3 of 3 datasets": {"ingest"}}
+    assert list(opens) == ["train / 3 of 3 datasets"]
+
+    arrows, opens = execute(3)
+    assert (arrows, opens) == ({"ingest": set(), "train": {"ingest"}}, {})
+
+
+def test_prefect_shows_what_is_cached_in_a_stage_and_of_a_whole_one(root):
+    run(root, pipeline())
+    woven = pipeline(factor=3)
+    half = Pipeline.weave({"train": [woven.promises[0], *woven.promises[2:]]}, metrics=[])
+
+    @flow(name="test-cached", persist_result=False)
     def execute():
-        Execution(pipeline(), root, ResourcesConfig()).run()
+        Execution(half, root, ResourcesConfig()).run()
 
     state = execute(return_state=True)
-    wanted = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
-    runs = []
+    _, opens = wait_for_nodes(state.state_details.flow_run_id, 1)
+    (stage,) = opens.values()
+    wait_for_nodes(stage, 5)
+    wanted = FlowRunFilter(id=FlowRunFilterId(any_=[stage]))
     with get_client(sync_client=True) as client:
-        deadline = time.monotonic() + 60
-        while len(runs) < 5 and time.monotonic() < deadline:  # the server takes task runs in a little later
-            time.sleep(0.5)
-            runs = client.read_task_runs(flow_run_filter=wanted)
-    assert len(runs) == 5
-    assert {task_run.state_name for task_run in runs} == {"Cached"}
-    names = {task_run.id: task_run.name for task_run in runs}
-    parents = {
-        task_run.name: {names[found.id] for found in task_run.task_inputs["inputs"] if hasattr(found, "id")}
-        for task_run in runs
+        runs = {one.name: one.state_name for one in client.read_task_runs(flow_run_filter=wanted)}
+    assert runs == {
+        "make_numbers-en": "Cached",
+        "make_numbers-sw": "Cached",
+        **dict.fromkeys(["double_numbers-en", "double_numbers-sw", "sum_numbers-all"], "Completed"),
     }
-    assert parents["make_numbers-sw"] == set()
-    assert parents["double_numbers-sw"] == {"make_numbers-sw"}
-    assert parents["sum_numbers-all"] == {"double_numbers-en", "double_numbers-sw"}
-    assert "sum_numbers-all" in {task_run.name for task_run in runs}

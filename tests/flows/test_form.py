@@ -105,6 +105,7 @@ def test_other_places_are_refused_by_every_setting(roots, tmp_path, setting, pat
 def test_every_text_is_a_place_unless_it_is_known_for_none(roots):
     confine(settings(name="/etc", encoder={"query_prompt": "http://x ../ $SECRET: "}), roots, [])
     confine(ingest(columns={"text": "/text"}), roots, [])
+    confine(settings(evaluate={"systems": [{"name": "both", "fuse": ["bm25", "trained"]}]}), roots, [])
     for found in (
         settings(
             supplement={
@@ -114,6 +115,8 @@ def test_every_text_is_a_place_unless_it_is_known_for_none(roots):
             }
         ),
         settings(plan_batches={"topics": "/etc"}),
+        settings(evaluate={"systems": [{"name": "other", "run": "/etc/{language}.trec"}]}),
+        settings(evaluate={"systems": [{"name": "other", "model": "/models/x"}]}),
         settings(denoise={"judge": "cross_encoder", "cross_encoder": "/models/x"}),
         ingest(train_split="../x"),
     ):
@@ -176,6 +179,18 @@ def test_link_that_a_pattern_matches_leads_nowhere_else(roots, tmp_path, monkeyp
     corpus.rename(tmp_path / "secret.jsonl").replace(tmp_path / "elsewhere.jsonl")
     corpus.symlink_to(tmp_path / "elsewhere.jsonl")
     with pytest.raises(ConfigError, match=r"^ingest \(ingest_corpus\): expected a place below"):
+        check_files(weave(config).promises)
+
+
+def test_run_file_that_is_a_link_leads_nowhere_else(roots, tmp_path, monkeypatch):
+    beir(tmp_path / "deployment" / "mine")
+    (tmp_path / "secret.trec").write_text("q Q0 d 1 1 x\n")
+    (tmp_path / "deployment" / "fi.trec").symlink_to(tmp_path / "secret.trec")
+    systems = {"systems": [{"name": "other", "run": "{language}.trec"}]}
+    config = settings(languages=["fi"], ingest={"layout": "beir", "path": "mine"}, evaluate=systems)
+    monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "d")
+    check_form(config)
+    with pytest.raises(ConfigError, match=r"^ingest \(ingest_run\): expected a place below"):
         check_files(weave(config).promises)
 
 

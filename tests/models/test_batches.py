@@ -20,6 +20,11 @@ def test_length_buckets_keeps_order_of_equal_lengths():
     assert length_buckets([4, 4, 4], batch_tokens=8) == [[0, 1], [2]]
 
 
+def test_length_buckets_are_of_one_length_where_they_are_not_to_be_mixed():
+    assert length_buckets([2, 5, 3, 5, 2], batch_tokens=10, mixed=False) == [[1, 3], [2], [0, 4]]
+    assert length_buckets([4, 2, 4, 4], batch_tokens=8, mixed=False) == [[0, 2], [3], [1]]
+
+
 def test_length_buckets_of_nothing_is_nothing():
     assert length_buckets([], batch_tokens=8) == []
 
@@ -53,11 +58,11 @@ def test_pad_fills_on_the_left_where_a_network_wants_that():
     assert batch.types_BT.tolist() == [[0, 0, 1], [0, 0, 1]]
 
 
-def test_pad_rounds_up_only_where_there_is_padding_anyway():
+def test_pad_rounds_up_and_says_whether_there_is_padding():
     tokens = pack_tokens([[7, 8, 9], [5], [6, 6, 6]])
     assert pad(tokens, [0, 1], pad_id=1, width=8).attention_BT.tolist() == [[1] * 3 + [0] * 5, [1] + [0] * 7]
-    equal = pad(tokens, [2, 0], pad_id=1, width=8)
-    assert equal.token_ids_BT.tolist() == [[6, 6, 6], [7, 8, 9]]
+    assert pad(tokens, [2, 0], pad_id=1, width=4).token_ids_BT.tolist() == [[6, 6, 6, 1], [7, 8, 9, 1]]
+    equal = pad(tokens, [2, 0], pad_id=1)
     assert equal.is_full
     assert equal.mask is None
 

@@ -55,12 +55,11 @@ def test_embed_equals_plain_transformers_text_by_text(encoder, folder, role, pro
     np.testing.assert_allclose(_embed(encoder, TEXTS, role=role), expected_ND, atol=2e-6)
 
 
-def test_embed_keeps_order_whatever_the_batch(encoder):
-    together_ND = _embed(encoder, TEXTS, batch_tokens=10_000)
-    alone_ND = _embed(encoder, TEXTS, batch_tokens=1)
-    backwards_ND = _embed(encoder, TEXTS[::-1])
-    np.testing.assert_allclose(together_ND, alone_ND, atol=2e-6)
-    np.testing.assert_allclose(together_ND, backwards_ND[::-1], atol=2e-6)
+def test_a_text_has_the_same_vector_to_the_last_bit_in_any_batch(encoder):
+    texts = [*TEXTS, *(" ".join((TEXTS * 9)[:number]) for number in range(40))]
+    together_ND = _embed(encoder, texts, batch_tokens=10_000)
+    np.testing.assert_array_equal(_embed(encoder, texts, batch_tokens=1), together_ND)
+    np.testing.assert_array_equal(_embed(encoder, texts[::-3]), together_ND[::-3])
 
 
 @pytest.mark.parametrize("ahead", [False, True])
@@ -71,7 +70,7 @@ def test_shards_give_what_their_texts_give_alone_however_they_are_fed(encoder, a
     found = list(encoder.embed_each(iter(shards), **settings, progress=done.append, ahead=ahead))
     assert sum(done) == sum(map(len, shards))
     for vector_ND, texts in zip(found, shards, strict=True):
-        np.testing.assert_allclose(vector_ND, _embed(encoder, texts), atol=2e-6)
+        np.testing.assert_array_equal(vector_ND, _embed(encoder, texts))
     assert found[1].shape == (0, encoder.hidden_size)
 
 
@@ -123,7 +122,7 @@ def test_embed_lets_the_tokenizer_go_before_the_network_runs(encoder, monkeypatc
     hook = encoder.register_forward_pre_hook(lambda *_: alive.extend(one() is not None for one in made))
     _embed(encoder, TEXTS, batch_tokens=10_000)
     hook.remove()
-    assert alive == [False]
+    assert set(alive) == {False}
 
 
 def test_embed_keeps_training_mode_and_gradients_off(encoder):

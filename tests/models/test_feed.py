@@ -9,7 +9,7 @@ from tasks.models.feed import run_batches
 from tasks.models.memory import ran_out_of_memory
 
 TEXTS = [[3], [1, 2, 9], [4, 4], [], [7, 7, 7], [5]]
-ON_CPU = {"where": "embed", "device": torch.device("cpu"), "pad_id": 0}
+ON_CPU = {"where": "embed", "device": torch.device("cpu"), "pad_id": 0, "max_tokens": 3}
 
 
 def sums(batch):

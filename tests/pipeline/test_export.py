@@ -2,8 +2,10 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +115,23 @@ def test_packed_training_runs_without_the_project_and_its_result_is_taken(built,
     assert "train.result: expected the finished training" in output.replace("\n", " ")
 
 
-def train(bundle: Path) -> subprocess.CompletedProcess[bytes]:
-    environment = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+def train(bundle: Path, **variables: str) -> subprocess.CompletedProcess[bytes]:
+    environment = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1", **variables}
     return subprocess.run(["sh", bundle / "train.sh"], cwd="/", env=environment, capture_output=True, check=False)
+
+
+def test_two_machines_train_together(built, tmp_path):
+    """As processes of this one, over gloo: two torchruns of one process each, which meet at an address."""
+    loom, _ = built
+    bundle = tmp_path / "bundle"
+    loom("pack", "tiny.yaml", "--to", str(bundle))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    meet = f"--nnodes=2 --master-addr=127.0.0.1 --master-port={port}"
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda rank: train(bundle, TORCHRUN=f"{meet} --node-rank={rank}"), range(2)))
+    assert [one.returncode for one in done] == [0, 0], [one.stderr[-2000:] for one in done]
+    assert [json.loads(line)["event"] for line in done[0].stdout.splitlines() if line.startswith(b"{")][-1] == "end"
+    assert done[1].stdout == b""
+    assert (bundle / "out" / "model" / "model.safetensors").exists()

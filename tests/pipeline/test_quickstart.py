@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from support.browser import check_layout, opened
 from support.command import Loom
 
 pytestmark = [pytest.mark.slow, pytest.mark.prefect, pytest.mark.timeout(1200)]
@@ -25,3 +26,19 @@ def test_quickstart_trains_a_better_retriever_and_is_cached_after_that(tmp_path)
     again = loom.run(str(QUICKSTART))
     assert {entry["status"] for entry in again["stages"]} == {"cached"}
     assert again["metrics"] == first["metrics"]
+    look_at_report(Path(first["report"]))
+
+
+def look_at_report(report: Path) -> None:
+    """See its page at the widths of a desk and of a phone, light and dark; sort a table, filter the examples."""
+    check_layout(report, "quickstart")
+    with opened(report) as browser:
+        table = browser.locator("#results table").first
+        table.get_by_role("button", name="trained", exact=True).click()
+        values = table.locator("tbody tr td:nth-child(6)").all_text_contents()[:-1]
+        assert len(values) == 3
+        assert values == sorted(values, reverse=True)
+        browser.select_option("[name=language]", "sw")
+        cards = browser.locator("#cards article .facts").all_text_contents()
+        assert cards
+        assert all("Swahili" in text for text in cards)

@@ -8,6 +8,8 @@ import pytest
 from support.generator_answers import back_forward, is_back
 from support.llm_server import LlmServer
 
+from storage import inspect
+
 pytestmark = [pytest.mark.slow, pytest.mark.prefect, pytest.mark.timeout(400)]
 
 ENABLED = (
@@ -144,10 +146,14 @@ def test_killed_generation_asks_only_what_was_not_answered(supplemented):
 def test_changed_threshold_and_number_ask_nothing_and_score_no_pair_twice(supplemented):
     loom, server, _ = supplemented
     journals = sorted((loom.folder / "data" / "journals").glob("*.jsonl"))
-    assert {path.name.partition("-")[0] for path in journals} == {"replies", "features"}
+    assert {path.name.partition("-")[0] for path in journals} == {"replies"}
     calls, sizes = server.calls, [path.stat().st_size for path in journals]
+    before = {ref for ref, _ in inspect.datasets(str(loom.folder / "data"), "features")}
     changes = ("denoise.max_probability=0.1", "denoise.num_negatives=20")
     answer = loom.run("tiny.yaml", *settings(server, *changes), "--until", "supplement")
     assert "generated" in built_kinds(answer)
     assert server.calls == calls
     assert [path.stat().st_size for path in journals] == sizes
+    new = [made for ref, made in inspect.datasets(str(loom.folder / "data"), "features") if ref not in before]
+    assert new
+    assert all(made.taken == made.rows for made in new)

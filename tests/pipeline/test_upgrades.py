@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.command import REPOSITORY
 
-from storage import Manifest
+from storage import Manifest, inspect
 
 pytestmark = [pytest.mark.slow, pytest.mark.prefect, pytest.mark.timeout(500)]
 
@@ -36,8 +36,7 @@ def upgraded(built, make_tiny, tmp_path):
 
 def adopted(folder: Path) -> list[Manifest]:
     """List the manifests of what was taken over."""
-    found = [Manifest.model_validate_json(path.read_bytes()) for path in folder.glob("data/*/*/*/manifest.json")]
-    return [one for one in found if one.adopted]
+    return [content for _, content in inspect.datasets(str(folder / "data")) if content.adopted]
 
 
 def adopt(loom, *options):
@@ -53,11 +52,13 @@ def test_killed_and_done_again_everything_is_taken_over(upgraded, built):
     assert "polyloom adopt tiny.yaml" in plan
     before = {path: path.read_bytes() for path in loom.folder.glob("data/*/*/*/manifest.json")}
     process = loom.start("adopt", "tiny.yaml", "--yes")
-    while process.poll() is None and len(adopted(loom.folder)) < 8:
-        time.sleep(0.05)
-    assert process.poll() is None, process.communicate()[0]
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    try:
+        while process.poll() is None and len(adopted(loom.folder)) < 8:
+            time.sleep(0.05)
+        assert process.poll() is None, "expected it to be at work"
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
     assert "are sound" in loom("verify")
     assert adopt(loom, "--yes")["differs"] == []
     assert {path: path.read_bytes() for path in before} == before  # nothing of the earlier ones was touched

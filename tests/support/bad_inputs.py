@@ -108,6 +108,12 @@ def _lying(content: bytes) -> bytes:
     return content[:-8] + bytes([content[-8] ^ 0x10]) + content[-7:]
 
 
+def run(what: str, *lines: str) -> Bad:
+    """A run file whose lines follow a sound one; `run` stops at the same line that `check` names."""
+    systems = "evaluate.systems=[{name: other, run: 'in/{language}.trec'}]"
+    return of_file(f"run, {what}", "en.trec", "\n".join(["q3 Q0 d1 1 2.5 other", *lines]) + "\n", systems)
+
+
 BROKEN = (b"one", b"tw\xf6", b"three")
 PASSAGE = '{"query_id": "q1", "query": "a", "positive_passages": "x"}\n'
 SOUND_PARQUET = parquet(["one", "two", "three"])
@@ -194,6 +200,15 @@ NEW: dict[str, bytes | None] = {
     **{f"new/queries-{split}.tsv": GOOD[f"{split}.tsv"].encode() for split in ("train", "dev")},
     **{f"new/qrels-{split}.tsv": GOOD[f"qrels-{split}.tsv"].encode() for split in ("train", "dev")},
 }
+RUNS = [
+    run("a line of five columns", "q3 Q0 d2 2 1.5"),
+    run("a score that is a word", "q3 Q0 d2 2 best other"),
+    run("a score that is none", "q3 Q0 d2 2 nan other"),
+    run("a query of train", "q1 Q0 d2 1 1.5 other"),
+    run("an unknown document", "q3 Q0 d9 2 1.5 other"),
+    run("a document twice", "q3 Q0 d2 2 1.5 other", "q3 Q0 d1 3 0.5 other"),
+    of_file("run, no file", "other.trec", "", "evaluate.systems=[{name: other, run: 'in/{language}.trec'}]"),
+]
 SETTINGS = [
     config("an empty file", ""),
     config("a list", "- languages\n"),
@@ -221,6 +236,10 @@ SETTINGS = [
     setting("out of bounds", "plan_batches.batch_size=-1"),
     setting("a choice that is none", "denoise.judge=oracle"),
     setting("a measure that is none", "evaluate.metrics=[fun@10]"),
+    setting("a system to measure of two kinds", "evaluate.systems=[{name: a, run: a.trec, fuse: [bm25, trained]}]"),
+    setting("a system to measure of another's name", "evaluate.systems=[{name: bm25, run: a.trec}]"),
+    setting("a system that fuses what is not there", "evaluate.systems=[{name: a, fuse: [bm25, colbert]}]"),
+    setting("a run with an encoder's settings", "evaluate.systems=[{name: a, run: a.trec, num_layers: 2}]"),
     setting("a wrong placeholder", "ingest.path=in/{langage}"),
     setting("without a value", "train.seed"),
     setting("a store that is null", "storage.root=null"),
@@ -265,4 +284,4 @@ BORNE = [
     environment("a terminal that is none", TERM="xyz", COLUMNS="abc"),
 ]
 """What is wrong and does no harm."""
-BAD = [*CORPORA, *ASKED, *SETTINGS, *COMMANDS, *ENVIRONMENTS]
+BAD = [*CORPORA, *ASKED, *RUNS, *SETTINGS, *COMMANDS, *ENVIRONMENTS]

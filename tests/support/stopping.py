@@ -25,7 +25,7 @@ class Stop:
     seconds: float
     output: str
     left: list[int]
-    """Processes that it had started and that still ran right after its end."""
+    """Processes that it had started and that still ran after its end."""
 
 
 def stop(
@@ -36,6 +36,7 @@ def stop(
     folder: Path,
     environment: dict[str, str],
     as_terminal: bool = False,
+    patience: float = 0.0,
 ) -> Stop:
     """Start Python with a command, send it a signal at the moment when `there()` first holds, and see how it ends.
 
@@ -46,6 +47,7 @@ def stop(
         folder: where it runs.
         environment: of the process.
         as_terminal: send the signal to the whole group, as Ctrl-C does.
+        patience: seconds that what it had started may take to end after it.
     """
     mark = uuid.uuid4().hex
     process = subprocess.Popen(
@@ -65,7 +67,9 @@ def stop(
         (os.killpg if as_terminal else os.kill)(process.pid, number)
         process.wait(60)
         seconds = time.monotonic() - started
-        left = _marked(mark)
+        until = time.monotonic() + patience
+        while (left := _marked(mark)) and time.monotonic() < until:
+            time.sleep(0.05)
         return Stop(process.returncode, seconds, process.communicate(timeout=60)[0], left)
     finally:
         for one in _marked(mark):

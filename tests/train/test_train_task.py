@@ -246,13 +246,13 @@ def test_tokenizing_goes_on_where_it_was_killed(trained, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt, match="step 2"):
         build(step, other, dataclasses.replace(SURROUNDINGS, progress=dying))
     seen: list[int] = []
-    real = TextTokenizer.__call__
+    real = TextTokenizer.blocks
 
     def counting(self, texts, **rest):
         seen.append(len(texts))
         return real(self, texts, **rest)
 
-    monkeypatch.setattr(TextTokenizer, "__call__", counting)
+    monkeypatch.setattr(TextTokenizer, "blocks", counting)
     build(step, other, SURROUNDINGS)
     assert seen == [len(DOCUMENTS) - 2]
     assert storage.load(step.ref(other)).content == storage.load(step.ref(root)).content

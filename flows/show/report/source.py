@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from flows.show.results import SYSTEMS
 from storage import DatasetRef, Manifest, find, read, scan
 from storage.runs import Run, RunDataset
 
@@ -47,10 +46,8 @@ class Source:
         return pl.concat(frames) if frames else None
 
     def metrics(self) -> dict[str, Stored]:
-        """Return the metrics datasets by system, in the order in which systems are told."""
-        found = {str(one.manifest.arguments["system"]): one for one in self.stored if one.ref.kind == "metrics"}
-        order = [*SYSTEMS, *sorted(found)]
-        return {system: found[system] for system in sorted(found, key=order.index)}
+        """Return the metrics datasets by system, in the order in which systems are told: the trained one last."""
+        return {str(one.manifest.arguments["system"]): one for one in self.stored if one.ref.kind == "metrics"}
 
     def read(self, kind: str) -> pl.DataFrame | None:
         """Read the dataset of all languages of a kind, if there is one."""
