@@ -1,5 +1,6 @@
 """Bring automations.yaml to the Prefect server: `python deploy/automate.py [URL]`, again after each change.
 
+Where the deployment `pipeline` has no schedule it gets a nightly one, which is off until someone switches it on.
 The URL is that of a webhook (Slack, Mattermost, or your own) that takes JSON with a field `text`; without one, nobody
 is told and the messages' automation is left out. Prefect keeps the URL in its block `polyloom` as a secret.
 """
@@ -11,13 +12,16 @@ from typing import Any
 import yaml
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.schedules import CronSchedule
 from prefect.events.schemas.automations import AutomationCore
 
 BLOCK = "polyloom"
+PIPELINE = "train_retriever/pipeline"
+NIGHTLY = CronSchedule(cron="0 2 * * *", timezone="Europe/Helsinki")
 
 
 def automate(url: str | None) -> list[str]:
-    """Make the automations, or make them anew; return their names."""
+    """Make the automations anew, and a nightly schedule where there is none; return the automations' names."""
     text = Path(__file__).with_name("automations.yaml").read_text(encoding="utf-8")
     block = _save_block(url) if url else None
     names = []
@@ -30,6 +34,9 @@ def automate(url: str | None) -> list[str]:
                 action["block_document_id"] = block
             _replace(client, entry)
             names.append(entry["name"])
+        deployment = client.read_deployment_by_name(PIPELINE)
+        if not deployment.schedules:
+            client.create_deployment_schedules(deployment.id, [(NIGHTLY, False)])
     return names
 
 

@@ -19,18 +19,20 @@ from storage import SCHEMAS
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 GUIDE = (REPOSITORY / "docs" / "guide.md").read_text(encoding="utf-8")
+OPERATIONS = (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8")
+TYPED = README + GUIDE + OPERATIONS  # pages with commands
 PAGES = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")])
 SOURCES = [
     path for folder in ("flows", "tasks", "storage", "benchmarks") for path in REPOSITORY.glob(f"{folder}/**/*.py")
 ]
 
 
-def blocks(language, text=README + GUIDE):
+def blocks(language, text=TYPED):
     """Find the blocks of code in a language."""
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-def commands(name, text=README + GUIDE):
+def commands(name, text=TYPED):
     """Find the shell commands that start with a program, without their comments."""
     lines = [line.partition("  #")[0].strip() for block in blocks("bash", text) for line in block.splitlines()]
     return [line for line in lines if line.startswith(name)]

@@ -75,9 +75,7 @@ def test_there_is_a_deployment_for_each_thing_to_do_and_its_form_is_short(prefec
     assert {"plan_batches.seed", "denoise.llm.chat.model", "retrieve.ensemble", "languages"} <= set(settings)
     assert not {"plan_batches", "denoise.llm", "retrieve.ensemble.model"} & set(settings)
     assert [found[stage].parameters for stage in STAGES] == [{"until": stage} for stage in STAGES]
-    (schedule,) = found["pipeline"].schedules
-    assert schedule.active is False
-    assert schedule.schedule.timezone
+    assert not found["pipeline"].schedules  # a deploy would put them in the place of those that people set
 
 
 @pytest.mark.parametrize(

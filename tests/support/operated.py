@@ -1,6 +1,7 @@
 """A team's server and workers as docker-compose.yml has them, with the tiny pipeline among their configurations."""
 
 import contextlib
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -71,11 +72,22 @@ class Operated:
         wanted = {"flow_runs": {"parent_flow_run_id": {"any_": [str(run)]}}}
         return [FlowRun.model_validate(one) for one in self._found("/flow_runs/filter", wanted)]
 
-    def task_states(self, run: UUID) -> dict[str, str]:
-        """Return the name and the state of each task run of a run and its stages."""
-        runs = [str(run), *(str(stage.id) for stage in self.stages(run))]
-        tasks = self._found("/task_runs/filter", {"flow_runs": {"id": {"any_": runs}}})
-        return {task["name"]: task["state_name"] for task in tasks}
+    def built(self, run: UUID) -> tuple[list[str], int]:
+        """Wait until all is told of a completed run; return what was built, and how many task runs were Cached."""
+        message = str(self.ended(run).message)
+        said = re.search(r"(\d+) of (\d+) datasets built", message)
+        assert said, message
+        states: list[tuple[str, str]] = []
+
+        def all_told() -> bool:
+            runs = [str(run), *(str(stage.id) for stage in self.stages(run))]
+            tasks = self._found("/task_runs/filter", {"flow_runs": {"id": {"any_": runs}}})
+            states[:] = [(one["name"], one["state_name"]) for one in tasks]
+            return sum(state in ("Cached", "Completed") for _, state in states) >= int(said[2])
+
+        self.running.await_("all task runs to be told", all_told, 60)
+        built = sorted(name for name, state in states if state == "Completed")
+        return built, sum(state == "Cached" for _, state in states)
 
     def has_beaten(self, run: UUID) -> bool:
         """Say whether a run has told that it is alive."""

@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -45,6 +46,13 @@ class Services:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         composed = compose_environment(service, self.values) | self.places
         return {**os.environ, "DO_NOT_TRACK": "1", "PATH": path, **composed, **own}
+
+    def database(self, *words: str, **streams: Any) -> str:
+        """Run a command of Postgres' own; return what it wrote."""
+        there = {"PGHOST": "127.0.0.1", "PGPORT": self.places["PREFECT_SERVER_DATABASE_PORT"], "PGUSER": "prefect"}
+        environment = {**os.environ, **there, "PGPASSWORD": DATABASE_PASSWORD}
+        command = [str(_POSTGRES[-1] / words[0]), *words[1:]]
+        return subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True, **streams).stdout
 
     def start(self, service: str, folder: Path | None = None, **variables: str) -> None:
         """Start a service by its command in docker-compose.yml."""
@@ -147,9 +155,7 @@ def _start_postgres(services: Services, port: int) -> None:
     command = [*as_user, str(_POSTGRES[-1] / "postgres"), "-D", str(data), "-p", str(port), "-k", str(data)]
     services.run("postgres", [*command, "-c", "fsync=off"], dict(os.environ), Path("/"))
     services.await_("Postgres to listen", lambda: _listens(port))
-    with_login = {**os.environ, "PGPASSWORD": DATABASE_PASSWORD}
-    there = ["-h", "127.0.0.1", "-p", str(port), "-U", "prefect"]
-    subprocess.run([_POSTGRES[-1] / "createdb", *there, "prefect"], env=with_login, check=True)
+    services.database("createdb", "prefect")
 
 
 def _listens(port: int) -> bool:
