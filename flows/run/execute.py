@@ -1,6 +1,5 @@
 """Run a pipeline's Promises as Prefect tasks: what is in the store is Cached, the rest is built."""
 
-import contextlib
 import functools
 import logging
 import os
@@ -23,6 +22,7 @@ from flows.configs import ResourcesConfig
 from flows.run.engines import engine_of
 from flows.run.pipeline import BuildResult, Pipeline, StagedPromise
 from flows.run.progress import SHOWN, log_progress, with_artifact
+from flows.run.shares import share
 from flows.run.stop import UNDER_WAY, ending
 from storage import DamagedDataset, DatasetRef, Manifest
 from tasks.engine.build import Surroundings, build, commit_number, looking_at, state
@@ -31,7 +31,6 @@ from tasks.engine.turn import sweep
 from tasks.faults import no_room
 
 AT_A_TIME = 2  # steps: memory grows with it, and networks run one at a time in any case
-_SHARES = {"model": threading.Semaphore(1), "jvm": threading.Semaphore(1)}  # of this process, whoever runs in it
 
 
 @dataclass
@@ -196,10 +195,11 @@ class Execution:
     def _build_in_turn(self, promise: Promise) -> tuple[Manifest, str]:
         """Build while holding the share of the resource that the step needs."""
         replaces = self._replaces.get(str(promise.ref(self.root)))
-        with _SHARES.get(promise.step.resource, contextlib.nullcontext()):
+        device = self.resources.chosen_device() if promise.step.resource == "model" else "cpu"
+        with share(promise.step.resource, device, str(promise)):
             UNDER_WAY[str(promise)] = ""
             try:
-                return build(promise, self.root, self._surroundings(promise), replaces=replaces)
+                return build(promise, self.root, self._surroundings(promise, device), replaces=replaces)
             except Exception as error:
                 if (refused := no_room(error, promise.ref(self.root).uri)) is not None:
                     raise refused from error
@@ -207,14 +207,13 @@ class Execution:
             finally:
                 UNDER_WAY.pop(str(promise), None)  # another run in this process may have one of this name
 
-    def _surroundings(self, promise: Promise) -> Surroundings:
+    def _surroundings(self, promise: Promise, device: str) -> Surroundings:
         log = logging.getLogger(f"polyloom.{promise.step.name}")
         draw = (
             functools.partial(SHOWN[-1].draw, str(promise))
             if SHOWN
             else functools.partial(log_progress, log, str(promise))
         )
-        device = self.resources.chosen_device() if promise.step.resource == "model" else "cpu"
         return Surroundings(
             device=device,
             batch_tokens=self.resources.batch_tokens_on(device),

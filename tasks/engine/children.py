@@ -6,6 +6,7 @@ import signal
 import subprocess
 import weakref
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 _STARTED: "weakref.WeakSet[subprocess.Popen[bytes]]" = weakref.WeakSet()
@@ -39,9 +40,26 @@ def die_with_this(child: "subprocess.Popen[bytes]") -> "subprocess.Popen[bytes]"
 
 
 def end_children() -> None:
-    """Kill all that still run, with those in their own groups; they are gone before this process is."""
+    """Kill all that still run, with those in their own groups and what others started: Ray has workers of its own."""
+    others = _descendants()
     for child in list(_STARTED):
         if child.poll() is None:
             child.kill()
             with contextlib.suppress(ProcessLookupError):  # it leads no group, or has just ended
                 os.killpg(child.pid, signal.SIGKILL)
+    for one in others:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(one, signal.SIGKILL)
+
+
+def _descendants() -> list[int]:
+    """List the processes below this one; none where the system has no /proc."""
+    children: dict[int, list[int]] = {}
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has just ended
+            parent = int(place.read_text(errors="replace").rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(place.parent.name))
+    found = children.get(os.getpid(), [])
+    for one in found:  # grows meanwhile
+        found += children.get(one, [])
+    return found

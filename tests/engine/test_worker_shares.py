@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from support import shared_steps
 from support.loom import SURROUNDINGS
-from support.stopping import MOST_SECONDS, check_stop, stop
+from support.stopping import check_stop, stop
 from support.tiny_model import write_tiny_encoder
 
 from flows.configs import PipelineConfig, ResourcesConfig
@@ -226,7 +226,6 @@ def test_a_stopped_run_leaves_no_worker(name, tmp_path):
         folder=tmp_path,
         environment={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         as_terminal=True,
-        patience=MOST_SECONDS if name == "ray" else 0.0,  # Ray's workers end when they see that its process is gone
     )
     check_stop(stopped, signal.SIGINT)
     (folder / "hold").unlink()

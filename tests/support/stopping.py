@@ -36,7 +36,6 @@ def stop(
     folder: Path,
     environment: dict[str, str],
     as_terminal: bool = False,
-    patience: float = 0.0,
 ) -> Stop:
     """Start Python with a command, send it a signal at the moment when `there()` first holds, and see how it ends.
 
@@ -47,7 +46,6 @@ def stop(
         folder: where it runs.
         environment: of the process.
         as_terminal: send the signal to the whole group, as Ctrl-C does.
-        patience: seconds that what it had started may take to end after it.
     """
     mark = uuid.uuid4().hex
     process = subprocess.Popen(
@@ -67,10 +65,7 @@ def stop(
         (os.killpg if as_terminal else os.kill)(process.pid, number)
         process.wait(60)
         seconds = time.monotonic() - started
-        until = time.monotonic() + patience
-        while (left := _marked(mark)) and time.monotonic() < until:
-            time.sleep(0.05)
-        return Stop(process.returncode, seconds, process.communicate(timeout=60)[0], left)
+        return Stop(process.returncode, seconds, process.communicate(timeout=60)[0], _marked(mark))
     finally:
         for one in _marked(mark):
             os.kill(one, signal.SIGKILL)

@@ -1,0 +1,82 @@
+"""One step at a time on a GPU or in a JVM, whichever run it belongs to; a dead holder keeps nobody waiting."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+from support.command import REPOSITORY
+
+from flows.run.shares import share
+
+HOLD = """
+import sys
+from flows.run.shares import share
+with share(sys.argv[1], sys.argv[2], "theirs"):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path, monkeypatch):
+    """Start another process that holds a share until it is told, or killed."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    started = []
+
+    def hold(resource, device):
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        command = [sys.executable, "-c", HOLD, resource, device]
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        assert process.stdout.readline() == "held\n"
+        return process
+
+    yield hold
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def take(resource, device):
+    """Take a share in a thread; the event is set when it is held."""
+    held = threading.Event()
+
+    def work():
+        with share(resource, device, "ours"):
+            held.set()
+
+    threading.Thread(target=work, daemon=True).start()
+    return held
+
+
+@pytest.mark.parametrize(("resource", "device"), [("model", "cuda"), ("model", "cuda:1"), ("jvm", "cpu")])
+@pytest.mark.parametrize("end", ["done", "killed"])
+def test_another_process_is_waited_for_until_it_is_done_or_dies(holder, caplog, resource, device, end):
+    caplog.set_level("INFO")
+    other = holder(resource, device)
+    held = take(resource, device)
+    assert not held.wait(0.3)
+    if end == "killed":
+        other.kill()
+    else:
+        other.communicate("go on\n")
+    assert held.wait(60)
+    assert "ours: waiting for another step that uses" in caplog.text
+
+
+def test_the_first_gpu_has_one_share_whatever_it_is_called(holder):
+    other = holder("model", "cuda")
+    held = take("model", "cuda:0")
+    assert not held.wait(0.3)
+    other.kill()
+    assert held.wait(60)
+
+
+def test_what_is_not_shared_waits_for_nobody(holder):
+    holder("model", "cuda:0")
+    holder("jvm", "cpu")
+    holder("model", "cpu")
+    for resource, device in (("model", "cuda:1"), ("model", "cpu"), ("cpu", "cpu")):
+        assert take(resource, device).wait(60)
