@@ -1,5 +1,6 @@
 """The flow: the whole pipeline, run by Prefect, with its results as artifacts."""
 
+import functools
 from typing import Any
 
 from prefect import State, flow
@@ -45,10 +46,10 @@ def train_retriever(
         at_end=artifacts.publish_report,
     )
     with config.storage.private(), record as run:
+        execution.publish = functools.partial(artifacts.publish_stage, run=run, pipeline=pipeline, config=config)
         results = execution.run()
         verdict = gate.settle(pipeline, config, run.id)
         run.notes = [*result_notes(pipeline, config), *([verdict.text] if verdict else [])]
         notify.tell(block, config.name, verdict)
-        artifacts.publish(results, pipeline, config.storage, run.notes)
     answer = [result.as_json() for result in results]
     return Completed(message=verdict.text, data=answer) if verdict else answer

@@ -1,5 +1,6 @@
 """The promise of the project: after a change, exactly what depends on it is built."""
 
+import base64
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -154,26 +156,35 @@ def test_relative_root_is_kept_by_dataset_paths(built):
     assert os.listdir(loom.folder / "data")
 
 
-def test_flow_run_leaves_tables_of_datasets_and_metrics(built, prefect_api):
-    filters = {"artifacts": {"key": {"any_": ["datasets", "shares", "metrics"]}}}
+def test_each_stage_leaves_its_tables_and_pictures(built, prefect_api):
+    names = {"datasets", "funnel", "scores", "shares", "training", "metrics-ndcg-10"}
     request = urllib.request.Request(
-        f"{prefect_api}/artifacts/filter", json.dumps(filters).encode(), {"Content-Type": "application/json"}
+        f"{prefect_api}/artifacts/filter",
+        json.dumps({"artifacts": {"key": {"any_": sorted(names)}}}).encode(),
+        {"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=30) as answer:
         found = json.load(answer)
-    runs: dict[str, dict[str, Any]] = {}  # the server is other tests' too, whose flows leave tables of the same names
+    runs: dict[str, dict[str, Any]] = {}  # of stages; the server is other tests' too
     for one in found:
-        runs.setdefault(one["flow_run_id"], {})[one["key"]] = json.loads(one["data"])
-    tables = next(
-        tables
-        for tables in runs.values()
-        if len(tables) == 3 and any(row["dataset"].startswith("hard_negatives/sw") for row in tables["datasets"])
-    )
-    assert [row["language"] for row in tables["metrics"]] == ["en", "sw", "all"]
-    assert {f"nDCG@10 {system}" for system in ("bm25", "untrained", "trained")} < set(tables["metrics"][0])
-    ledger = next(row for row in tables["datasets"] if row["dataset"].startswith("hard_negatives/sw"))
+        runs.setdefault(one["flow_run_id"], {})[one["key"]] = one["data"]
+    assert set().union(*runs.values()) == names
+    tables = {
+        name: [json.loads(kept[name]) for kept in runs.values() if name in kept]
+        for name in names - {"scores", "training"}
+    }
+    for name in ("scores", "training"):
+        pictures = [kept[name] for kept in runs.values() if name in kept]
+        drawn = base64.b64decode(pictures[0].removeprefix("data:image/svg+xml;base64,")).decode()
+        assert ElementTree.fromstring(drawn).findall(".//{http://www.w3.org/2000/svg}polyline")
+        assert all("datasets" in kept for kept in runs.values() if name in kept)
+    metrics = next(one for one in tables["metrics-ndcg-10"] if [row["language"] for row in one] == ["en", "sw", "all"])
+    assert {"bm25", "untrained", "trained"} < set(metrics[0])
+    ledger = next(row for one in tables["datasets"] for row in one if row["dataset"].startswith("hard_negatives/sw"))
     assert "scores/sw" in ledger["made from"]
-    shares = {(row["by"], row["name"]): row for row in tables["shares"]}
+    assert all(0 <= row["kept"] <= row["candidates"] for one in tables["funnel"] for row in one)
+    planned = next(one for one in tables["shares"] if {"en", "sw"} <= {row["name"] for row in one})
+    shares = {(row["by"], row["name"]): row for row in planned}
     languages = [shares["language", name] for name in ("en", "sw")]
     assert sum(row["share_before"] for row in languages) == pytest.approx(1, abs=1e-3)
     assert sum(row["share_planned"] for row in languages) == pytest.approx(1, abs=1e-3)

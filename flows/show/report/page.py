@@ -69,7 +69,7 @@ def write_comparison(table: Table, root: str) -> str:
 
 def _facts(run: Run, root: str, before: Run | None) -> dict[str, Any]:
     source = Source(run, root)
-    measured, mined, tables = _results(source), _mining(source), _tables(source)
+    measured, mined, tables = _results(source), mining_facts(source), _tables(source)
     verdict = f"This run {_ENDS[run.state]}; nothing was measured."
     if measured:
         verdict = results.verdict(measured["table"])
@@ -83,7 +83,7 @@ def _facts(run: Run, root: str, before: Run | None) -> dict[str, Any]:
         "faults": _faults(source, measured, mined),
         "results": measured,
         "mining": mined,
-        "training": _training(source),
+        "training": training_facts(source),
         "examples": _examples(source, measured),
         "steps": cost.steps(source.stored),
         "settings": dict(cost.flat(run.settings)),
@@ -140,7 +140,8 @@ def _results(source: Source) -> dict[str, Any] | None:
     }
 
 
-def _mining(source: Source) -> dict[str, Any] | None:
+def mining_facts(source: Source) -> dict[str, Any] | None:
+    """Tell what became of the candidates; None where the run has no ledger."""
     ledger, qrels = source.frame("hard_negatives"), source.frame("qrels", split="train")
     scores, calibration = source.frame("scores"), source.read("calibration")
     if ledger is None or scores is None or qrels is None:
@@ -167,7 +168,8 @@ def _mining(source: Source) -> dict[str, Any] | None:
     }
 
 
-def _training(source: Source) -> dict[str, Any] | None:
+def training_facts(source: Source) -> dict[str, Any] | None:
+    """Tell how the batches came out and the training went; None where the run has no plan."""
     plan, topics, log = (source.read(kind) for kind in ("batch_plan", "topics", "training_log"))
     if plan is None or topics is None:
         return None
