@@ -4,6 +4,7 @@ import base64
 import re
 import shlex
 import shutil
+from uuid import UUID
 
 import pytest
 from support.browser import visiting
@@ -15,6 +16,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.prefect, pytest.mark.timeout(600)]
 
 TINY = "configs/tiny.yaml"
 PIPELINE = "train_retriever/pipeline"
+SHOWN = {
+    "denoise": ("scores", "funnel", "datasets"),
+    "train": ("training", "datasets"),
+    "evaluate": ("metrics-ndcg-10", "metrics-r-100", "datasets"),
+}
 
 
 def typed(beginning):
@@ -137,15 +143,24 @@ def test_run_shows_its_stages_and_what_they_made(team, visitor):
     graph.wait_for()
     team.running.await_("the graph to be drawn", lambda: _num_green(page, graph.screenshot()) > 500, 60)
     visitor.picture("ui-graph")
-    page.get_by_role("tab", name="Artifacts").click()
-    metrics = page.get_by_role("heading", name="metrics", exact=True)
-    metrics.wait_for()
-    visitor.picture("ui-artifacts", full_page=True)
-    metrics.click()
-    page.locator("a[href*='/artifacts/artifact/']").first.click()
-    page.get_by_text("nDCG@10").first.wait_for()
-    visitor.picture("ui-metrics", full_page=True)
-    assert page.evaluate("document.documentElement.scrollWidth") == 1440
+    page.get_by_role("tab", name="Subflow Runs").click()
+    for stage in ("denoise", "plan_batches", "train", "evaluate", "export"):
+        page.get_by_role("link", name=stage, exact=True).first.wait_for()
+    visitor.picture("ui-stages")
+    run = UUID(page.url.partition("flow-run/")[2].partition("?")[0])
+    inner = team.stages(run)
+    for stage, (one, *others) in SHOWN.items():
+        page.goto(f"{team.running.api.removesuffix('/api')}/v2/runs/flow-run/{inner[stage]}")
+        page.get_by_role("tab", name="Artifacts").click()
+        page.get_by_role("heading", name=one, exact=True).wait_for()
+        for other in others:
+            assert page.get_by_role("heading", name=other, exact=True).count() == 1
+        visitor.picture(f"ui-artifacts-{stage}", full_page=True)
+        page.get_by_role("heading", name=one, exact=True).click()
+        page.locator("a[href*='/artifacts/artifact/']").first.click()
+        page.get_by_text("Created", exact=False).first.wait_for()
+        visitor.picture(f"ui-{one}", full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth") == 1440
 
 
 def test_nightly_schedule_is_set_in_the_ui(team, visitor):

@@ -13,7 +13,7 @@ from uuid import UUID
 import httpx
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 from support.command import REPOSITORY
 from support.in_process import build_missing
@@ -67,27 +67,28 @@ class Operated:
         self.running.await_(f"the run {run} to end", lambda: self.state(run).is_final(), seconds)
         return self.state(run)
 
-    def stages(self, run: UUID) -> list[FlowRun]:
-        """Return the flow runs inside one."""
+    def stages(self, run: UUID) -> dict[str, str]:
+        """Return the flow runs inside one, by the stage: their ids."""
         wanted = {"flow_runs": {"parent_flow_run_id": {"any_": [str(run)]}}}
-        return [FlowRun.model_validate(one) for one in self._found("/flow_runs/filter", wanted)]
+        found = self._found("/flow_runs/filter", wanted)
+        names = {str(one["id"]): one["name"] for one in self._found("/flows/filter", {"limit": 200})}
+        return {names[one["flow_id"]]: one["id"] for one in found}
 
     def built(self, run: UUID) -> tuple[list[str], int]:
-        """Wait until all is told of a completed run; return what was built, and how many task runs were Cached."""
+        """Wait until all is told of a completed run; return what was built, and how many datasets were in the store."""
         message = str(self.ended(run).message)
         said = re.search(r"(\d+) of (\d+) datasets built", message)
         assert said, message
-        states: list[tuple[str, str]] = []
+        built: list[str] = []
 
         def all_told() -> bool:
-            runs = [str(run), *(str(stage.id) for stage in self.stages(run))]
-            tasks = self._found("/task_runs/filter", {"flow_runs": {"id": {"any_": runs}}})
-            states[:] = [(one["name"], one["state_name"]) for one in tasks]
-            return sum(state in ("Cached", "Completed") for _, state in states) >= int(said[2])
+            wanted = {"flow_runs": {"id": {"any_": list(self.stages(run).values())}}}
+            tasks = self._found("/task_runs/filter", wanted)
+            built[:] = sorted(one["name"] for one in tasks if one["state_name"] == "Completed")
+            return len(built) >= int(said[1])
 
         self.running.await_("all task runs to be told", all_told, 60)
-        built = sorted(name for name, state in states if state == "Completed")
-        return built, sum(state == "Cached" for _, state in states)
+        return built, int(said[2]) - int(said[1])
 
     def has_beaten(self, run: UUID) -> bool:
         """Say whether a run has told that it is alive."""
