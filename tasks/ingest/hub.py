@@ -3,10 +3,9 @@
 import re
 from pathlib import Path
 
-import huggingface_hub
-
 from tasks.engine.step import deferred
 from tasks.ingest.config import HUB_PREFIX
+from tasks.models.hub import snapshot
 
 errors = deferred("huggingface_hub.errors")  # loads an HTTP client
 
@@ -32,7 +31,7 @@ def fetch(url: str, *, cache_dir: Path | None = None, local_files_only: bool = F
         )
     repo_id, revision, pattern = parts.groups()
     try:
-        folder = huggingface_hub.snapshot_download(
+        folder = snapshot(
             repo_id,
             repo_type="dataset",
             revision=revision,

@@ -11,10 +11,9 @@ import re
 import struct
 from pathlib import Path
 
-import huggingface_hub
-
 from storage.digests import file_digest
 from tasks.engine.step import deferred
+from tasks.models.hub import snapshot
 
 errors = deferred("huggingface_hub.errors")  # loads an HTTP client
 
@@ -192,10 +191,7 @@ def _hub_folder(source: str) -> Path:
 
 
 def _download(model_id: str, revision: str | None, *, local_files_only: bool) -> Path:
-    folder = huggingface_hub.snapshot_download(
-        model_id, revision=revision, allow_patterns=list(MODEL_FILES), local_files_only=local_files_only
-    )
-    return Path(folder)
+    return snapshot(model_id, revision=revision, allow_patterns=list(MODEL_FILES), local_files_only=local_files_only)
 
 
 def _names(folder: Path) -> list[str]:
