@@ -176,7 +176,7 @@ def test_an_exact_search_in_batches_of_queries_is_the_same(tmp_path):
     assert content == built(promise, tmp_path / "alone")
 
 
-def test_embedding_and_features_of_a_pipeline_are_the_same(engine, tmp_path):
+def test_embedding_and_features_of_a_pipeline_are_the_same(tmp_path):
     """The judge's features come in shards of 256 train queries, the corpus in shards of a hundred documents."""
     write_tiny_encoder(tmp_path / "model")
     config = PipelineConfig.model_validate(
@@ -190,7 +190,7 @@ def test_embedding_and_features_of_a_pipeline_are_the_same(engine, tmp_path):
         }
     )
     features = next(one for one in weave(config, "denoise").promises if one.step.name == "find_features")
-    seen = Recorded(engine)
+    seen = Recorded(PROCESSES)
     content = built(features, tmp_path / "shared", replace(SURROUNDINGS, engine=seen))
     assert [(given[0][0], len(given)) for given in seen.given] == [("embed_documents", 2), ("find_features", 2)]
     assert content == built(features, tmp_path / "alone")
