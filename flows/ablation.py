@@ -10,6 +10,7 @@ from prefect.artifacts import create_markdown_artifact
 from flows.ablation_variants import SeededVariant, compare
 from flows.run.execute import flow_run_id
 from flows.run.form import check_form
+from flows.run.progress import CELL
 from flows.run.stop import ending
 from flows.show.console import as_markdown
 from flows.show.results import comparison_table
@@ -42,4 +43,5 @@ def ablation(variants: list[SeededVariant], shown: list[SeededVariant], referenc
 
 
 def _run(variant: SeededVariant) -> None:
+    CELL.set(str(variant))
     train_retriever.with_options(flow_run_name=str(variant))(variant.config)

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import cast
 from uuid import UUID
 
@@ -22,7 +23,17 @@ prefect_exceptions = deferred("prefect.exceptions")
 LOG_SECONDS = 15.0  # between two lines where there is no terminal
 ARTIFACT_SECONDS = 5.0  # before there is an artifact, and between two updates: each is a request
 
+CELL: ContextVar[str] = ContextVar("cell", default="")  # of an ablation, whose pipelines run side by side
 SHOWN: "list[Bars]" = []  # the command line's bars while it runs a pipeline in this process
+
+
+class InCell(logging.Formatter):
+    """Puts the ablation's cell before a line, if it is one's."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        cell = CELL.get()
+        return f"{cell}: {super().format(record)}" if cell else super().format(record)
 
 
 class Bars:

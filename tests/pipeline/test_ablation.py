@@ -33,6 +33,9 @@ def test_ablation_builds_what_variants_share_once_and_compares_them(built, prefe
     (loom.folder / "ablation.yaml").write_text(yaml.safe_dump(ABLATION))
     before = {kind: datasets(loom.folder, kind) for kind in ("embeddings", "hard_negatives", "training_log")}
     output = loom("ablation", "ablation.yaml", "--json", "ablation.json")
+    said = " ".join(output.split())
+    for name in ("w/o same language", "w/o topic balance"):
+        assert f"{name}, seed 13: train_encoder-all: built" in said
     # The tiny pipeline's own seed is 13: `full` is in the store, and each other variant adds its plan and training.
     assert datasets(loom.folder, "hard_negatives") == before["hard_negatives"]
     assert datasets(loom.folder, "training_log") == before["training_log"] + 2
