@@ -5,9 +5,10 @@ from storage.errors import AlreadyCommitted, DamagedDataset, MissingDataset, Sch
 from storage.fingerprints import code_fingerprint, fingerprint
 from storage.journal import Journal, open_journal
 from storage.manifest import DatasetRef, Input, Manifest, Part, find, load
+from storage.progress import begin, recorded, salvage
 from storage.reader import check_dataset, checkout, count, folder, iter_parts, num_parts, read, scan
 from storage.schemas import SCHEMAS
-from storage.writer import Writer, begin, commit, recorded, salvage
+from storage.writer import Writer, commit
 
 __all__ = [
     "SCHEMAS",

@@ -5,9 +5,7 @@ build the same dataset at once write the same files. Beside each part lies its r
 goes on from the records it finds.
 """
 
-import contextlib
 import json
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,17 +14,13 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import ValidationError
 
 from storage import backend, inspect, manifest
 from storage.errors import AlreadyCommitted, DamagedDataset
 from storage.manifest import DatasetRef, Part, part_name
+from storage.progress import forget, record, records
 from storage.reader import damage, sound_path
 from storage.schemas import SCHEMAS, check
-
-PROGRESS = "progress"
-_INPUTS = "inputs"  # beside the records: what those parts were made from
-_RECORD = re.compile(r"([0-9]{5,})\.json")
 
 
 class Writer:
@@ -45,7 +39,7 @@ class Writer:
         self._parts: dict[int, Part] = {}
         self._files: dict[str, Part] = {}
         self._spooled: dict[str, Path] = {}  # the files, which have no checksum in their names: moved with the commit
-        self._earlier = self._records()  # of parts that a killed build left
+        self._earlier = records(ref, share)  # of parts that a killed build left
 
     @property
     def parts(self) -> list[Part]:
@@ -81,7 +75,7 @@ class Writer:
             taken=taken,
         )
         backend.put(spooled, f"{self.ref.uri}/{part.name}")
-        _record(self.ref, number, part)
+        record(self.ref, number, part)
         self.columns = {field.name: str(field.type) for field in table.schema}
         self._parts[number] = part
 
@@ -90,7 +84,7 @@ class Writer:
         missing = self._take_over(num_shards)
         if self._hand_out and len(missing) > 1:
             self._hand_out(missing)
-            self._earlier = self._records()
+            self._earlier = records(self.ref, self._share)
             missing = self._take_over(num_shards)
         return missing
 
@@ -159,73 +153,6 @@ class Writer:
         for name, spooled in sorted(self._spooled.items()):
             backend.put(spooled, f"{self.ref.uri}/{name}")
 
-    def _records(self) -> dict[int, Part]:
-        records = {}
-        for shard, uri in _record_uris(self.ref).items():
-            if not self._share(shard):
-                continue
-            try:
-                part = Part.model_validate_json(backend.read_bytes(uri))
-            except (ValidationError, FileNotFoundError):  # torn by a crash, or another run has just committed
-                continue
-            if part.name == part_name(shard, part.sha256):
-                records[shard] = part
-        return records
-
-
-def _record(ref: DatasetRef, shard: int, part: Part) -> None:
-    backend.put_bytes(part.model_dump_json().encode(), f"{ref.uri}/{PROGRESS}/{shard:05d}.json")
-
-
-def recorded(ref: DatasetRef) -> set[int]:
-    """Name the shards that are made, of a dataset that is being built."""
-    return set(_record_uris(ref))
-
-
-def _record_uris(ref: DatasetRef) -> dict[int, str]:
-    """List the records of parts, by shard; what else lies there is not ours."""
-    found = [
-        (_RECORD.fullmatch(name), f"{ref.uri}/{PROGRESS}/{name}") for name in backend.names(f"{ref.uri}/{PROGRESS}")
-    ]
-    return {int(match[1]): uri for match, uri in found if match}
-
-
-def salvage(ref: DatasetRef) -> None:
-    """Record a damaged dataset's sound parts, so that only the others are built again; its commit stays meanwhile."""
-    try:
-        committed = manifest.find(ref)
-    except DamagedDataset:
-        committed = None
-    for shard, part in enumerate(committed.parts if committed else []):
-        with contextlib.suppress(DamagedDataset):
-            sound_path(ref, part)
-            _record(ref, shard, part)
-
-
-def begin(ref: DatasetRef, made_from: str, *, anew: bool = False) -> bool:
-    """Keep the records of a killed build that began with the same inputs; forget those of any other.
-
-    Args:
-        ref: the dataset.
-        made_from: hash of what the inputs hold.
-        anew: forget them all.
-
-    Returns:
-        Whether they were kept.
-    """
-    uri = f"{ref.uri}/{PROGRESS}/{_INPUTS}"
-    with contextlib.suppress(FileNotFoundError):
-        if not anew and backend.read_bytes(uri) == made_from.encode():
-            return True
-    _forget(ref)
-    backend.put_bytes(made_from.encode(), uri)
-    return False
-
-
-def _forget(ref: DatasetRef) -> None:
-    for uri in [*_record_uris(ref).values(), f"{ref.uri}/{PROGRESS}/{_INPUTS}"]:
-        backend.remove(uri)
-
 
 def commit(writer: Writer, *, only_new: bool = False, **facts: Any) -> manifest.Manifest:
     """Make a dataset count: write its manifest, from when on it exists.
@@ -264,5 +191,5 @@ def commit(writer: Writer, *, only_new: bool = False, **facts: Any) -> manifest.
         backend.put_bytes(f"{text}\n".encode(), f"{ref.uri}/{manifest.NAME}", only_new=only_new)
     except FileExistsError as error:
         raise AlreadyCommitted(ref.uri) from error
-    _forget(ref)  # the manifest lists the parts now
+    forget(ref)  # the manifest lists the parts now
     return content

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from storage import DatasetRef, backend, fingerprint
-from storage.writer import PROGRESS
+from storage.progress import PROGRESS
 
 POLL_SECONDS = 0.2  # between two looks at a lock; short, so that a signal need not wait for the other run
 
