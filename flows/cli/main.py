@@ -15,7 +15,7 @@ from flows.cli.care import diff, doctor, gc, verify
 from flows.cli.check import check, init, say_separable
 from flows.cli.compare import ablation, bake_off
 from flows.cli.look import explain, ls, show
-from flows.cli.options import Config, Json, Set, out, write_json
+from flows.cli.options import Config, Json, LastGood, Set, out, write_json
 from flows.cli.report import report
 from flows.cli.run_flow import run_flow
 from flows.cli.runs import compare, latest, runs
@@ -50,7 +50,6 @@ Until = Annotated[str | None, typer.Option(metavar="STAGE", help="Stop after thi
 Refresh = Annotated[list[str] | None, typer.Option(metavar="STAGE", help="Build this stage or step again.")]
 All = Annotated[bool, typer.Option("--all", help="Each dataset, the cached ones too.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier one.")]
-LastGood = Annotated[bool, typer.Option("--latest", help="The last good model of this pipeline's name instead.")]
 To = Annotated[Path, typer.Option(metavar="FOLDER", help="A folder that is not there yet.")]
 
 
