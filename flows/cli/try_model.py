@@ -206,6 +206,8 @@ def encode(
     settings = None if model.is_dir() else load_config(model, tuple(set_ or ()))
     if settings is None or latest:
         folder = model if settings is None else checkout(stored_model(settings, last_good=True)) / "model"
+        if not (folder / "modules.json").is_file():
+            raise ConfigError(f"encode: expected a folder that `polyloom export` made, got {folder}. Name one.")
         given: Row = {"encoder": folder, "max_tokens": read_max_tokens(folder), "device": "auto"}
     else:
         ranked = _ranking(weave(settings), system).arguments

@@ -2,7 +2,6 @@
 
 import functools
 import logging
-import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,13 +18,13 @@ from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.configs import ResourcesConfig
-from flows.run.engines import engine_of
 from flows.run.pipeline import BuildResult, Pipeline, StagedPromise
 from flows.run.progress import SHOWN, log_progress, with_artifact
-from flows.run.shares import share
+from flows.run.shares import surroundings
 from flows.run.stop import UNDER_WAY, ending
 from storage import DamagedDataset, DatasetRef, Manifest
-from tasks.engine.build import Surroundings, build, commit_number, looking_at, state
+from tasks.engine.build import build, commit_number, looking_at, state
+from tasks.engine.job import Progress
 from tasks.engine.step import Promise
 from tasks.engine.turn import sweep
 from tasks.faults import no_room
@@ -195,11 +194,10 @@ class Execution:
     def _build_in_turn(self, promise: Promise) -> tuple[Manifest, str]:
         """Build while holding the share of the resource that the step needs."""
         replaces = self._replaces.get(str(promise.ref(self.root)))
-        device = self.resources.chosen_device() if promise.step.resource == "model" else "cpu"
-        with share(promise.step.resource, device, str(promise)):
+        with surroundings(promise, self.resources, _progress(promise)) as given:
             UNDER_WAY[str(promise)] = ""
             try:
-                return build(promise, self.root, self._surroundings(promise, device), replaces=replaces)
+                return build(promise, self.root, given, replaces=replaces)
             except Exception as error:
                 if (refused := no_room(error, promise.ref(self.root).uri)) is not None:
                     raise refused from error
@@ -207,20 +205,11 @@ class Execution:
             finally:
                 UNDER_WAY.pop(str(promise), None)  # another run in this process may have one of this name
 
-    def _surroundings(self, promise: Promise, device: str) -> Surroundings:
-        log = logging.getLogger(f"polyloom.{promise.step.name}")
-        draw = (
-            functools.partial(SHOWN[-1].draw, str(promise))
-            if SHOWN
-            else functools.partial(log_progress, log, str(promise))
-        )
-        return Surroundings(
-            device=device,
-            batch_tokens=self.resources.batch_tokens_on(device),
-            threads=os.cpu_count() or 1,
-            progress=functools.partial(with_artifact, draw, str(promise)),
-            engine=engine_of(self.resources, device),
-        )
+
+def _progress(promise: Promise) -> Progress:
+    log = functools.partial(log_progress, logging.getLogger(f"polyloom.{promise.step.name}"))
+    draw = SHOWN[-1].draw if SHOWN else log
+    return functools.partial(with_artifact, functools.partial(draw, str(promise)), str(promise))
 
 
 def flow_run_id() -> UUID | None:

@@ -173,6 +173,6 @@ def read_json(path: Path) -> Any:
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: expected a file of a sentence-transformers model, got none. "
-            "Name a folder that has one, such as `polyloom export` makes."
+            "Make the folder with write_encoder or write_layout."
         )
     return json.loads(path.read_text(encoding="utf-8"))
