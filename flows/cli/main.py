@@ -24,7 +24,7 @@ from flows.configs import PipelineConfig, load_config
 from flows.run import gate
 from flows.run.api import PrefectUnavailable, setting
 from flows.run.mendable import MENDABLE, say
-from flows.run.pipeline import BuildResult, Pipeline
+from flows.run.pipeline import Pipeline, all_stored
 from flows.run.record import recorded, same_report, why
 from flows.run.stop import leave
 from flows.settings_file import ConfigError
@@ -81,26 +81,23 @@ def run(
     pipeline = weave(settings, until)
     pipeline.check_names(refresh or [])
     _say_notes(pipeline, settings)
-    results = (
-        None if refresh or setting("PREFECT_API_URL") else BuildResult.of_stored(pipeline, settings.storage.location)
-    )
-    if results is not None:
-        recording = recorded(settings, pipeline, results, until=until, at_end=_add_report)
-        with settings.storage.private(), recording as record:
+    root = settings.storage.location
+    stored = None if refresh or setting("PREFECT_API_URL") else all_stored(pipeline, root)
+    if stored is not None:
+        with (
+            settings.storage.private(),
+            recorded(settings, pipeline, stored, until=until, at_end=_add_report) as record,
+        ):
             verdict = gate.settle(pipeline, settings, record.id)
             record.notes = [*result_notes(pipeline, settings), *([verdict.text] if verdict else [])]
     else:
         settings.resources.check_device()
         with settings.storage.private():
-            backend.make_folder(settings.storage.location)
-        rows = run_flow("train_retriever", out, settings, until, refresh)
-        results = [BuildResult(**row) for row in rows]
-    record = next(
-        one for one in records.newest_first(settings.storage.location) if one.process == records.this_process()
-    )
-    stages = [result.as_json() for result in results]
+            backend.make_folder(root)
+        record = records.read(root, run_flow("train_retriever", out, settings, until, refresh))
+    stages = [one.model_dump() for one in record.datasets]
     write_json(json_, {"stages": stages, "metrics": record.metrics, "notes": record.notes, "report": record.report})
-    out.print(stages_table(results))
+    out.print(stages_table(record.datasets))
     if record.metrics:
         out.print(metrics_table(record.metrics))
     for line in [*record.notes, *([f"Report: {record.report}"] if record.report else [])]:

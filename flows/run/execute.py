@@ -18,11 +18,12 @@ from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.configs import ResourcesConfig
-from flows.run.pipeline import BuildResult, Pipeline, StagedPromise
+from flows.run.pipeline import Pipeline, StagedPromise, described
 from flows.run.progress import SHOWN, log_progress, with_artifact
 from flows.run.shares import surroundings
 from flows.run.stop import UNDER_WAY, ending
 from storage import DamagedDataset, DatasetRef, Manifest
+from storage.runs import RunDataset
 from tasks.engine.build import build, commit_number, looking_at, state
 from tasks.engine.job import Progress
 from tasks.engine.step import Promise
@@ -40,7 +41,7 @@ class Execution:
     root: str
     resources: ResourcesConfig
     refresh: frozenset[str] = frozenset()
-    publish: Callable[[str, list[BuildResult]], None] = lambda _stage, _results: None
+    publish: Callable[[str, list[RunDataset]], None] = lambda _stage, _results: None
     """Shows what a stage made, in its flow run."""
 
     def __post_init__(self) -> None:
@@ -55,10 +56,10 @@ class Execution:
             for staged in self.pipeline.staged
             if staged.named(self.refresh)
         }
-        self.results: dict[str, BuildResult] = {}  # by the name of the dataset, as they come
+        self.results: dict[str, RunDataset] = {}  # by the name of the dataset, as they come
         self.failed: set[str] = set()
 
-    def run(self) -> list[BuildResult]:
+    def run(self) -> None:
         """Run stage after stage; where a Promise fails, the rest of its stage that does not need it still runs.
 
         In a stage languages run side by side, `AT_A_TIME` Promises at a time: that bounds the memory.
@@ -72,7 +73,6 @@ class Execution:
         with ending(flow_run_id()):
             for stage, staged in self.pipeline.by_stage().items():
                 done.append(self._run_stage(stage, staged, done[-1]))
-        return [self.results[key] for key in self._by_key]
 
     def _run_stage(self, stage: str, staged: Sequence[StagedPromise], after: Any) -> Any:
         """Make a stage's datasets in a flow run of its own, or say in one task run that all are in the store."""
@@ -123,7 +123,7 @@ class Execution:
             self.publish(stage, self._done(staged))
         return done
 
-    def _done(self, staged: Sequence[StagedPromise]) -> list[BuildResult]:
+    def _done(self, staged: Sequence[StagedPromise]) -> list[RunDataset]:
         return [self.results[str(one.promise.ref(self.root))] for one in staged]
 
     def _submit(self, staged: Sequence[StagedPromise]) -> None:
@@ -162,23 +162,23 @@ class Execution:
 
         return make_dataset
 
-    def _make(self, staged: StagedPromise) -> BuildResult:
+    def _make(self, staged: StagedPromise) -> RunDataset:
         promise, log = staged.promise, logging.getLogger("polyloom.run")
         key = str(promise.ref(self.root))
         with self._one_at_a_time[key]:
             stored = state(promise, self.root)
             if stored.manifest and stored.manifest.number != self._replaces.get(key):
                 sweep(promise.ref(self.root))
-                return BuildResult.of(staged, stored.manifest, "cached")
+                return described(staged, stored.manifest, "cached")
             if stored.damaged:
                 log.warning("%s: %s", promise, stored.reason)
             manifest, reason = self._build(staged)
             if reason == "cached":
                 log.info("%s: another run has built it", promise)
-                return BuildResult.of(staged, manifest, "cached")
+                return described(staged, manifest, "cached")
             why = "" if reason == "not built" else f" ({reason})"
             log.info("%s: built %s rows in %.1f s%s", promise, f"{manifest.rows:,}", manifest.seconds, why)
-            return BuildResult.of(staged, manifest, "built", reason)
+            return described(staged, manifest, "built", reason)
 
     def _build(self, staged: StagedPromise) -> tuple[Manifest, str]:
         try:

@@ -10,7 +10,7 @@ from support.loom import NumberConfig, double_numbers, fail, make_numbers, sum_n
 
 from flows.configs import PipelineConfig
 from flows.run.execute import Execution
-from flows.run.pipeline import BuildResult, Pipeline
+from flows.run.pipeline import Pipeline, all_stored
 from flows.run.record import differing, recorded, same_report, why
 from storage import backend, runs
 from tasks.engine.step import Promise
@@ -84,7 +84,7 @@ def test_differing_settings_are_named_with_dots():
 def test_the_report_of_the_run_before_is_this_ones_where_nothing_is_new(config):
     root, pipeline = config.storage.location, woven()
     build_missing(pipeline, root)
-    results = BuildResult.of_stored(pipeline, root)
+    results = all_stored(pipeline, root)
     found = []
 
     def take(run, root):
