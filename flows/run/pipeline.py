@@ -2,15 +2,37 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from storage import Manifest
 from storage.runs import Outcome, RunDataset
 from tasks.engine.build import looking_at, state
-from tasks.engine.step import Promise
+from tasks.engine.code import definition
+from tasks.engine.step import Promise, Step
 from tasks.engine.turn import sweep
 
 STAGES = ("ingest", "retrieve", "denoise", "supplement", "plan_batches", "train", "evaluate", "export")
 Promises = dict[str, Promise]  # by language
+
+
+def each(step: Step, shared: Mapping[str, Any] | None = None, **by_language: Promises) -> Promises:
+    """Promise what a step makes of every language.
+
+    Args:
+        step: makes something of one language; is told which, if its body has an argument `language`.
+        shared: arguments that are the same for all languages.
+        by_language: the others; the first says which languages there are.
+    """
+    is_told = any(one.arg == "language" for one in definition(step.path).args.kwonlyargs)
+    return {
+        language: step(
+            language,
+            **({"language": language} if is_told else {}),
+            **{name: promises[language] for name, promises in by_language.items()},
+            **(shared or {}),
+        )
+        for language in next(iter(by_language.values()))
+    }
 
 
 @dataclass(frozen=True)
