@@ -162,9 +162,11 @@ def last_completed(root: str, name: str | None = None) -> Run | None:
 
 
 def before(root: str, run: Run) -> Run | None:
-    """Find the last completed run of the same pipeline and variant before a run; None where there is none."""
-    same = (run.flow, run.name, run.variant)
-    earlier = (one for one in newest_first(root) if one.id < run.id and one.state == "completed")
+    """Find the last completed run of the same pipeline and variant before a run that went as far; None without one."""
+    same, as_far = (run.flow, run.name, run.variant), (None, run.until)
+    earlier = (
+        one for one in newest_first(root) if one.id < run.id and one.state == "completed" and one.until in as_far
+    )
     return next((one for one in earlier if (one.flow, one.name, one.variant) == same), None)
 
 

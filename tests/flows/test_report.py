@@ -1,6 +1,7 @@
 """The report of runs of many languages: in a browser, with faults planted, with hostile texts."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from support.report_store import FinishedRun
 from typer.testing import CliRunner
 
 from flows.cli.main import app
-from flows.show.report.page import add_report, page
+from flows.show.report.page import add_report, page, write_report
 from storage import MissingDataset, runs
 from tasks.languages import LANGUAGES
 
@@ -66,6 +67,30 @@ def test_change_since_the_run_before_is_told(sixteen):
     changes = sixteen.read_text().partition('id="changes"')[2].partition("</section>")[0]
     assert "since the run 20261126-120000-abcd" in changes
     assert "<code>plan_batches.seed</code> <s>13</s> → 14" in changes
+    assert "<dd>the same, and the same decisions</dd>" in changes
+    assert "The same as before: BM25, untrained, trained." in changes
+
+
+def test_change_of_measures_and_decisions_is_told_and_what_is_gone_is_not_the_same(tmp_path):
+    root = str(tmp_path)
+    runs.write(root, FinishedRun(root, ["en", "sw"]).write())
+    run = FinishedRun(root, ["en", "sw"], seed=1).write("20261126-130000-cdef")
+    changes = changes_of(write_report(run, root).uri)
+    assert "Data the same Other results of make_run, apply_calibration, " in changes
+    assert "Candidates other decisions in 2 languages" in changes
+    assert "trained, before → now Difference English en " in changes
+    assert len(re.findall(r"\.\d{3} → \.\d{3} [▲▼]? ?[+−]\.\d{3} [+−]\.\d{3} … [+−]\.\d{3} · p ", changes)) == 3 * 3
+    assert "The same as before" not in changes
+    shutil.rmtree(tmp_path / "hard_negatives" / "en" / "hard_negatives-one-0")
+    shutil.rmtree(tmp_path / "hard_negatives" / "sw" / "hard_negatives-one-0")
+    changes = changes_of(write_report(run, root).uri)
+    assert "Candidates not compared: the store has no decisions of 20261126-120000-abcd" in changes
+
+
+def changes_of(report: str) -> str:
+    """Return what a report says of the run before, without its marks."""
+    section = Path(report).read_text().partition('id="changes"')[2].partition("</section>")[0]
+    return " ".join(re.sub("<[^>]+>", " ", section).split())
 
 
 @pytest.mark.slow
@@ -113,7 +138,7 @@ def test_planted_faults_stand_at_the_top(tmp_path):
     shuffled, blind, cut = top_of(page(run, root))
     assert re.match(r"Swahili: the documents judged relevant to its dev queries hardly stand near the top", shuffled)
     assert re.match(r"Telugu: of 1,\d{3} candidates that nobody judged the judge dropped none", blind)
-    assert re.match(r"Finnish: there are 10.0 documents per query, where 40 were asked for", cut)
+    assert re.match(r"Finnish: the list of candidates has 10.0 documents per query, where 40 were asked for", cut)
 
 
 @pytest.mark.slow
