@@ -55,6 +55,14 @@ def test_sixteen_languages_fit_desk_and_phone(sixteen):
     assert sixteen.stat().st_size < 2_000_000
 
 
+def test_page_does_not_grow_with_the_queries(tmp_path):
+    sizes = []
+    for copies in (14, 42):  # 840 and 2,520 queries; 16 languages make it 40,320
+        root = str(tmp_path / str(copies))
+        sizes.append(len(page(FinishedRun(root, ["te"], copies=copies).write(), root)))
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.02)
+
+
 def test_sound_run_has_a_verdict_and_no_warning(sixteen):
     html = sixteen.read_text()
     assert re.search(
@@ -114,6 +122,8 @@ def test_examples_are_filtered_by_kind_language_and_words(sixteen):
         cards = browser.locator("#cards article")
         assert cards.count() > 0
         assert all("Thai" in text and "BM25" in text for text in cards.locator(".facts").all_text_contents())
+        heads = cards.locator(".candidate h4").all_text_contents()
+        assert all(head.startswith("trained's first that is not judged relevant") for head in heads)
         browser.fill("[name=words]", "no such words")
         assert browser.locator("output").inner_text() == "0 examples"
 
