@@ -175,7 +175,9 @@ def test_run_that_was_not_measured_is_told_as_far_as_it_got(tmp_path):
     assert top_of(html) == ["This run failed. ValueError: no"]
     assert 'id="funnel"' in html
     assert 'id="training"' not in html
-    assert 'id="cost"' in page(failed.model_copy(update={"datasets": []}), root)
+    changes = page(failed.model_copy(update={"datasets": []}), root, run).partition('id="changes"')[2]
+    assert "<dt>Data</dt><dd>not read</dd>" in changes
+    assert 'id="cost"' in changes
 
 
 @pytest.mark.parametrize("facts", [{"flow": "bake_off", "until": None}, {"variant": "w/o topic balance, seed 13"}])

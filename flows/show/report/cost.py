@@ -47,9 +47,9 @@ def differences(run: Run, before: Run) -> Row:
     """Compare a run with an earlier one.
 
     Returns:
-        settings (name, before, now), data (kind of input -> languages with other content; None where none was read),
-        built (the other steps that made other content), metric (the first), metrics (language -> system -> its means
-        before and now, of the systems that came out different) and same (the other systems).
+        settings (name, before, now), data (kind of input -> languages with other content), built (the other steps that
+        made other content), metric (the first), metrics (language -> system -> its means before and now) and same (the
+        systems whose means are all as before).
     """
     settings = sorted(differing(before.settings, run.settings).items())
     known = {(one.kind, one.partition, one.step, one.content) for one in before.datasets}
@@ -66,15 +66,11 @@ def differences(run: Run, before: Run) -> Row:
             metrics.setdefault(row["language"], {})[row["system"]] = (value, row["value"])
     systems = dict.fromkeys(system for values in metrics.values() for system in values)
     same = [name for name in systems if all(len({*of[name]}) == 1 for of in metrics.values() if name in of)]
-    was_read = any(one.kind in _DATA and one.content for one in run.datasets)
     return {
         "settings": [(name, *values) for name, values in settings],
-        "data": {kind: list(dict.fromkeys(languages)) for kind, languages in data.items()} if was_read else None,
+        "data": {kind: list(dict.fromkeys(languages)) for kind, languages in data.items()},
         "built": list(dict.fromkeys(one.step for one in other if one.kind not in _DATA and one.content)),
         "metric": metric,
-        "metrics": {
-            language: {name: values for name, values in of.items() if name not in same}
-            for language, of in sorted(metrics.items(), key=lambda item: (item[0] == "all", item[0]))
-        },
+        "metrics": dict(sorted(metrics.items(), key=lambda item: (item[0] == "all", item[0]))),
         "same": same,
     }
