@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from flows.cli.main import app
 from flows.show.results import runs_table
-from storage import runs
+from storage import MissingDataset, runs
 from storage.runs import Run
 
 FIRST, STOPPED, LATER = "20261126-120000-abcd", "20261126-130000-bcde", "20261126-140000-cdef"
@@ -87,3 +87,18 @@ def test_report_is_made_of_a_run_however_it_ended(tmp_path, state):
     assert f"<h1>This run {ends[state]}; nothing was measured.</h1>" in Path(shown.removeprefix("Report: ")).read_text()
     # a run that goes on keeps the record that it writes itself
     assert runs.read(root, FIRST) == (run if state == "running" else run.model_copy(update={"report": shown[8:]}))
+
+
+def test_list_names_what_it_leaves_out(tmp_path, caplog):
+    manifest = tmp_path / "corpus" / "en" / "abc" / "manifest.json"
+    record = tmp_path / "runs" / f"{FIRST}.json"
+    for file in (manifest, record):
+        file.parent.mkdir(parents=True)
+        file.write_text("{")
+    with pytest.raises(MissingDataset, match="ls: expected datasets in .*, found none"):
+        said(str(tmp_path), "ls")
+    with pytest.raises(MissingDataset, match="runs: expected one in .*, found none"):
+        said(str(tmp_path), "runs")
+    first, second = caplog.messages
+    assert first.startswith(f"{manifest}: expected a manifest, got 1 errors")
+    assert second == f"{record}: expected the record of a run, got 1 errors. Remove the file."
