@@ -98,7 +98,9 @@ def show(
 def _say_which(ref: DatasetRef, content: Manifest, before: str = "") -> None:
     """Name a dataset with what tells it from others, and its rows."""
     words = f" ({', '.join(words)})" if (words := tell_stored(ref).words) else ""
-    out.print(f"{before}[bold]{ref}[/]{escape(words)}, {content.rows:,} row{'s' * (content.rows != 1)}", highlight=False)
+    out.print(
+        f"{before}[bold]{ref}[/]{escape(words)}, {content.rows:,} row{'s' * (content.rows != 1)}", highlight=False
+    )
 
 
 def _only(frame: pl.DataFrame, names: list[str]) -> pl.DataFrame:

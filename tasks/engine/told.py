@@ -4,12 +4,14 @@ from storage.telling import Telling, tell
 from tasks.engine.step import Promise
 
 
-def told(promise: Promise) -> Telling:
-    """Tell what its dataset is, as `storage.telling.tell_stored` does where it is built."""
-    model = getattr(promise.arguments.get("config"), "model", "")  # no setting by which a dataset is known
+def told(promise: Promise, *, by_model: bool = True) -> Telling:
+    """Tell what its dataset is; without the names of models as `storage.telling.tell_stored` will, once it is built."""
+    model = getattr(promise.arguments.get("config"), "model", "") if by_model else ""  # a dataset is not known by it
 
     def inputs(name: str) -> list[Telling]:
-        return [told(one) for key, one in promise.inputs.items() if name in (key, key.partition(".")[0])]
+        return [
+            told(one, by_model=by_model) for key, one in promise.inputs.items() if name in (key, key.partition(".")[0])
+        ]
 
     return tell(promise.step.produces, {**promise.settings, "model": model}, inputs)
 
