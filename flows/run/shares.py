@@ -13,7 +13,7 @@ _NETWORKS = threading.Semaphore(1)  # on the CPU: of this process alone, so that
 
 
 @contextlib.contextmanager
-def share(resource: Resource, device: str, label: str) -> Iterator[None]:
+def share(resource: Resource, device: str) -> Iterator[None]:
     """Wait until nobody else uses what a step needs, and hold it.
 
     A GPU and the JVM are held by the kernel's lock on a file in this user's cache: it asks no server, and is free when
@@ -22,7 +22,6 @@ def share(resource: Resource, device: str, label: str) -> Iterator[None]:
     Args:
         resource: that the step needs.
         device: that a network computes on.
-        label: of the step, for the log.
     """
     if resource == "cpu" or (resource == "model" and device == "cpu"):
         with _NETWORKS if resource == "model" else contextlib.nullcontext():
@@ -33,6 +32,7 @@ def share(resource: Resource, device: str, label: str) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            logging.getLogger("polyloom.run").info("%s: waiting for another step that uses %s", label, name)
+            what = "Java" if resource == "jvm" else f"the device {device}"
+            logging.getLogger("polyloom.share").info("waits until no other step uses %s.", what)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
