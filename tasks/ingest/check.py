@@ -12,7 +12,7 @@ from tasks.ingest.files import find_run, find_source
 from tasks.ingest.qrels import count_by_split, qrels_frame
 from tasks.ingest.queries import hold_out_validation, queries_frame
 from tasks.ingest.rows import BadRow, Document, Judgement, Query
-from tasks.ingest.run_task import find_flaws, read_run
+from tasks.ingest.run_task import find_flaws, read_run, with_ids_as_known
 from tasks.ingest.task import documents_of, judgements_of, queries_of
 from tasks.languages import is_unspaced
 from tasks.models.texts import document_text, same_text
@@ -159,4 +159,4 @@ def _run_problems(pattern: str, language: str, query_ids: pl.Series, doc_ids: pl
         lines = read_run([file.path for file in find_run(pattern, language, "error").files])
     except (FileNotFoundError, ValueError) as error:
         return [str(error)]
-    return find_flaws(lines, query_ids, doc_ids)["told"].to_list()
+    return find_flaws(with_ids_as_known(lines, query_ids, doc_ids), query_ids, doc_ids)["told"].to_list()

@@ -7,6 +7,7 @@ carries its judged passages.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from tasks.ingest.records import Record, read_jsonl, read_tsv
@@ -173,14 +174,16 @@ def _identifier(path: str, record: Record, field: str, value: object) -> str | B
 
 def _relevance(value: object) -> int | None:
     """Read a grade; what is below 0 (TREC's junk) is judged and not relevant like 0."""
-    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}(\.0*)?", value):
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}(\.0*)?", value := value.strip()):
         value = int(value.partition(".")[0])
     whole = _whole(value)
     return None if whole is None or whole > _MAX_RELEVANCE else max(whole, 0)
 
 
 def _whole(value: object) -> int | None:
-    """Read a whole number, which a column of floats holds as 1.0."""
+    """Read a whole number, which a column of floats holds as 1.0, and one of decimals exactly."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else None
     if isinstance(value, float) and value.is_integer() and abs(value) <= _MAX_WHOLE_FLOAT:
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
