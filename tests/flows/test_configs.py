@@ -121,6 +121,10 @@ def test_override_reaches_settings_that_the_file_does_not_name(config):
             ("languages=[de]", "ingest.layout=atlas"),
             r"expected ar, bn, .* for the sample atlas, got de. .*ingest.layout",
         ),
+        (
+            ("ingest.train_split=dev",),
+            "ingest.train_split: expected another name than ingest.dev_split, got 'dev' for both",
+        ),
         (("languages=[]",), r"languages: expected 1 or more entries, got \[\]\."),
         (("evaluate.metrics=[]",), r"evaluate.metrics: expected 1 or more entries, got \[\]\."),
         (("evaluate.metrics=[nonsense@3]",), "ir_measures knows no nonsense"),
