@@ -10,9 +10,9 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedT
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from tasks.models.backbone import load_backbone, save_backbone
-from tasks.models.bundled import MAX_TOKENS, write_bundled_encoder
+from tasks.models.bundled import write_bundled_encoder
 from tasks.models.layout import Pooling, check_modules, pooling_file, read_json, write_layout, write_tokenizer_config
-from tasks.models.locate import locate_model
+from tasks.models.locate import MAX_TOKENS, locate_model
 
 _TOKEN_ROLES = ("bos", "cls", "eos", "sep", "pad", "unk", "mask")
 

@@ -219,6 +219,14 @@ def test_variable_that_is_not_set_is_named_with_its_setting(config, override, na
             ("retrieve.ensemble=[{name: m, model: 'bundled:all-minilm-l6-v2', num_layers: 7}]",),
             "retrieve.ensemble.0.num_layers: expected at most 6, .* got 7",
         ),
+        (
+            ("text.max_document_tokens=513",),
+            "text.max_document_tokens: expected at most 512, the longest .* takes, got 513",
+        ),
+        (
+            ("evaluate.systems=[{name: m, model: 'bundled:all-minilm-l6-v2', max_query_tokens: 600}]",),
+            "evaluate.systems.0.max_query_tokens: expected at most 512, .* got 600",
+        ),
     ],
 )
 def test_layers_and_sizes_that_an_encoder_lacks_are_refused_before_anything_runs(config, overrides, message):
