@@ -21,6 +21,7 @@ _HEADERLESS = {"topics": ("query_id", "query"), "trec": ("query_id", "iteration"
 _COLUMNS = {form: {name: name for name in names} for form, names in _HEADERLESS.items()} | {
     "passages": {name: name for name in ("query_id", "query", "title", "text", "relevance")} | {"doc_id": "docid"}
 }  # of the forms that name their columns themselves, as `columns` does for a table
+_MEAN = "all"  # a mean's id in metrics, where a query's values would stand beside it
 _MAX_RELEVANCE = 2**31 - 1
 _MAX_WHOLE_FLOAT = 2**53  # above, a float may stand for several whole numbers
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")  # a tab is white space like another
@@ -136,6 +137,8 @@ def _query(path: str, record: Record, columns: Mapping[str, str], split: str) ->
     query_id = _identifier(path, record, columns["query_id"], given)
     if isinstance(query_id, BadRow):
         return query_id
+    if query_id == _MEAN:
+        return _bad(path, record, columns["query_id"], "reserved id", query_id)
     if flaw := _flaw(text):
         return _bad(path, record, columns["query"], flaw, text)
     return Query(path, record.line, query_id, text, split)

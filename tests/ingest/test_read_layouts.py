@@ -146,6 +146,7 @@ BAD_DOCUMENTS = [
     ('{"docid": "1", "title": 3, "text": "b"}', "not a text", "title"),
 ]
 BAD_TOPICS = [
+    ("all\tEverything?", "reserved id", "query_id"),
     ("q1", "wrong number of columns", ""),
     ("q1\ta\tb", "wrong number of columns", ""),
     (b"q1\tk\xf6yh\xe4", "not UTF-8", ""),
