@@ -24,7 +24,7 @@ from flows.run.pipeline import BuildResult, Pipeline, StagedPromise
 from flows.run.progress import SHOWN, log_progress, with_artifact
 from flows.run.shares import share
 from flows.run.stop import UNDER_WAY, ending
-from storage import DamagedDataset, DatasetRef, Manifest
+from storage import DamagedDataset, DatasetRef, Manifest, StorageError
 from tasks.engine.build import Surroundings, build, commit_number, looking_at, state
 from tasks.engine.step import Promise
 from tasks.engine.turn import sweep
@@ -77,7 +77,8 @@ class Execution:
                 try:
                     done += [self._run_stage(stage, ready, done[-1])] if ready else []
                 except Exception as error:
-                    if len(self.failed) == failed:  # no step's
+                    of_the_store = type(error) is StorageError or no_room(error, self.root)
+                    if of_the_store or len(self.failed) == failed:  # of all steps, or of none
                         raise
                     first = first or error
             if first:
