@@ -19,6 +19,7 @@ from flows.weave import weave
 from tasks.engine import adopt as engine
 from tasks.engine.build import Surroundings
 from tasks.engine.step import Promise
+from tasks.engine.told import label
 
 AtMost = Annotated[float, typer.Option(metavar="SECONDS", min=0, help="For comparing a dataset; a shard at least.")]
 Trust = Annotated[list[str] | None, typer.Option(metavar="STEP", help="Take it over without comparing.")]
@@ -43,7 +44,7 @@ def adopt(
     with settings.storage.private(), ending(None), Bars(out) as bars:
 
         def around(promise: Promise) -> AbstractContextManager[Surroundings]:
-            return surroundings(promise, settings.resources, functools.partial(bars.draw, str(promise)))
+            return surroundings(promise, settings.resources, functools.partial(bars.draw, label(promise)))
 
         using = around if yes else None
         for one in engine.adopt(pipeline.promises, root, at_most=at_most, trusted=trusted, surroundings=using):

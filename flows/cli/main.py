@@ -82,12 +82,12 @@ def run(
     pipeline.check_names(refresh or [])
     _say_notes(pipeline, settings)
     root = settings.storage.location
-    stored = None if refresh or setting("PREFECT_API_URL") else all_stored(pipeline, root)
+    told = settings.export.notify and gate.is_open(pipeline, settings)  # only Prefect knows the block
+    needs_prefect = any([refresh, setting("PREFECT_API_URL"), told])
+    stored = None if needs_prefect else all_stored(pipeline, root)
     if stored is not None:
-        with (
-            settings.storage.private(),
-            recorded(settings, pipeline, stored, until=until, at_end=_add_report) as record,
-        ):
+        recording = recorded(settings, pipeline, stored, until=until, at_end=_add_report)
+        with settings.storage.private(), recording as record:
             verdict = gate.settle(pipeline, settings, record.id)
             record.notes = [*result_notes(pipeline, settings), *([verdict.text] if verdict else [])]
     else:

@@ -169,9 +169,7 @@ def _run(
     job = surroundings.job(promise.step.name, writer, work, surroundings.progress, earlier)
     promise.run(job, root)
     if taken := sum(part.taken for part in writer.parts):
-        job.log.info(
-            "%s: %s rows are taken over from an earlier dataset, where their texts are the same", promise, taken
-        )
+        job.log.info("%s rows are taken over from an earlier dataset, where their texts are the same.", f"{taken:,}")
     return commit(
         writer,
         only_new=only_new,
