@@ -20,6 +20,7 @@ from storage.errors import MissingDataset, warn
 from storage.manifest import DatasetRef
 
 FOLDER, REPORTS = "runs", "reports"
+ABLATION = "ablation"  # the report of the last one, which is of several runs
 PIPELINE = "train_retriever"  # the flow whose runs `latest` and names mean
 _STAMP = "%Y%m%d-%H%M%S"
 _NAME = re.compile(r"(\d{8}-\d{6}-[0-9a-f]{4})\.json")
