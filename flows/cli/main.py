@@ -181,27 +181,9 @@ def _say_notes(pipeline: Pipeline, settings: PipelineConfig) -> None:
         out.print(note, highlight=False, soft_wrap=True)
 
 
-for command in (
-    init,
-    check,
-    ablation,
-    report,
-    runs,
-    latest,
-    compare,
-    ls,
-    show,
-    explain,
-    diff,
-    verify,
-    adopt,
-    gc,
-    doctor,
-):
+_REST = (init, check, ablation, report, runs, latest, compare, ls, show, explain, diff, verify, adopt, gc, doctor)
+for command in (*_REST, search, encode, bake_off):
     app.command()(command)
-app.command()(search)
-app.command()(encode)
-app.command("bake-off")(bake_off)
 
 err = Terminal(stderr=True)
 
