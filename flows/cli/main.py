@@ -83,9 +83,9 @@ def run(
     pipeline = weave(settings, until)
     pipeline.check_names(refresh or [])
     _say_notes(pipeline, settings)
-    results = (
-        None if refresh or setting("PREFECT_API_URL") else BuildResult.of_stored(pipeline, settings.storage.location)
-    )
+    told = settings.export.notify and gate.is_open(pipeline, settings)  # only Prefect knows the block
+    needs_prefect = any([refresh, setting("PREFECT_API_URL"), told])
+    results = None if needs_prefect else BuildResult.of_stored(pipeline, settings.storage.location)
     if results is not None:
         recording = recorded(settings, pipeline, results, until=until, at_end=_add_report)
         with settings.storage.private(), recording as record:

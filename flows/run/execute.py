@@ -19,12 +19,12 @@ from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.configs import ResourcesConfig
-from flows.run.engines import engine_of
+from flows.run.engines import engine_of, num_gpus
 from flows.run.pipeline import BuildResult, Pipeline, StagedPromise
 from flows.run.progress import SHOWN, at_work, log_progress, with_artifact
 from flows.run.shares import share
 from flows.run.stop import UNDER_WAY, ending
-from storage import DamagedDataset, DatasetRef, Manifest
+from storage import DamagedDataset, DatasetRef, Manifest, StorageError
 from tasks.engine.build import Surroundings, build, commit_number, looking_at, state
 from tasks.engine.step import Promise
 from tasks.engine.told import called, label
@@ -61,7 +61,7 @@ class Execution:
         self.failed: set[str] = set()
 
     def run(self) -> list[BuildResult]:
-        """Run stage after stage; where a Promise fails, the rest of its stage that does not need it still runs.
+        """Run stage after stage; where a Promise fails, what does not need it still runs, in later stages too.
 
         In a stage languages run side by side, `AT_A_TIME` Promises at a time: that bounds the memory.
 
@@ -71,10 +71,29 @@ class Execution:
         # Prefect draws its graph by the identity of objects: what an arrow comes from has to outlive the run, or
         # another object takes its place in memory and an arrow appears between strangers.
         done: list[Any] = [None]
+        first: Exception | None = None
         with ending(flow_run_id()):
             for stage, staged in self.pipeline.by_stage().items():
-                done.append(self._run_stage(stage, staged, done[-1]))
+                failed, ready = len(self.failed), self._ready(staged)
+                try:
+                    done += [self._run_stage(stage, ready, done[-1])] if ready else []
+                except Exception as error:
+                    of_the_store = type(error) is StorageError or no_room(error, self.root)
+                    if of_the_store or len(self.failed) == failed:  # of all steps, or of none
+                        raise
+                    first = first or error
+            if first:
+                raise first
         return [self.results[key] for key in self._by_key]
+
+    def _ready(self, staged: Sequence[StagedPromise]) -> list[StagedPromise]:
+        """Leave out what needs a Promise that failed; inputs come first."""
+        made, ready = set(self.results), []
+        for one in staged:
+            if {str(entry.ref(self.root)) for entry in one.promise.inputs.values()} <= made:
+                made.add(str(one.promise.ref(self.root)))
+                ready.append(one)
+        return ready
 
     def _run_stage(self, stage: str, staged: Sequence[StagedPromise], after: Any) -> Any:
         """Make a stage's datasets in a flow run of its own, or say in one task run that all are in the store."""
@@ -96,10 +115,11 @@ class Execution:
             return self._take_stage(stage, staged, after)
         if self._alone:
             return self._submit(staged)
+        failed = len(self.failed)
         try:
             return make_stage(after)
         except (httpx.HTTPError, PrefectHTTPStatusError) as error:
-            if self.failed:
+            if len(self.failed) > failed:
                 raise
             self._alone = True
             logging.getLogger("polyloom.run").warning("Prefect does not answer, the run goes on without: %s", error)
@@ -200,10 +220,11 @@ class Execution:
         """Build while holding the share of the resource that the step needs."""
         replaces = self._replaces.get(str(promise.ref(self.root)))
         device = self.resources.chosen_device() if promise.step.resource == "model" else "cpu"
-        with share(promise.step.resource, device):
+        surroundings = self._surroundings(promise, device)
+        with share(promise.step.resource, device, num_gpus(promise, surroundings.engine)):
             UNDER_WAY[label(promise)] = ""
             try:
-                return build(promise, self.root, self._surroundings(promise, device), replaces=replaces)
+                return build(promise, self.root, surroundings, replaces=replaces)
             except Exception as error:
                 if (refused := no_room(error, promise.ref(self.root).uri)) is not None:
                     raise refused from error

@@ -146,6 +146,18 @@ def test_failure_stops_what_needs_it_and_names_the_cause(root):
     assert loom.CALLS == ["make_numbers"]
 
 
+def test_failure_in_one_language_leaves_the_others_to_go_on_in_later_stages(root):
+    numbers = {name: make_numbers(name, config=NumberConfig(values=(n,))) for n, name in enumerate(("en", "sw"), 1)}
+    judged = {"en": fail("en", numbers=numbers["en"]), "sw": double_numbers("sw", numbers=numbers["sw"], factor=2)}
+    kept = {name: double_numbers(name, numbers=one, factor=3) for name, one in judged.items()}
+    total = sum_numbers(parts=kept)
+    stages = {"ingest": numbers, "retrieve": judged, "denoise": kept, "train": {"all": total}}
+    with pytest.raises(ValueError, match=r"fail: expected nothing, got \[1\]"):
+        run(root, Pipeline.weave({stage: list(made.values()) for stage, made in stages.items()}, metrics=[]))
+    assert storage.find(kept["sw"].ref(root)) is not None
+    assert storage.find(total.ref(root)) is None
+
+
 def test_runs_side_by_side_in_one_process_share_the_network(root, monkeypatch):
     running, seen = [], []
 
