@@ -23,7 +23,7 @@ from tasks.steps import (
 
 
 def check_encoders(config: PipelineConfig) -> None:
-    """See that the encoders have the layers and sizes that the settings ask of them.
+    """See that the encoders have the layers and sizes that the settings ask of them, and take texts as long.
 
     Raises:
         ValueError: one has fewer.
@@ -32,7 +32,14 @@ def check_encoders(config: PipelineConfig) -> None:
     members = {f"retrieve.ensemble.{place}": one for place, one in enumerate(config.retrieve.ensemble)}
     members |= {f"evaluate.systems.{n}": one.encoder() for n, one in enumerate(config.evaluate.systems) if one.model}
     for name, encoder in {"encoder": config.encoder, **members}.items():
-        num_layers, size = network_size(encoder.model)
+        num_layers, size, num_tokens = network_size(encoder.model)
+        limits = encoder if isinstance(encoder, EnsembleEncoder) else config.text
+        for limit in ("max_query_tokens", "max_document_tokens"):
+            if num_tokens and getattr(limits, limit) > num_tokens:
+                raise ValueError(
+                    f"{'text' if name == 'encoder' else name}.{limit}: expected at most {num_tokens}, the longest text "
+                    f"that {encoder.model} takes, got {getattr(limits, limit)}. Lower it."
+                )
         if encoder.num_layers and num_layers and encoder.num_layers > num_layers:
             raise ValueError(
                 f"{name}.num_layers: expected at most {num_layers}, the layers of {encoder.model}, got "

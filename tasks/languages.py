@@ -5,6 +5,7 @@ import functools
 import re
 from typing import Annotated
 
+import polars as pl
 from babel import Locale
 from babel.core import get_global
 from pydantic import AfterValidator
@@ -18,6 +19,7 @@ _TAG = re.compile(
     "([a-z]{2,3})(?:-[a-z]{3})?(?:-([A-Z][a-z]{3}))?(?:-(?:[A-Z]{2}|[0-9]{3}))?(?:-(?:[a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*"
     "(?:-[a-wyz0-9](?:-[a-z0-9]{2,8})+)*(?:-x(?:-[a-z0-9]{1,8})+)?"
 )
+_PARTS = {"Jpan": ("Han", "Hira", "Kana"), "Kore": ("Hang", "Han"), "Hans": ("Han",), "Hant": ("Han",)}
 _UNSPACED = {"Hani", "Hans", "Hant", "Jpan", "Khmr", "Laoo", "Mymr", "Thai", "Tibt"}
 
 
@@ -59,8 +61,26 @@ def script_of(language: str) -> str:
     parts, likely = _TAG.fullmatch(language), get_global("likely_subtags")
     if parts and parts[2]:
         return parts[2]
-    full: str = likely.get(language.replace("-", "_")) or likely.get(primary(language), "")
+    found = (likely.get(one) for one in (language.replace("-", "_"), primary(language)) if one != "und")
+    full: str = next(filter(None, found), "")
     return full.split("_")[1] if full else ""
+
+
+def script_name(language: str) -> str:
+    """Return the English name of its script: `Myanmar` of `my`."""
+    code = script_of(language)
+    return _names("scripts").get(code, code)
+
+
+def script_letters(language: str) -> str:
+    """Return a regular expression of polars for one letter of the language's script; any letter's where it has none."""
+    code = script_of(language)
+    try:
+        pattern = "".join(rf"\p{{{part}}}" for part in _PARTS.get(code, (code,)))
+        pl.Series([""]).str.contains(f"[{pattern}]")
+    except pl.exceptions.ComputeError:  # no script of Unicode's
+        return r"\pL"
+    return f"[{pattern}]"
 
 
 def is_unspaced(language: str) -> bool:

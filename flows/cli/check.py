@@ -21,6 +21,7 @@ from tasks.engine.build import state
 from tasks.engine.step import deferred
 from tasks.ingest.config import Source
 from tasks.ingest.recognise import recognise
+from tasks.languages import name_of, script_name
 from tasks.plan_batches.config import PlanBatchesConfig
 from tasks.retrieve.analyzers import analyzer_of
 from tasks.steps import plan_batches
@@ -110,11 +111,22 @@ def _print_language(one: dict[str, Any], settings: PipelineConfig) -> None:
         lines.append(line)
     else:
         lines.append("no train queries: only measured")
+    lines += [f"[yellow]{line}[/]" for line in _doubts([one])]
     lines += [f"[red]{escape(problem)}[/]" for problem in one["problems"][:SHOWN]]
     if (more := len(one["problems"]) - SHOWN) > 0:
         lines.append(f"[red]… and {more:,} more; --json has all[/]")
     out.print(f"[bold]{language}[/]")
     out.print(Padding("\n".join(lines), (0, 0, 0, 2)), highlight=False)
+
+
+def _doubts(found: list[dict[str, Any]]) -> list[str]:
+    """Say which languages most documents are not written in: a wrong one has the wrong analyzer."""
+    return [
+        f"{one['num_foreign']:,} of {one['num_documents']:,} documents have no letter of {name_of(one['language'])}'s "
+        f"script, {script_name(one['language'])}: is '{one['language']}' right?"
+        for one in found
+        if 2 * one["num_foreign"] > one["num_documents"]
+    ]
 
 
 def say_separable(pipeline: Pipeline, settings: PipelineConfig) -> list[str]:
@@ -196,11 +208,13 @@ def init(
     checks = [input_files.check_files(settings.ingest, one, settings.text.document) for one in languages]
     content |= _sized(settings.plan_batches, checks)
     notes = [] if language or found.languages else ["No language in the names of files: en is a guess."]
+    notes += _doubts(checks)
     if "dev_split" in found.ingest and not found.ingest["dev_split"]:
         notes.append("No files to measure on: run it with --until train.")
     head = "".join(f"# {line}\n" for line in ["Written by `polyloom init`.", *notes])
     target.write_text(head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    said = [f"{target}: layout {settings.ingest.layout}, {', '.join(languages)}.", *notes]
+    named = ", ".join(f"{one} ({name_of(one)})" for one in languages)
+    said = [f"{target}: layout {settings.ingest.layout}, {named}.", *notes]
     if num_problems := sum(len(one["problems"]) for one in checks):
         said.append(f"{num_problems} rows or files cannot be used as they are: see polyloom check {target}.")
     out.print("\n".join(map(escape, said)), highlight=False, soft_wrap=True)

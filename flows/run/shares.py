@@ -14,7 +14,7 @@ _NETWORKS = threading.Semaphore(1)  # on the CPU: of this process alone, so that
 
 
 @contextlib.contextmanager
-def share(resource: Resource, device: str, label: str, num_gpus: int = 1) -> Iterator[None]:
+def share(resource: Resource, device: str, num_gpus: int = 1) -> Iterator[None]:
     """Wait until nobody else uses what a step needs, and hold it.
 
     A GPU and the JVM are held by the kernel's lock on a file in this user's cache: it asks no server, and is free when
@@ -23,7 +23,6 @@ def share(resource: Resource, device: str, label: str, num_gpus: int = 1) -> Ite
     Args:
         resource: that the step needs.
         device: that a network computes on.
-        label: of the step, for the log.
         num_gpus: that it uses, those of this process from the first on, where the device is `cuda`.
     """
     if resource == "cpu" or (resource == "model" and device == "cpu"):
@@ -36,7 +35,8 @@ def share(resource: Resource, device: str, label: str, num_gpus: int = 1) -> Ite
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                logging.getLogger("polyloom.run").info("%s: waiting for another step that uses %s", label, name)
+                what = "Java" if resource == "jvm" else f"the device {name}"
+                logging.getLogger("polyloom.share").info("waits until no other step uses %s.", what)
                 fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -83,8 +83,9 @@ def fit_fold(pairs: pl.DataFrame, fold: int) -> pl.DataFrame:
     num_positive, num_negative = int(label_N.sum()), int((label_N == 0).sum())
     if not num_positive or not num_negative:
         raise ValueError(
-            f"fit_judge: expected relevant and non-relevant pairs, got {num_positive} relevant of {len(rows)}. "
-            "Give more train judgements, or widen denoise.presumed_ranks."
+            f"fit_judge: expected relevant and non-relevant pairs, got {num_positive} relevant of {len(rows)} outside "
+            "a fold (queries that share an answer or a text share a fold). Give more train judgements, widen "
+            "denoise.presumed_ranks, or choose another denoise.judge."
         )
     value_NF = rows.select(FEATURES).to_numpy().astype(np.float64)
     centre_F, spread_F = value_NF.mean(axis=0), np.maximum(value_NF.std(axis=0), _SMALLEST_SPREAD)

@@ -9,17 +9,17 @@ from tasks.groups import separable_size
 from tasks.ingest.config import FileSplit, IngestConfig, Source, What
 from tasks.ingest.corpus import corpus_parts
 from tasks.ingest.files import find_run, find_source
-from tasks.ingest.qrels import count_by_split, qrels_frame
+from tasks.ingest.qrels import check_measurable, count_by_split, qrels_frame
 from tasks.ingest.queries import hold_out_validation, queries_frame
 from tasks.ingest.rows import BadRow, Document, Judgement, Query
-from tasks.ingest.run_task import find_flaws, read_run
+from tasks.ingest.run_task import find_flaws, read_run, with_ids_as_known
 from tasks.ingest.task import documents_of, judgements_of, queries_of
-from tasks.languages import is_unspaced
+from tasks.languages import is_unspaced, script_letters
 from tasks.models.texts import document_text, same_text
 
 Row = TypeVar("Row", Document, Query, Judgement)
 
-_CORPUS = {"doc_id": pl.String, "key": pl.UInt64, "length": pl.UInt32}
+_CORPUS = {"doc_id": pl.String, "key": pl.UInt64, "length": pl.UInt32, "is_foreign": pl.Boolean}
 
 
 class _Damage(str):
@@ -41,14 +41,16 @@ def check_files(config: IngestConfig, language: str, text: str, runs: Iterable[s
         runs: patterns of TREC run files of the dev queries.
 
     Returns:
-        num_documents; num_copies, those with the text of an earlier one; longest_document and longest_query, in
+        num_documents; num_copies, those with the text of an earlier one; num_foreign, those whose letters are all of
+        another script than the language's; longest_document and longest_query, in
         characters; `splits`: the rows of `count_by_split` with num_copies and, of dev, num_in_train (its queries whose
         text is a train or validation query's); num_to_train_on, the train queries with a relevant document; the
         max_batch_size that separates their positives; `problems`: an error text per file or row that cannot
         be used.
     """
     problems: list[str] = []
-    corpus = _read_corpus(_find(config, language, "corpus", ("train", "dev"), problems), text, problems)
+    source = _find(config, language, "corpus", ("train", "dev"), problems)
+    corpus = _read_corpus(source, text, script_letters(language), problems)
     is_whole = not any(isinstance(problem, _Damage) for problem in problems)
     asked, judged = _read_asked(config, language, corpus, problems, is_whole)
     if config.validation_share:
@@ -58,6 +60,11 @@ def check_files(config: IngestConfig, language: str, text: str, runs: Iterable[s
     dev = pl.col("split") == "dev"
     for pattern in runs:
         problems += _run_problems(pattern, language, asked.filter(dev)["query_id"], corpus["doc_id"])
+    if config.dev_split and not problems:
+        try:
+            check_measurable(judged.join(asked.filter(dev), on="query_id", how="semi"), language)
+        except ValueError as error:
+            problems.append(str(error))
     repeated = asked.filter(dev).join(asked.filter(~dev), on="same", how="semi").height
     copies = asked.group_by("split").agg(num_copies=pl.len() - pl.col("same").n_unique())
     splits = count_by_split(asked, judged).join(copies, on="split", maintain_order="left")
@@ -67,6 +74,7 @@ def check_files(config: IngestConfig, language: str, text: str, runs: Iterable[s
         "language": language,
         "num_documents": corpus.height,
         "num_copies": corpus.height - corpus["key"].n_unique(),
+        "num_foreign": int(corpus["is_foreign"].sum()),
         "longest_document": corpus["length"].max() or 0,
         "longest_query": asked["text"].str.len_chars().max() or 0,
         "splits": splits.with_columns(num_in_train=pl.when(dev).then(pl.lit(repeated))).to_dicts(),
@@ -121,10 +129,15 @@ def _usable(rows: Iterable[Row | BadRow], problems: list[str]) -> Iterator[Row]:
         problems.append(_Damage(error))
 
 
-def _read_corpus(source: Source | None, text: str, problems: list[str]) -> pl.DataFrame:
-    """Read a corpus: doc_id, key (a hash of what makes texts equal), length (characters)."""
+def _read_corpus(source: Source | None, text: str, letters: str, problems: list[str]) -> pl.DataFrame:
+    """Read a corpus: doc_id, key (a hash of what makes texts equal), length (characters), is_foreign (no `letters`)."""
+    shown = document_text(text)
+    is_foreign = shown.str.contains(r"\pL") & ~shown.str.contains(letters)
     rows = _usable(documents_of(source, lambda _: None), problems) if source else ()
-    parts = (hash_texts(part.lazy(), text).collect() for part in corpus_parts(rows))
+    parts = (
+        hash_texts(part.lazy(), text).collect().hstack(part.select(is_foreign=is_foreign))
+        for part in corpus_parts(rows)
+    )
     return pl.concat([pl.DataFrame(schema=_CORPUS), *parts])
 
 
@@ -159,4 +172,4 @@ def _run_problems(pattern: str, language: str, query_ids: pl.Series, doc_ids: pl
         lines = read_run([file.path for file in find_run(pattern, language, "error").files])
     except (FileNotFoundError, ValueError) as error:
         return [str(error)]
-    return find_flaws(lines, query_ids, doc_ids)["told"].to_list()
+    return find_flaws(with_ids_as_known(lines, query_ids, doc_ids), query_ids, doc_ids)["told"].to_list()

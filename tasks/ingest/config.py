@@ -137,6 +137,11 @@ class IngestConfig(Settings):
                     f"ingest.{name}: expected the placeholders {{language}} and {{split}}, "
                     f"got {sorted(unknown)}. Environment variables are written ${{NAME}}."
                 )
+        if self.train_split and self.train_split == self.dev_split:
+            raise ValueError(
+                f"ingest.train_split: expected another name than ingest.dev_split, got '{self.dev_split}' for both. "
+                "Name two splits: what is measured must not be trained on."
+            )
         if self.layout == "atlas":
             return self
         missing = [what for what in get_args(What) if not self.pattern(what)]

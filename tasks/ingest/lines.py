@@ -47,6 +47,14 @@ def read_lines(path: str, *, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[t
         yield number + 1, last
 
 
+def is_cut_off(path: str) -> bool:
+    """Say whether the last line has no end: if it cannot be read either, the rest of it is missing, and maybe more."""
+    end = b"\n"
+    for block in _blocks(path):
+        end = block[-1:] or end
+    return end != b"\n"
+
+
 def _trimmed(line: bytes, number: int) -> bytes:
     if number == 1:
         line = line.removeprefix(BYTE_ORDER_MARK)

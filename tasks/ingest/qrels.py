@@ -91,6 +91,19 @@ def qrels_frame(rows: Sequence[Judgement]) -> pl.DataFrame:
     ).sort("query_id", "doc_id")
 
 
+def check_measurable(qrels: pl.DataFrame, language: str) -> None:
+    """See that dev has judgements: else nothing can be measured, which would be found after the training.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if qrels.is_empty():
+        raise ValueError(
+            f"ingest qrels of '{language}': expected judgements of the dev queries, got none. Fill the files, or run "
+            "with --until train."
+        )
+
+
 def count_by_split(queries: pl.DataFrame, qrels: pl.DataFrame) -> pl.DataFrame:
     """Count what each split holds, to compare an ingest with a published table; no corpus is needed.
 

@@ -7,6 +7,7 @@ carries its judged passages.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from tasks.ingest.records import Record, read_jsonl, read_tsv
@@ -20,6 +21,7 @@ _HEADERLESS = {"topics": ("query_id", "query"), "trec": ("query_id", "iteration"
 _COLUMNS = {form: {name: name for name in names} for form, names in _HEADERLESS.items()} | {
     "passages": {name: name for name in ("query_id", "query", "title", "text", "relevance")} | {"doc_id": "docid"}
 }  # of the forms that name their columns themselves, as `columns` does for a table
+_MEAN = "all"  # a mean's id in metrics, where a query's values would stand beside it
 _MAX_RELEVANCE = 2**31 - 1
 _MAX_WHOLE_FLOAT = 2**53  # above, a float may stand for several whole numbers
 # Line breaks and the like, and marks that turn the direction of what stands beside an id. A tab is white space.
@@ -136,6 +138,8 @@ def _query(path: str, record: Record, columns: Mapping[str, str], split: str) ->
     query_id = _identifier(path, record, columns["query_id"], given)
     if isinstance(query_id, BadRow):
         return query_id
+    if query_id == _MEAN:
+        return _bad(path, record, columns["query_id"], "reserved id", query_id)
     if flaw := _flaw(text):
         return _bad(path, record, columns["query"], flaw, text)
     return Query(path, record.line, query_id, text, split)
@@ -174,14 +178,16 @@ def _identifier(path: str, record: Record, field: str, value: object) -> str | B
 
 def _relevance(value: object) -> int | None:
     """Read a grade; what is below 0 (TREC's junk) is judged and not relevant like 0."""
-    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}(\.0*)?", value):
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}(\.0*)?", value := value.strip()):
         value = int(value.partition(".")[0])
     whole = _whole(value)
     return None if whole is None or whole > _MAX_RELEVANCE else max(whole, 0)
 
 
 def _whole(value: object) -> int | None:
-    """Read a whole number, which a column of floats holds as 1.0."""
+    """Read a whole number, which a column of floats holds as 1.0, and one of decimals exactly."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else None
     if isinstance(value, float) and value.is_integer() and abs(value) <= _MAX_WHOLE_FLOAT:
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None

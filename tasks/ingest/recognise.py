@@ -14,7 +14,7 @@ from tasks.ingest.config import LAYOUTS, What
 from tasks.ingest.files import SUFFIXES
 from tasks.ingest.lines import read_lines
 from tasks.ingest.rows import on_one_line
-from tasks.languages import check_language
+from tasks.languages import check_language, name_of
 
 # In the last part of a path that has one of these, the first that it has.
 _ROLES: dict[What, str] = {
@@ -24,7 +24,9 @@ _ROLES: dict[What, str] = {
 }
 _DEV = ("dev", "validation", "valid", "val", "test")
 _SPLIT = re.compile(rf"(?<![A-Za-z])(train|{'|'.join(_DEV)}[AB]?)(?![A-Za-z])")
-_LANGUAGE = re.compile(r"(?<![A-Za-z])([a-z]{2}(?:-(?:[A-Z][a-z]{3}|[A-Z]{2}))?)(?![A-Za-z])")
+_TAIL = "(?:-[A-Z][a-z]{3})?(?:-[A-Z]{2})?"
+# Three small letters are one where they stand alone between dots and slashes: more than tags are written so.
+_LANGUAGE = re.compile(rf"(?<![A-Za-z])([a-z]{{2}}{_TAIL}|(?<![^/.])[a-z]{{3}}{_TAIL}(?=[/.]))(?![A-Za-z])")
 _SHARD = re.compile(r"(?<=[-_.])\d+(?:-of-\d+)?(?=\.\w+$)")
 _USUAL: dict[str, tuple[str, ...]] = {
     "doc_id": ("doc_id", "docid", "corpus-id", "corpus_id", "document_id", "passage_id", "pid", "did", "_id", "id"),
@@ -105,7 +107,7 @@ def _languages(paths: list[str]) -> set[str]:
 
 def _is_language(tag: str) -> bool:
     try:
-        return bool(check_language(tag))
+        return check_language(tag) != name_of(tag)  # what has no name is a word of three letters
     except ValueError:
         return False
 

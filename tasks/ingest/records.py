@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from tasks.ingest.lines import read_lines
+from tasks.ingest.lines import is_cut_off, read_lines
 from tasks.ingest.rows import BadRow, DamagedFile, bad_row
 
 _KEY = re.compile(rb'"\s*:')
 _QUOTED = re.compile('"(?:[^"]|"")*"')
 _OPEN = re.compile('"(?:[^"]|"")*')
 _FIELD = re.compile('(?:^|\t)("(?:[^"]|"")*"(?=\t|$)|[^\t]*)')
+_UNREADABLE = ("broken JSON", "not UTF-8", "wrong number of columns", "quote not closed")
 _TITLES_OF_IDS = {"id", "qid", "queryid", "topic", "topicid", "docid", "corpusid"}
 _TITLES_OF_VALUES = {"query", "querytext", "text", "question", "title", "iteration", "iter"}
 
@@ -65,8 +66,8 @@ def read_tsv(path: str, names: Sequence[str], *, headed: bool) -> Iterator[Recor
     """Yield one record per line.
 
     Quotes are taken off as spreadsheets and pandas put them on: of a text that begins and ends with one and has its
-    inner ones doubled, or a tab in it; of every text, where the first line has all its columns in quotes. Any other
-    quote is a character of the text.
+    inner ones doubled, or a tab, or a CR in it, or nothing; of every text, where the first line has all its columns in
+    quotes. Any other quote is a character of the text.
 
     Args:
         path: local path or fsspec URL.
@@ -126,7 +127,8 @@ def _unquoted(value: str, all_quoted: bool) -> str:
     if not value.startswith('"') or not _QUOTED.fullmatch(value):
         return value
     inner = value[1:-1]
-    return inner.replace('""', '"') if all_quoted or '""' in inner or "\t" in inner else value
+    needed = not inner or '""' in inner or "\t" in inner or "\r" in inner
+    return inner.replace('""', '"') if all_quoted or needed else value
 
 
 def _names_columns(values: Sequence[str]) -> bool:
@@ -135,21 +137,28 @@ def _names_columns(values: Sequence[str]) -> bool:
 
 
 def _some_readable(path: str, rows: Iterable[Record | BadRow]) -> Iterator[Record | BadRow]:
-    """See that a file with lines has one that can be read: else it is of another kind than its name says.
+    """See that a file with lines has one that can be read, else it is of another kind than its name says; and its last.
 
     Raises:
-        DamagedFile: at the end; it has none.
+        DamagedFile: at the end; it has none, or the last one breaks off.
     """
-    first, good = None, False
+    first, last, good = None, None, False
     for row in rows:
-        if isinstance(row, Record):
-            good = True
-        elif row.reason in ("broken JSON", "not UTF-8", "wrong number of columns"):
-            first = first or row
-        yield row
+        if last:
+            yield last
+        last = row if isinstance(row, BadRow) and row.reason in _UNREADABLE else None
+        first = first or last
+        if not last:
+            good = good or isinstance(row, Record)
+            yield row
     if first and not good:
         got = f"none; line {first.line}: {first.reason}, {first.got}"
         raise DamagedFile(path, None, "a line that can be read", got, "See that the file is what its name says")
+    if last and is_cut_off(path):
+        got = f"{last.reason}, {last.got}, and no line end"
+        raise DamagedFile(path, last.line, "a last line that is whole", got)
+    if last:
+        yield last
 
 
 def check_columns(path: str, columns: Sequence[str], names: Sequence[str]) -> None:

@@ -34,6 +34,7 @@ REASONS = {
     "header line": ("rows from the first line on", "Remove the line that names the columns, or use layout table"),
     "control character in id": ("an id without line breaks, NUL and the like", "Give the row another id"),
     "missing id": ("an id, which is a text or a whole number", "Give the row an id"),
+    "reserved id": ("another id than 'all', which means stand under", "Give the query another id"),
     "not a text": ("a text", "Correct the row"),
     "empty text": ("a text that is not empty", "Fill in or remove the row"),
     "not a list of passages": ("a list of objects with docid, title and text", "Correct the row"),

@@ -1,14 +1,15 @@
 """TREC run files -> a system's candidates for the dev queries, as trec_eval reads them."""
 
 from collections.abc import Sequence
+from urllib.parse import unquote
 
 import polars as pl
 
 from storage import DatasetRef, scan
 from tasks.engine.job import Job
 from tasks.ingest.config import Source
-from tasks.ingest.lines import read_lines
-from tasks.ingest.rows import on_one_line
+from tasks.ingest.lines import is_cut_off, read_lines
+from tasks.ingest.rows import DamagedFile, on_one_line
 
 _LINES = {"file": pl.String(), "line": pl.Int64()} | dict.fromkeys(("got", "query_id", "doc_id", "score"), pl.String())
 _FLAWS = {  # what a line must have, and what to do about one that has not
@@ -31,8 +32,10 @@ def ingest_run(
 ) -> None:
     """Read ranked lists that another program made; a dev query that has none is measured as not answered."""
     lines = read_run([file.path for file in source.files])
-    asked, named = scan(queries).select("query_id").collect(), lines.lazy().select("doc_id").unique()
+    asked, doc_ids = scan(queries).select("query_id").collect(), lines["doc_id"].drop_nulls().unique()
+    named = pl.LazyFrame({"doc_id": pl.Series([*{*doc_ids, *map(unquote, doc_ids)}], dtype=pl.String)})
     present = scan(corpus).select("doc_id").join(named, on="doc_id", how="semi").collect(engine="streaming")
+    lines = with_ids_as_known(lines, asked["query_id"], present["doc_id"])
     flawed = find_flaws(lines, asked["query_id"], present["doc_id"])
     for (flaw,), found in flawed.group_by("flaw", maintain_order=True):
         told = found["told"][0]
@@ -49,9 +52,14 @@ def ingest_run(
 
 
 def read_run(paths: Sequence[str]) -> pl.DataFrame:
-    """Read run files: file, line, got, query_id, doc_id, score; these are null where a line has not six columns."""
+    """Read run files: file, line, got, query_id, doc_id, score; these are null where a line has not six columns.
+
+    Raises:
+        DamagedFile: as `read_lines`; or the last line breaks off.
+    """
     rows = []
     for path in paths:
+        fields: list[str] = [""] * 6
         for number, raw in read_lines(path):  # split at ASCII's white space, as by trec_eval
             fields = [field.decode(errors="backslashreplace") for field in raw.split()]
             rows.append(
@@ -62,7 +70,19 @@ def read_run(paths: Sequence[str]) -> pl.DataFrame:
                     *(fields[0:5:2] if len(fields) == 6 else [None] * 3),
                 )
             )
+        if len(fields) < 6 and is_cut_off(path):
+            got = f"{len(fields)} columns instead of 6, and no line end"
+            raise DamagedFile(path, number, "a last line that is whole", got)
     return pl.DataFrame(rows, schema=_LINES, orient="row")
+
+
+def with_ids_as_known(lines: pl.DataFrame, query_ids: pl.Series, doc_ids: pl.Series) -> pl.DataFrame:
+    """Undo what `write_trec` does to white space in ids, where only so an id is known."""
+    for name, known in (("query_id", {*query_ids}), ("doc_id", {*doc_ids})):
+        unknown = {*lines[name].drop_nulls()} - known
+        plain = {one: unquote(one) for one in unknown if unquote(one) in known}
+        lines = lines.with_columns(pl.col(name).replace(plain))
+    return lines
 
 
 def find_flaws(lines: pl.DataFrame, query_ids: pl.Series, doc_ids: pl.Series) -> pl.DataFrame:

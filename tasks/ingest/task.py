@@ -78,6 +78,8 @@ def ingest_qrels(
         _report(job, answer)
     asked = scan(queries[split]).collect()
     frame = judgements.qrels_frame(good).join(asked, on="query_id", how="semi", maintain_order="left")
+    if split == "dev":
+        judgements.check_measurable(frame, corpus.partition)
     for counts in judgements.count_by_split(asked, frame).iter_rows(named=True):
         job.log.info("%s: %s", corpus.partition, judgements.COUNTED.format(**counts))
     job.out.write(frame)
@@ -210,20 +212,18 @@ def judgements_of(
         relevant_from: a lower relevance of a train query becomes 0.
     """
     ids = {split: frame.select("query_id").collect()["query_id"] for split, frame in queries.items()}
-    split_of = {query_id: split for split, own in ids.items() for query_id in own}
+    splits = {query_id: split for split, own in ids.items() for query_id in own}
     part = "dev" if "dev" in queries else "train"
     shared = not all(file.split for file in source.files)
 
     def mine(row: Judgement | BadRow) -> bool:
         if isinstance(row, BadRow):
             return not shared or part == "train" or "train" not in queries
-        return not shared or _part(split_of.get(row.query_id, "dev")) == part
+        return not shared or _part(splits.get(row.query_id, "dev")) == part
 
     unique = list(judgements.unique_judgements(filter(mine, _read_judgements(source))))
     unknown = judgements.unknown_documents(unique, corpus)
-    yield from judgements.known_judgements(
-        unique, splits=split_of, unknown_doc_ids=unknown, relevant_from=relevant_from
-    )
+    yield from judgements.known_judgements(unique, splits=splits, unknown_doc_ids=unknown, relevant_from=relevant_from)
 
 
 def _scanned(queries: Mapping[str, DatasetRef]) -> dict[str, pl.LazyFrame]:

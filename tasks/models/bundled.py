@@ -19,8 +19,8 @@ from safetensors.numpy import save_file
 
 from tasks.models.bundled_tokenizer import write_tokenizer
 from tasks.models.layout import write_json
+from tasks.models.locate import MAX_TOKENS
 
-MAX_TOKENS = 512
 _GROUP = 32
 _BLOCK = np.dtype([("scale", "<f2"), ("nibbles", "u1", (_GROUP // 2,))])
 _ROWS_AT_ONCE = 16_384  # of a matrix, so that float32 copies stay small

@@ -21,6 +21,7 @@ LAYOUT_FILES = (  # all of a model folder but config.json and the weights
     "1_Pooling/config.json",
     "2_Normalize/config.json",
 )
+_MODULES = {"Transformer", "Pooling", "Normalize"}
 _POOLING_KEYS: dict[Pooling, str] = {
     "cls": "pooling_mode_cls_token",
     "mean": "pooling_mode_mean_tokens",
@@ -82,10 +83,28 @@ def write_layout(
 
 def pooling_file(folder: Path) -> Path:
     """Name the configuration of a folder's pooling, which may be missing: where modules.json says, else the usual."""
+    places = [path for kind, path in read_modules(folder) if kind == "Pooling"]
+    return folder / (places[0] if places else "1_Pooling") / "config.json"
+
+
+def read_modules(folder: Path) -> list[tuple[str, str]]:
+    """Return the kind of each module (Transformer, Pooling, Dense …) and where it lies; none where no file says."""
     listed = folder / "modules.json"
     modules = read_json(listed) if listed.is_file() else []
-    places = [module["path"] for module in modules if module["type"].endswith(".Pooling")]
-    return folder / (places[0] if places else "1_Pooling") / "config.json"
+    return [(module["type"].rsplit(".", 1)[-1], module["path"]) for module in modules]
+
+
+def check_modules(folder: Path) -> None:
+    """See that a model has nothing on top but what we compute: pooling and normalisation.
+
+    Raises:
+        ValueError: it has.
+    """
+    if foreign := sorted({kind for kind, _ in read_modules(folder)} - _MODULES):
+        raise ValueError(
+            f"{folder}: expected a sentence-transformers model of {sorted(_MODULES)}, got {foreign} as well. "
+            "Choose a model without further layers on top."
+        )
 
 
 def read_pooling(folder: Path) -> Pooling:
@@ -114,16 +133,17 @@ def read_pooling(folder: Path) -> Pooling:
 def read_prompts(folder: Path) -> dict[Role, str]:
     """Return the texts that go before every query and every document, as sentence-transformers reads them.
 
-    They are empty where none is set; a document's has one of three names.
+    They are empty where none is set; a document's has one of three names. A default is any text's, but for a query's.
 
     Raises:
         FileNotFoundError: the folder has no ``config_sentence_transformers.json``.
     """
     config = read_json(folder / "config_sentence_transformers.json")
     prompts = config.get("prompts") or {}
-    default = prompts.get(config.get("default_prompt_name"), "")
+    name = config.get("default_prompt_name")
+    default = prompts.get(name, "")
     named = [prompts[name] for name in ("document", "passage", "corpus") if name in prompts]
-    document = next(filter(None, named), "" if named else default)
+    document = next(filter(None, named), "" if named or name == "query" else default)
     return {"query": prompts.get("query", default), "document": document}
 
 
@@ -169,10 +189,14 @@ def read_json(path: Path) -> Any:
 
     Raises:
         FileNotFoundError: there is no such file.
+        ValueError: it is no JSON.
     """
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: expected a file of a sentence-transformers model, got none. "
             "Make the folder with write_encoder or write_layout."
         )
-    return json.loads(path.read_text(encoding="utf-8"))
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: expected JSON, got: {error}. Fetch the model again, or mend the file.") from error

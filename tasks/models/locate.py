@@ -18,6 +18,8 @@ from tasks.models.hub import snapshot
 errors = deferred("huggingface_hub.errors")  # loads an HTTP client
 
 BUNDLED = "bundled:"
+MAX_TOKENS = 512
+"""Of multilingual-e5-small."""
 _HUB_NAMES = {
     "bundled:multilingual-e5-small": "intfloat/multilingual-e5-small",
     "bundled:all-minilm-l6-v2": "sentence-transformers/all-MiniLM-L6-v2",
@@ -118,8 +120,8 @@ def hub_id(source: str) -> str | None:
     return name if _OWNED_ID.fullmatch(name) and not Path(source).expanduser().is_dir() else None
 
 
-def network_size(source: str) -> tuple[int | None, int | None]:
-    """Return how many layers a network has and how long its vectors are; None where its files do not say.
+def network_size(source: str) -> tuple[int | None, int | None, int | None]:
+    """Return how many layers a network has, how long its vectors are and how many tokens it takes; None: not stated.
 
     Args:
         source: as for `locate_model`, whose errors this has.
@@ -128,10 +130,12 @@ def network_size(source: str) -> tuple[int | None, int | None]:
     if place.is_file():
         with place.open("rb") as file:  # magic and version come first, see `tasks.models.bundled`
             hidden_size, num_layers = struct.unpack("<8x2i", file.read(16))
-        return num_layers, hidden_size
-    config = json.loads((place / "config.json").read_text(encoding="utf-8"))
+        return num_layers, hidden_size, MAX_TOKENS
+    files = (place / "config.json", place / "tokenizer_config.json")
+    config, tokenizer = (json.loads(one.read_text(encoding="utf-8")) if one.is_file() else {} for one in files)
     layers, sizes = ([config.get(name) for name in names] for names in (_LAYERS, _SIZES))
-    return next(filter(None, layers), None), next(filter(None, sizes), None)
+    lengths = filter(None, (config.get("max_position_embeddings"), tokenizer.get("model_max_length")))
+    return next(filter(None, layers), None), next(filter(None, sizes), None), min(lengths, default=None)
 
 
 def content_digest(path: Path) -> str:

@@ -9,7 +9,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.models.layout import Pooling, Role, pooling_file, read_json, read_pooling, read_prompts
+from tasks.models.layout import (
+    Pooling,
+    Role,
+    check_modules,
+    pooling_file,
+    read_json,
+    read_modules,
+    read_pooling,
+    read_prompts,
+)
 from tasks.models.locate import locate_model
 
 _PROMPTS_FILE = "config_sentence_transformers.json"
@@ -67,9 +76,10 @@ def made_for(source: str) -> MadeFor:
 
     Raises:
         FileNotFoundError: there is no such model.
-        ValueError: its files name a pooling that we do not compute.
+        ValueError: its files name a pooling, or further layers, that we do not compute.
     """
     place = locate_model(source)
+    check_modules(place)
     names = [name.lower().replace("_", "-") for name in _names(source, place)]
     family = next(
         (one for name in names for one in _FAMILIES if re.search(rf"(?<![a-z0-9]){one.pattern}(?![a-z0-9])", name)),
@@ -93,7 +103,21 @@ def describe(source: str, *, pooling: Pooling, query_prompt: str, document_promp
     prompts = f"{_quoted(query_prompt)} before queries, {_quoted(document_prompt)} before documents"
     if not query_prompt and not document_prompt:
         prompts = "no prompt"
-    return f"{source}: {pooling} pooling ({pooled_by}); {prompts} ({prompted_by})"
+    return f"{source}: {pooling} pooling ({pooled_by}); {prompts} ({prompted_by}){_left_undone(locate_model(source))}"
+
+
+def _left_undone(folder: Path) -> str:
+    """Say what a model's files state that is not followed: prompts of other names, vectors that are not normalised."""
+    if not (folder / _PROMPTS_FILE).is_file():
+        return ""
+    config, notes = read_json(folder / _PROMPTS_FILE), ""
+    others = sorted(name for name, text in (config.get("prompts") or {}).items() if text)
+    if others and not any(read_prompts(folder).values()):
+        notes = f"; its files have prompts for {', '.join(others)}: set those that are meant"
+    compared = config.get("similarity_fn_name") or "cosine"
+    if compared != "cosine" and not any(kind == "Normalize" for kind, _ in read_modules(folder)):
+        notes += f"; compared by cosine, though its files say {compared}"
+    return notes
 
 
 def _quoted(prompt: str) -> str:

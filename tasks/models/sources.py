@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import safe_open
+from tokenizers import normalizers
 from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from tasks.models.backbone import load_backbone, save_backbone
-from tasks.models.bundled import MAX_TOKENS, write_bundled_encoder
-from tasks.models.layout import Pooling, pooling_file, read_json, write_layout, write_tokenizer_config
-from tasks.models.locate import locate_model
+from tasks.models.bundled import write_bundled_encoder
+from tasks.models.layout import Pooling, check_modules, pooling_file, read_json, write_layout, write_tokenizer_config
+from tasks.models.locate import MAX_TOKENS, locate_model
 
-_MODULES = {"Transformer", "Pooling", "Normalize"}
 _TOKEN_ROLES = ("bos", "cls", "eos", "sep", "pad", "unk", "mask")
 
 
@@ -88,6 +88,12 @@ def _copy_model(source: Path, folder: Path, *, num_layers: int | None) -> int:
             f"{source}: expected a fast tokenizer with a padding token, got {type(tokenizer).__name__} with "
             f"{tokenizer.pad_token!r}. Convert it with transformers and save it beside the weights."
         )
+    texts = source / "sentence_bert_config.json"
+    if texts.is_file() and read_json(texts).get("do_lower_case"):  # whatever the tokenizer's own file says
+        own = tokenizer.backend_tokenizer.normalizer
+        tokenizer.backend_tokenizer.normalizer = normalizers.Sequence(
+            [normalizers.Lowercase(), *([own] if own else [])]
+        )
     max_tokens = min(tokenizer.model_max_length, _num_positions(backbone))
     tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
     tokens = {role: getattr(tokenizer, f"{role}_token") for role in _TOKEN_ROLES}
@@ -104,13 +110,7 @@ def _check_model(source: Path, *, prompted: bool) -> None:
             f"{source}: expected an encoder or decoder that transformers itself knows, got model_type "
             f"{config.get('model_type')!r}. Code from a hub is not run: choose another model."
         )
-    modules = read_json(source / "modules.json") if (source / "modules.json").is_file() else []
-    foreign = sorted({module["type"].rsplit(".", 1)[-1] for module in modules} - _MODULES)
-    if foreign:
-        raise ValueError(
-            f"{source}: expected a sentence-transformers model of {sorted(_MODULES)}, got {foreign} as well. "
-            "Choose a model without further layers on top."
-        )
+    check_modules(source)
     pooled = pooling_file(source)
     if prompted and pooled.is_file() and not read_json(pooled).get("include_prompt", True):
         raise ValueError(

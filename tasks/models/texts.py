@@ -6,6 +6,13 @@ import polars as pl
 
 DocumentText = Literal["title_and_text", "text"]
 
+# Soft hyphens, zero-width characters, marks of direction, variation selectors; and what Hebrew and Arabic may leave
+# out: vowel signs, and the stroke that widens a word.
+_UNSEEN = (
+    "[\u00ad\u034f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u061c\u0640\u064b-\u0652\u0670\u180b-\u180f"
+    "\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0100-\U000e01ef]"
+)
+
 
 def document_text(text: str) -> pl.Expr:
     """Return the expression that makes a document's text of the columns title and text.
@@ -30,9 +37,13 @@ def document_text(text: str) -> pl.Expr:
 def same_text(column: str) -> pl.Expr:
     """Return the expression that makes texts equal which differ in Unicode's form, case or white space alone.
 
-    Such texts are copies of each other: what answers a question under one id answers it under another.
+    So do texts that differ in what is not seen, or may be left out. They are copies of each other: what answers a
+    question under one id answers it under another.
     """
-    folded = pl.col(column).str.normalize("NFKC").str.to_uppercase().str.to_lowercase()  # by upper case: ß is ss
+    seen = pl.col(column).str.normalize("NFKC").str.replace_all(_UNSEEN, "")
+    folded = (
+        seen.str.to_uppercase().str.to_lowercase().str.replace_all("i\u0307", "i")
+    )  # by upper case: ß is ss; İ is i
     return folded.str.normalize("NFKC").str.replace_all(r"\s+", " ").str.strip_chars()
 
 

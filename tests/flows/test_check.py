@@ -54,6 +54,36 @@ def test_counts_are_those_of_the_files(tmp_path):
     assert found["max_batch_size"] == 1  # d1 and d2 are one text, and all that both queries have
 
 
+def test_dev_without_judgements_is_a_problem_unless_there_is_to_be_no_dev(tmp_path):
+    collection(tmp_path, DOCUMENTS, QUERIES, {"train": QRELS["train"]})
+    (problem,) = checked(tmp_path)["problems"]
+    assert problem.startswith("ingest qrels of 'en': expected judgements of the dev queries, got none.")
+    assert checked(tmp_path, dev_split="")["problems"] == []
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "is_foreign"),
+    [
+        ("my", "Where?", True),
+        ("my", "ဘယ်မှာ", False),
+        ("ja", "ひらがな", False),
+        ("ko", "漢字", False),
+        ("zh-Hant", "a1", True),
+    ]
+    + [
+        ("sr", "gde", True),
+        ("sr-Latn", "gde", False),
+        ("ru", "42 %", False),
+        ("und", "גם", False),
+        ("en-Latf", "a", False),
+    ],
+)
+def test_documents_in_another_script_than_the_languages_are_counted(tmp_path, language, text, is_foreign):
+    folder = collection(tmp_path, [{"doc_id": "d1", "text": text}], QUERIES, {})
+    config = PipelineConfig(languages=[language], ingest=TABLE | {"path": str(folder)})
+    assert check_files(config.ingest, language, "title_and_text")["num_foreign"] == is_foreign
+
+
 def test_every_bad_row_is_told_with_its_file_and_line(tmp_path):
     documents = [*DOCUMENTS, {"doc_id": "d1", "text": "again"}, {"doc_id": "d4", "text": " "}]
     qrels = {"train": [*QRELS["train"], ("q9", "d1", 1), ("q1", "d9", 1), ("q1", "d3", "x")], "dev": QRELS["dev"]}

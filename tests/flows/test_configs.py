@@ -121,6 +121,10 @@ def test_override_reaches_settings_that_the_file_does_not_name(config):
             ("languages=[de]", "ingest.layout=atlas"),
             r"expected ar, bn, .* for the sample atlas, got de. .*ingest.layout",
         ),
+        (
+            ("ingest.train_split=dev",),
+            "ingest.train_split: expected another name than ingest.dev_split, got 'dev' for both",
+        ),
         (("languages=[]",), r"languages: expected 1 or more entries, got \[\]\."),
         (("evaluate.metrics=[]",), r"evaluate.metrics: expected 1 or more entries, got \[\]\."),
         (("evaluate.metrics=[nonsense@3]",), "ir_measures knows no nonsense"),
@@ -214,6 +218,14 @@ def test_variable_that_is_not_set_is_named_with_its_setting(config, override, na
         (
             ("retrieve.ensemble=[{name: m, model: 'bundled:all-minilm-l6-v2', num_layers: 7}]",),
             "retrieve.ensemble.0.num_layers: expected at most 6, .* got 7",
+        ),
+        (
+            ("text.max_document_tokens=513",),
+            "text.max_document_tokens: expected at most 512, the longest .* takes, got 513",
+        ),
+        (
+            ("evaluate.systems=[{name: m, model: 'bundled:all-minilm-l6-v2', max_query_tokens: 600}]",),
+            "evaluate.systems.0.max_query_tokens: expected at most 512, .* got 600",
         ),
     ],
 )

@@ -96,6 +96,31 @@ def test_tables_with_usual_columns_are_recognised_in_any_format(tmp_path, form):
     assert settings.plan_batches.num_negatives == 3
 
 
+@pytest.mark.parametrize(
+    ("place", "languages", "said"),
+    [
+        ("ceb/{}", ("ceb",), "ceb (Cebuano)"),
+        ("{}/ceb/data", ("ceb",), "ceb (Cebuano)"),
+        ("zh-Hant-TW/{}", ("zh-Hant-TW",), "have no letter of Chinese (Traditional, Taiwan)'s script, Traditional: is"),
+        ("my-{}", ("my",), "12 of 12 documents have no letter of Burmese's script, Myanmar: is 'my' right?"),
+        ("raw/{}", ("en",), "en is a guess"),
+        ("nq-new-{}", ("en",), "en is a guess"),
+    ],
+)
+def test_languages_are_named_and_doubted_where_the_documents_are_of_another_script(
+    tmp_path, capsys, place, languages, said
+):
+    def file(name, suffix):
+        return tmp_path / f"{place.format(name)}.{suffix}"
+
+    write(file("docs", "jsonl"), jsonl(TEXTS))
+    for split in ("train", "dev"):
+        write(file(f"queries-{split}", "tsv"), tsv([("qid", "question"), *QUESTIONS[split]]))
+        write(file(f"qrels-{split}", "tsv"), tsv([("qid", "id", "label"), *JUDGED[split]]))
+    assert initialised(tmp_path).languages == languages
+    assert said in " ".join(capsys.readouterr().out.split())
+
+
 def test_shards_are_one_pattern(tmp_path):
     raw_files.beir(tmp_path)
     (tmp_path / "corpus.jsonl").rename(tmp_path / "corpus-0.jsonl")

@@ -13,7 +13,7 @@ from flows.run.shares import share
 HOLD = """
 import sys
 from flows.run.shares import share
-with share(sys.argv[1], sys.argv[2], "theirs"):
+with share(sys.argv[1], sys.argv[2]):
     print("held", flush=True)
     sys.stdin.readline()
 """
@@ -44,7 +44,7 @@ def take(resource, device, num_gpus=1):
     held = threading.Event()
 
     def work():
-        with share(resource, device, "ours", num_gpus):
+        with share(resource, device, num_gpus):
             held.set()
 
     threading.Thread(target=work, daemon=True).start()
@@ -63,7 +63,8 @@ def test_another_process_is_waited_for_until_it_is_done_or_dies(holder, caplog, 
     else:
         other.communicate("go on\n")
     assert held.wait(60)
-    assert "ours: waiting for another step that uses" in caplog.text
+    what = "Java" if resource == "jvm" else f"the device {device}"
+    assert f"waits until no other step uses {what}." in caplog.messages
 
 
 def test_the_first_gpu_has_one_share_whatever_it_is_called(holder):

@@ -148,6 +148,7 @@ BAD_DOCUMENTS = [
     ('{"docid": "1", "title": 3, "text": "b"}', "not a text", "title"),
 ]
 BAD_TOPICS = [
+    ("all\tEverything?", "reserved id", "query_id"),
     ("q1", "wrong number of columns", ""),
     ("q1\ta\tb", "wrong number of columns", ""),
     (b"q1\tk\xf6yh\xe4", "not UTF-8", ""),
@@ -258,6 +259,26 @@ def test_file_without_a_line_that_can_be_read_is_an_error(tmp_path, name, conten
         list(good_rows(rows, Tally()))
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "end"),
+    [
+        ("a.jsonl", '{"docid": "1", "text": "one"}\n{"docid": "2", "te', "broken JSON"),
+        ("a.tsv", "docid\ttext\n1\tone\n2", "wrong number of columns"),
+        ("a.tsv", "docid\ttext\n1\tone\n2\tTürk".encode()[:-3], "not UTF-8"),
+        ("a.jsonl.gz", '{"docid": "1", "text": "one"}\n{"docid": "2", "te', "broken JSON"),
+    ],
+)
+def test_file_that_breaks_off_in_its_last_line_is_damaged_and_no_bad_row(tmp_path, name, content, end):
+    files = [(str(write(tmp_path / name, content)), name.split(".")[1], "")]
+    kept = read_documents(files, form="table", columns=COLUMNS)
+    assert next(kept).doc_id == "1"
+    with pytest.raises(DamagedFile, match=rf"{name}, line \d: expected a last line that is whole, got {end}"):
+        list(good_rows(kept, Tally()))
+    ended = content + ("\n" if isinstance(content, str) else b"\n")
+    write(tmp_path / name, ended)
+    assert [row.line for row in read_documents(files, form="table", columns=COLUMNS) if isinstance(row, BadRow)]
+
+
 def test_every_reason_tells_what_to_do():
     assert all(expected and cure for expected, cure in REASONS.values())
 
@@ -282,6 +303,8 @@ def test_whole_numbers_are_ids_however_they_are_stored(tmp_path):
     expected = [("1", "", "a"), ("2", "", "b")]
     assert read_table(tmp_path / "a.parquet", pl.DataFrame(ids)) == expected
     assert read_table(tmp_path / "b.parquet", pl.DataFrame(ids, schema_overrides={"docid": pl.Float64})) == expected
+    decimals = pl.DataFrame(ids, schema_overrides={"docid": pl.Decimal(20, 2)})
+    assert read_table(tmp_path / "d.parquet", decimals) == expected
     assert read_table(tmp_path / "c.jsonl", '{"docid": 1, "text": "a"}\n{"docid": 2.0, "text": "b"}\n') == expected
 
 
@@ -296,7 +319,8 @@ def test_keys_of_inner_objects_may_repeat_those_outside(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("written", "relevance"), [("2", 2), ("1.0", 1), ("0.00", 0), ("-1", 0), ("-2.0", 0), ("1.", 1), ("007", 7)]
+    ("written", "relevance"),
+    [("2", 2), ("1.0", 1), ("0.00", 0), ("-1", 0), ("-2.0", 0), ("1.", 1), ("007", 7), (" 1 ", 1)],
 )
 def test_relevance_is_a_whole_number_however_it_is_written(tmp_path, written, relevance):
     path = write(tmp_path / "a.tsv", f"q1\t0\td1\t{written}\n")
@@ -312,7 +336,12 @@ def test_relevance_in_parquet_may_be_whole_or_float(tmp_path, given):
     assert found == [("1", "1", 1, "dev"), ("1", "2", 0, "dev")]
 
 
-QUOTED = [("1", 'The "Blue" Door', 'He said "come in" and left.'), ("2", "Plain", "A\ttab"), ("3", "", "It's 5\" wide")]
+QUOTED = [
+    ("1", 'The "Blue" Door', 'He said "come in" and left.'),
+    ("2", "Plain", "A\ttab"),
+    ("3", "", "It's 5\" wide"),
+    ("4", "", "A\rCR"),
+]
 
 
 @pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
@@ -320,6 +349,12 @@ def test_quotes_of_a_table_are_taken_off_as_they_were_put_on(tmp_path, quoting):
     with (tmp_path / "written.tsv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, delimiter="\t", quoting=quoting).writerows([("docid", "title", "text"), *QUOTED])
     assert read_table(tmp_path / "a.tsv", (tmp_path / "written.tsv").read_bytes()) == QUOTED
+
+
+def test_empty_text_that_polars_puts_in_quotes_is_empty(tmp_path):
+    frame = pl.DataFrame(QUOTED, schema=["docid", "title", "text"], orient="row")
+    assert '4\t""\t"A\rCR"' in frame.write_csv(separator="\t")
+    assert read_table(tmp_path / "a.tsv", frame.write_csv(separator="\t")) == QUOTED
 
 
 @pytest.mark.parametrize("text", ['"Cis" and "trans" mean what', '"Hello"', 'who is "X"', '"', '"open', '5" or 6"'])

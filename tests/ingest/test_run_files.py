@@ -1,6 +1,7 @@
 """TREC run files: read as trec_eval reads them, which pytrec_eval shows; what is wrong with a line is said."""
 
 import gzip
+import json
 import logging
 import random
 from pathlib import Path
@@ -16,6 +17,7 @@ import storage
 from flows.configs import load_config
 from flows.weave import weave
 from tasks.evaluate.measure import measure_language
+from tasks.evaluate.runs import write_trec
 from tasks.ingest.run_task import rank_as_trec_eval, read_run
 
 MEASURES = [nDCG @ 10, AP, RR, P @ 5, nDCG @ 3]
@@ -79,6 +81,24 @@ def test_lines_in_quarantine_are_left_out_and_an_unknown_document_stays_a_miss(f
     said = [record.getMessage() for record in caplog.records]
     for line in (1, 3, 4, 5, 7):
         assert any(f"other: 1 such lines, the first is in/en.trec, line {line}: expected " in one for one in said)
+
+
+def test_ids_as_our_own_run_files_write_them_are_those_of_the_corpus(folder):
+    written = {"New York": "New%20York", "50%20off": "50%2520off", "100%": "100%"}
+    rows = [{"doc_id": one, "docid": one, "text": one} for one in written]
+    with Path("in/docs.jsonl").open("a") as file:
+        file.write("".join(json.dumps(row) + "\n" for row in rows))
+    run = pl.DataFrame({"query_id": "q3", "doc_id": [*written], "system": "x", "rank": [1, 2, 3], "score": 1.0})
+    write_trec(run.cast({"score": pl.Float32}), Path("in/ours.run"))
+    ours = Path("in/ours.run").read_text()
+    assert [line.split()[2] for line in ours.splitlines()] == [*written.values()]
+    assert built(ours)["doc_id"].to_list() == [*written]
+    assert built(f"q3 Q0 50%20off 1 1 x\n{ours.splitlines()[2]}\n")["doc_id"].to_list() == ["50%20off", "100%"]
+
+
+def test_run_file_that_breaks_off_is_damaged(folder):
+    with pytest.raises(ValueError, match=r"en.trec, line 2: expected a last line that is whole, got 4 columns"):
+        built("q3 Q0 d1 1 2 x\nq3 Q0 d3 2", "ingest.on_bad_row=quarantine")
 
 
 def test_query_without_a_line_counts_as_0_and_the_log_says_so(folder, caplog):

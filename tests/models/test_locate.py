@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-import huggingface_hub
+import huggingface_hub.constants
 import pytest
 
 from tasks.models.locate import has_weights, hub_id, locate_model, model_files

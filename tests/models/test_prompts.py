@@ -113,6 +113,7 @@ def test_prompts_that_our_own_model_does_without_stay_away(model, tmp_path):
         ({"prompts": {"query": "", "passage": "P> "}}, ("", "P> ")),
         ({"prompts": {"query": "Q> ", "document": "", "corpus": "C> "}}, ("Q> ", "C> ")),
         ({"prompts": {"any": "A> "}, "default_prompt_name": "any"}, ("A> ", "A> ")),
+        ({"prompts": {"query": "Q> "}, "default_prompt_name": "query"}, ("Q> ", "")),
         ({"prompts": {"query": "Q> ", "document": ""}, "default_prompt_name": "query"}, ("Q> ", "")),
         ({"prompts": {"STS": "S> "}, "default_prompt_name": None}, ("", "")),
         ({"prompts": None}, ("", "")),
@@ -157,3 +158,29 @@ def test_description_says_by_whose_word(model):
         "mean pooling (nothing is known of this model: set it if it wants another); "
         "no prompt (nothing is known of this model: set it if it wants one)"
     )
+
+
+def test_description_says_what_of_the_files_is_not_followed(model):
+    def line(folder):
+        made = made_for(folder)
+        texts = {"query_prompt": made.query_prompt, "document_prompt": made.document_prompt}
+        return describe(folder, pooling=made.pooling, **texts)
+
+    named = {"prompts": {"search_query": "Q> ", "search_document": "D> ", "query": ""}}
+    assert line(model("a", prompts=named)).endswith(
+        "; its files have prompts for search_document, search_query: set those that are meant"
+    )
+    dot = {"similarity_fn_name": "dot", "prompts": {"query": "Q> ", "STS": "S> "}}
+    assert line(model("b", prompts=dot)).endswith("(by its files); compared by cosine, though its files say dot")
+    normalised = [{"path": "", "type": "a.Transformer"}, {"path": "2_Normalize", "type": "a.Normalize"}]
+    assert line(model("c", prompts=dot, modules=normalised)).endswith("(by its files)")
+
+
+def test_further_layers_and_broken_files_are_refused_before_anything_runs(model):
+    modules = [{"path": "", "type": "a.Transformer"}, {"path": "2_Dense", "type": "a.Dense"}]
+    with pytest.raises(ValueError, match=r"got \['Dense'\] as well"):
+        EncoderConfig(model=model("a", modules=modules)).resolved()
+    broken = model("b", modules=[])
+    (Path(broken) / "modules.json").write_text("{")
+    with pytest.raises(ValueError, match="b/modules.json: expected JSON, got: Expecting property name"):
+        EncoderConfig(model=broken).resolved()

@@ -109,6 +109,19 @@ def test_encoder_takes_another_pooling_than_the_model_was_made_for(tiny, tmp_pat
     assert Encoder.load(tmp_path / "encoder", device="cpu").pooling == "cls"
 
 
+def test_encoder_lower_cases_where_the_models_files_say_so(tiny, tmp_path):
+    _write(tiny, tmp_path / "plain")
+    texts = tiny / "sentence_bert_config.json"
+    write_json(texts, read_json(texts) | {"do_lower_case": True})
+    _write(tiny, tmp_path / "lower")
+    plain, lower = (Encoder.load(tmp_path / name, device="cpu") for name in ("plain", "lower"))
+    asked = {"role": "query", "max_tokens": 30}
+    assert lower.tokenize(["PARIS ist die Hauptstadt"], **asked) == plain.tokenize(
+        ["paris ist die hauptstadt"], **asked
+    )
+    assert plain.tokenize(["PARIS"], **asked) != plain.tokenize(["paris"], **asked)
+
+
 def test_encoder_refuses_prompts_that_the_model_leaves_out_of_the_mean(tiny, tmp_path):
     pooling = tiny / "1_Pooling" / "config.json"
     write_json(pooling, read_json(pooling) | {"include_prompt": False})

@@ -127,6 +127,12 @@ def test_document_with_the_querys_id_is_unsafe_where_it_is_to_be_ignored():
         (" two\u00a0 words\n", "two words", True),
         ("Straße", "STRASSE", True),
         ("ΛΟΓΟΣ", "λογος", True),
+        ("İSTANBUL ISPARTA", "istanbul ısparta", True),
+        ("\ufeffWahl\u00adrecht\u200b", "Wahlrecht", True),
+        ("ا\u0640\u0644\u200fس\u064e\u0644\u0651ام", "السلام", True),
+        ("ש\u05c1\u05b8לו\u05b9ם", "שלום", True),
+        ("می\u200cخواهم", "میخواهم", True),
+        ("की", "क", False),  # a vowel sign that is no option
         ("two words", "twowords", False),
         ("cafe", "café", False),
         ("1.0", "10", False),
