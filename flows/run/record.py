@@ -5,6 +5,7 @@ import dataclasses
 import datetime
 import importlib.metadata
 import json
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
@@ -14,9 +15,11 @@ from pydantic import BaseModel
 from flows.configs import PipelineConfig
 from flows.run.pipeline import BuildResult, Pipeline
 from flows.run.stop import Ending, ending
-from storage import backend, inspect, runs
+from storage import StorageError, backend, inspect, runs
 from storage.runs import Run, RunDataset
 from tasks.engine.step import Promise
+
+BEAT_SECONDS = 60.0  # between two times that a record says that its run goes on
 
 
 @contextlib.contextmanager
@@ -49,8 +52,19 @@ def recorded(
     root, began = config.storage.location, time.monotonic()
     run = _begin(config, pipeline, until, refresh, flow)
     runs.write(root, run)
+    ended, writing = threading.Event(), threading.Lock()
+
+    def say_alive() -> None:
+        while not ended.wait(BEAT_SECONDS):
+            with writing, contextlib.suppress(OSError, StorageError):  # what is wrong with the store, the steps say
+                if not ended.is_set():
+                    run.alive_at = datetime.datetime.now(datetime.UTC)
+                    runs.write(root, run)
 
     def close(end: Ending) -> None:
+        ended.set()
+        with writing:  # a last word that is under way would say that it goes on
+            pass
         run.state, run.error = end.how, " ".join(end.text.split()) or None
         done = {(result.kind, result.partition, result.fingerprint): result for result in list(results)}
         for one in run.datasets:
@@ -67,6 +81,7 @@ def recorded(
             at_end(run, root)
             runs.write(root, run)
 
+    threading.Thread(target=say_alive, daemon=True, name="record").start()
     with ending(None, close):
         yield run
 
@@ -87,6 +102,7 @@ def _begin(config: PipelineConfig, pipeline: Pipeline, until: str | None, refres
         codes={promise.step.name: promise.step.code for promise in pipeline.promises},
         datasets=[_dataset(staged.stage, staged.promise) for staged in pipeline.staged],
         started_at=_now(),
+        alive_at=datetime.datetime.now(datetime.UTC),
         version=importlib.metadata.version("polyloom"),
         process=runs.this_process(),
     )
