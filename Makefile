@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 UV := uv==0.13.9
+# Commands start a fifth sooner with compiled modules, and tests start hundreds: they are kept, whatever the shell says.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: install install-test check unit test run settings lock audit sbom clean
 

@@ -17,11 +17,16 @@ Answer = TypeVar("Answer")
 _PATIENCE = {  # botocore waits up to 1, 2, 4, … 20 s between tries: half a minute without an answer is survived
     "retries": {"mode": "standard", "total_max_attempts": 8},
     "connect_timeout": 10,
-    "read_timeout": 20,
+    "read_timeout": 15,
 }
 # Until something has answered, an address is probably wrong.
 _FIRST = {"retries": {"mode": "standard", "total_max_attempts": 4}, "connect_timeout": 5, "read_timeout": 5}
+_SILENT_TRIES = 2  # of a server that takes a request and says nothing: each costs the whole time above
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+class _Silent(Exception):
+    """A store has let a request wait for too long, twice. Of no kind that botocore or s3fs would try again."""
 
 
 @functools.cache
@@ -35,6 +40,9 @@ def file_system(store: str) -> Any:
         fsspec.filesystem("s3", use_listings_cache=False, config_kwargs={**config, **users})
         for config in (_PATIENCE, _FIRST)
     )
+    for one in (patient, hasty):
+        one.connect()
+        one.s3.meta.events.register_first("needs-retry.s3", _give_up_on_silence, unique_id=__name__)
     hasty.retries = 1  # s3fs's own, beside botocore's
     try:
         hasty.call_s3("head_bucket", Bucket=name)
@@ -42,6 +50,12 @@ def file_system(store: str) -> Any:
         if not _answer(error):
             raise
     return patient
+
+
+def _give_up_on_silence(attempts: int, caught_exception: Exception | None, **_: Any) -> None:
+    """Answer botocore's question whether to try again, before its own rule does, where nothing at all has come."""
+    if attempts >= _SILENT_TRIES and "Timeout" in type(caught_exception).__name__:
+        raise _Silent(str(caught_exception)) from caught_exception
 
 
 def call(uri: str, method: Callable[[Any, str], Answer]) -> Answer:
@@ -61,6 +75,8 @@ def call(uri: str, method: Callable[[Any, str], Answer]) -> Answer:
         filesystem = file_system(f"{protocol}://{path.partition('/')[0]}")
         return method(filesystem, cast("str", filesystem._strip_protocol(uri)))
     except Exception as error:  # those of libraries that need not be installed have no common base
+        if isinstance(error, _Silent):
+            file_system.cache_clear()  # the next call looks first whether it answers again: how a run ends is told soon
         raise _explained(uri, error) from error
 
 

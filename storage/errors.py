@@ -7,6 +7,9 @@ StorageError
 └── SchemaMismatch   a frame does not have the columns of its kind
 """
 
+import functools
+import logging
+
 
 class StorageError(Exception):
     """Base of all storage failures."""
@@ -28,6 +31,12 @@ class DamagedDataset(StorageError):
     def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
         """Let it travel from a worker."""
         return type(self), (self.uri, self.path, self.problem)
+
+
+@functools.cache
+def warn(text: str) -> None:
+    """Say what a list leaves out, once: a command makes it several times."""
+    logging.getLogger("polyloom.store").warning(text)
 
 
 class AlreadyCommitted(StorageError):

@@ -1,6 +1,5 @@
 """Look at a store: which datasets it holds, and what one of them is made of."""
 
-import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from storage import backend, manifest
-from storage.errors import DamagedDataset, MissingDataset
+from storage.errors import DamagedDataset, MissingDataset, warn
 from storage.manifest import DatasetRef, Manifest
 from storage.reader import scan
 from storage.schemas import SCHEMAS
@@ -20,7 +19,7 @@ _READER = re.compile(r"\b(read|scan)_\w+", re.IGNORECASE)  # SQL's own ways to f
 def datasets(root: str, kind: str | None = None, partition: str | None = None) -> Iterator[tuple[DatasetRef, Manifest]]:
     """Walk the committed datasets of a store, by kind (in pipeline order), partition and age.
 
-    A dataset whose manifest cannot be read is left out here; `check_dataset` names it.
+    A dataset whose manifest cannot be read is said and left out.
     """
     kinds = [kind] if kind else list(SCHEMAS)
     committed = []
@@ -37,10 +36,13 @@ def _committed(root: str, kind: str, partition: str) -> list[tuple[DatasetRef, M
     found = []
     for name in backend.names(f"{root}/{kind}/{partition}"):
         ref = DatasetRef(kind=kind, partition=partition, fingerprint=name, root=root)
-        with contextlib.suppress(DamagedDataset):
+        try:
             content = manifest.find(ref)
-            if content is not None:
-                found.append((ref, content))
+        except DamagedDataset as error:
+            warn(str(error))
+            continue
+        if content is not None:
+            found.append((ref, content))
     return found
 
 

@@ -5,8 +5,6 @@ A record is written when a run begins and again when it ends, each time in one s
 """
 
 import datetime
-import functools
-import logging
 import os
 import re
 import socket
@@ -18,7 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ValidationError
 
 from storage import backend
-from storage.errors import MissingDataset
+from storage.errors import MissingDataset, warn
 from storage.manifest import DatasetRef
 
 FOLDER, REPORTS = "runs", "reports"
@@ -146,13 +144,7 @@ def newest_first(root: str) -> Iterator[Run]:
         try:
             yield read(root, one)
         except MissingDataset as error:
-            _warn(str(error))
-
-
-@functools.cache
-def _warn(text: str) -> None:
-    """Warn once: a command lists the runs several times."""
-    logging.getLogger("polyloom.runs").warning(text)
+            warn(str(error))
 
 
 def last_completed(root: str, name: str | None = None) -> Run | None:
@@ -162,9 +154,11 @@ def last_completed(root: str, name: str | None = None) -> Run | None:
 
 
 def before(root: str, run: Run) -> Run | None:
-    """Find the last completed run of the same pipeline and variant before a run; None where there is none."""
-    same = (run.flow, run.name, run.variant)
-    earlier = (one for one in newest_first(root) if one.id < run.id and one.state == "completed")
+    """Find the last completed run of the same pipeline and variant before a run that went as far; None without one."""
+    same, as_far = (run.flow, run.name, run.variant), (None, run.until)
+    earlier = (
+        one for one in newest_first(root) if one.id < run.id and one.state == "completed" and one.until in as_far
+    )
     return next((one for one in earlier if (one.flow, one.name, one.variant) == same), None)
 
 

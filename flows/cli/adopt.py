@@ -18,6 +18,7 @@ from flows.weave import weave
 from tasks.engine import adopt as engine
 from tasks.engine.build import Surroundings
 from tasks.engine.step import Promise
+from tasks.engine.told import label
 
 AtMost = Annotated[float, typer.Option(metavar="SECONDS", min=0, help="For comparing a dataset; a shard at least.")]
 Trust = Annotated[list[str] | None, typer.Option(metavar="STEP", help="Take it over without comparing.")]
@@ -43,7 +44,7 @@ def adopt(
 
         def surroundings(promise: Promise) -> Surroundings:
             device = settings.resources.chosen_device() if promise.step.resource == "model" else "cpu"
-            tokens, progress = settings.resources.batch_tokens_on(device), functools.partial(bars.draw, str(promise))
+            tokens, progress = settings.resources.batch_tokens_on(device), functools.partial(bars.draw, label(promise))
             return Surroundings(device, tokens, os.cpu_count() or 1, progress)
 
         using = surroundings if yes else None

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -45,10 +46,16 @@ def diff(a: str, b: str, json_: Json = None, root: Root = "data") -> None:
         names = first.id, second.id
         found = cost.differences(second, first)
         data = [f"{kind} {' '.join(languages)}" for kind, languages in found["data"].items()]
-        lines = [f"other data: {', '.join(data) or '–'}", f"other results of: {', '.join(found['built']) or '–'}"]
-    lines += [f"{name}: {write_value(then)} → {write_value(now)}" for name, then, now in found["settings"]]
+        lines = [f"other data: {', '.join(data)}" if data else "The data are the same."]
+        lines += [f"other results of: {', '.join(found['built'])}" if found["built"] else "The results are the same."]
+    lines += [f"{name}: {_short(then)} → {_short(now)}" for name, then, now in found["settings"]]
     write_json(json_, {"a": names[0], "b": names[1], **found})
     out.print(escape("\n".join([f"{names[0]} → {names[1]}", *lines])), highlight=False)
+
+
+def _short(value: Any) -> str:
+    """Write a value in one line, names of datasets as they are written elsewhere."""
+    return re.sub(r"([0-9a-f]{12})[0-9a-f]{20}\b", r"\1", write_value(value))
 
 
 def verify(json_: Json = None, root: Root = "data") -> None:
@@ -85,10 +92,12 @@ def gc(keep: Keep = 3, yes: Yes = False, json_: Json = None, root: Root = "data"
     out.print(f"Deleted; the newest {keep} completed runs of each name and what goes on are kept.")
 
 
-def doctor(root: Root = "data") -> None:
+def doctor(json_: Json = None, root: Root = "data") -> None:
     """Look at this machine: versions, Java, processor and GPU, memory and disk, Prefect, folders; a line each."""
-    for name, state in _looks(location(root)):
-        out.print(f"{name:<10} {escape(str(state))}", highlight=False, soft_wrap=True)
+    found = {name: str(state) for name, state in _looks(location(root))}
+    write_json(json_, found)
+    for name, state in found.items():
+        out.print(f"{name:<10} {escape(state)}", highlight=False, soft_wrap=True)
 
 
 def _looks(where: str) -> Iterator[tuple[str, Any]]:

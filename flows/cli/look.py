@@ -15,7 +15,8 @@ from flows.show import console as show_as
 from flows.show.explain import explain as gather
 from flows.show.explain_view import explanation, why_document
 from flows.show.frames import columns_note, fitting, flat, frame_table
-from storage import SCHEMAS, DatasetRef, MissingDataset, find, inspect, load, scan
+from storage import SCHEMAS, DatasetRef, Manifest, MissingDataset, find, inspect, load, scan
+from storage.telling import tell_stored
 
 Csv = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the rows as CSV.")]
 
@@ -66,11 +67,12 @@ def show(
     """Look into one dataset of a run: its first rows, its schema, its lineage, or the answer to a query."""
     chosen, ref = _find(dataset, root, run, config, set_)
     content = load(ref)
-    out.print(f"[bold]{ref}[/], {content.rows:,} rows, {escape(chosen.label)}", highlight=False)
-    for other in [one for one in chosen.refs if (one.kind, one.partition) == (ref.kind, ref.partition) and one != ref]:
-        arguments = (found := find(other)) and found.arguments or {}
-        part = arguments.get("system") or arguments.get("split") or ""
-        out.print(f"[dim]  there too: {other} {part}[/]", highlight=False)
+    if not sql:
+        _say_which(ref, content)
+        for other in chosen.refs:
+            if (other.kind, other.partition) == (ref.kind, ref.partition) and other != ref and (found := find(other)):
+                _say_which(other, found, "there too: ")
+    out.print(f"[dim]{escape(chosen.label)}[/]", highlight=False)
     if lineage:
         out.print(show_as.lineage_tree(inspect.lineage(ref)))
         return
@@ -81,7 +83,7 @@ def show(
     frame = inspect.query(chosen.refs, sql, self=ref) if sql else scan(ref).collect()
     if columns:
         frame = _only(frame, columns.split(","))
-    if head and not sql:
+    if head:
         frame = frame.head(head)
     write_json(json_, {"dataset": ref.uri, "of": chosen.label, "rows": frame.to_dicts()} if json_ else {})
     if csv:
@@ -91,6 +93,14 @@ def show(
     out.print(frame_table(shown.select(names), out.width))
     if note := columns_note(names, shown):
         out.print(f"[dim]{note}[/]", highlight=False)
+
+
+def _say_which(ref: DatasetRef, content: Manifest, before: str = "") -> None:
+    """Name a dataset with what tells it from others, and its rows."""
+    words = f" ({', '.join(words)})" if (words := tell_stored(ref).words) else ""
+    out.print(
+        f"{before}[bold]{ref}[/]{escape(words)}, {content.rows:,} row{'s' * (content.rows != 1)}", highlight=False
+    )
 
 
 def _only(frame: pl.DataFrame, names: list[str]) -> pl.DataFrame:

@@ -36,7 +36,7 @@ from flows.weave import weave
 from storage import backend
 from storage import runs as records
 from tasks.engine.build import state
-from tasks.engine.earlier import say_known
+from tasks.engine.earlier import find_takeover
 from tasks.engine.step import deferred
 from tasks.engine.turn import resumes
 from tasks.retrieve.analyzers import standard_note
@@ -82,9 +82,9 @@ def run(
     pipeline = weave(settings, until)
     pipeline.check_names(refresh or [])
     _say_notes(pipeline, settings)
-    results = (
-        None if refresh or setting("PREFECT_API_URL") else BuildResult.of_stored(pipeline, settings.storage.location)
-    )
+    told = settings.export.notify and gate.is_open(pipeline, settings)  # only Prefect knows the block
+    needs_prefect = any([refresh, setting("PREFECT_API_URL"), told])
+    results = None if needs_prefect else BuildResult.of_stored(pipeline, settings.storage.location)
     if results is not None:
         recording = recorded(settings, pipeline, results, until=until, at_end=_add_report)
         with settings.storage.private(), recording as record:
@@ -115,7 +115,7 @@ def plan(config: Config, set_: Set = None, until: Until = None, all_: All = Fals
     root = settings.storage.location
     earlier = [one for one in records.runs(root) if one.name == settings.name] or records.runs(root)
     changed: set[str] = set()
-    rows, missing = [], []
+    rows, missing, takeovers = [], [], {}
     pipeline = weave(settings, until)
     for staged in pipeline.staged:
         promise = staged.promise
@@ -125,7 +125,8 @@ def plan(config: Config, set_: Set = None, until: Until = None, all_: All = Fals
             changed.add(promise.fingerprint)
             missing.append(promise)
             reason = why(promise, settings, earlier) if reason == "not built" else reason
-            reason = ", ".join(filter(None, [reason, resumes(promise.ref(root)), say_known(promise, root)]))
+            takeover = takeovers[promise.fingerprint] = find_takeover(promise, root)
+            reason = ", ".join(filter(None, [reason, resumes(promise.ref(root)), str(takeover or "")]))
         elif waiting:
             reason = f"cached, unless {waiting[0]} comes out different"
         rows.append((staged.stage, promise.step.name, promise.ref(root), reason))
@@ -138,7 +139,7 @@ def plan(config: Config, set_: Set = None, until: Until = None, all_: All = Fals
     for line in say_separable(pipeline, settings):
         out.print(line, highlight=False, soft_wrap=True)
     if missing:
-        estimates = estimate(missing, root)
+        estimates = estimate(missing, root, takeovers)
         out.print(show_as.estimate_table(estimates))
         out.print("\n".join(show_as.estimate_lines(estimates)), highlight=False)
     out.print(f"{len(missing)} of {len(rows)} datasets would be built, {len(rows) - len(missing)} are cached.")

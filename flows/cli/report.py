@@ -21,5 +21,6 @@ def report(
     record = runs.find(where, run)
     with StorageConfig(root=root, umask=record.settings["storage"].get("umask")).private():
         page.write_report(record, where)
-        runs.write(where, record)
+        if record.state != "running":  # such a run writes its record itself, at its end
+            runs.write(where, record)
     out.print(f"Report: {record.report}", highlight=False, soft_wrap=True, markup=False)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from flows.run import api
-from flows.run.progress import Bars, InCell, shown
+from flows.run.progress import AsSentence, Bars, shown
 from tasks.engine.step import deferred
 
 httpx = deferred("httpx")  # heavy, and first needed where Prefect runs
@@ -48,7 +48,7 @@ def run_flow(name: str, console: Console, *arguments: Any) -> Any:
     log = logging.getLogger("polyloom")
     log.setLevel(logging.INFO)
     handler = RichHandler(console=console, show_path=False, show_level=False, markup=False, log_time_format="[%X]")
-    handler.setFormatter(InCell())
+    handler.setFormatter(AsSentence())
     with Bars(console) as bars, bars.draw("starting Prefect", 1, ""):
         url = api.make_ready()
         flow = getattr(importlib.import_module(f"flows.{name}"), name)

@@ -11,6 +11,7 @@ import typer
 from flows.cli.options import Json, Root, out, write_json
 from flows.configs import StorageConfig, load_config
 from flows.run import gate
+from flows.settings_file import ConfigError
 from flows.show.results import called, compare_runs, compare_systems, compared_tables, comparison_table, runs_table
 from flows.weave import weave
 from storage import DatasetRef, MissingDataset, find, inspect
@@ -40,7 +41,10 @@ def choose(root: str, run: str | None, config: Path | None, set_: Sequence[str] 
 
     Raises:
         MissingDataset: there is no such run.
+        ConfigError: both a run and a configuration are named.
     """
+    if run and config:
+        raise ConfigError(f"--run {run}: expected it without --config {config}, got both. Name one of them.")
     if config:
         settings = load_config(config, tuple(set_))
         where = settings.storage.location
@@ -107,6 +111,8 @@ def compare(
     """
     where = location(root)
     found = [records.find(where, one) for one in run]
+    if twice := [one for one, times in Counter(one.id for one in found).items() if times > 1]:
+        raise ConfigError(f"compare: expected runs that differ, got {twice[0]} twice. Name each once.")
     if len(found) == 1:
         rows = compare_systems(where, found[0])
         write_json(json_, {"runs": [found[0].id], "metrics": rows})

@@ -5,7 +5,7 @@ import os
 from flows.configs import ResourcesConfig
 from tasks.engine.processes import Processes
 from tasks.engine.shares import Engine, Place
-from tasks.engine.step import deferred
+from tasks.engine.step import Promise, deferred
 
 torch = deferred("torch")
 on_ray = deferred("flows.run.on_ray")  # an extra
@@ -29,3 +29,10 @@ def engine_of(resources: ResourcesConfig, device: str) -> Engine | None:
     return Processes(
         tuple(Place(devices[i % len(devices)], resources.batch_tokens_on(device), threads) for i in range(number))
     )
+
+
+def num_gpus(promise: Promise, engine: Engine | None) -> int:
+    """Return how many GPUs of this machine a step computes on at once, where it computes on any."""
+    if promise.step.sharded and isinstance(engine, Processes):
+        return len({place.device for place in engine.places})
+    return getattr(promise.arguments.get("config"), "num_processes", 1)  # of a training

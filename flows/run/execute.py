@@ -19,14 +19,15 @@ from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.configs import ResourcesConfig
-from flows.run.engines import engine_of
+from flows.run.engines import engine_of, num_gpus
 from flows.run.pipeline import BuildResult, Pipeline, StagedPromise
-from flows.run.progress import SHOWN, log_progress, with_artifact
+from flows.run.progress import SHOWN, at_work, log_progress, with_artifact
 from flows.run.shares import share
 from flows.run.stop import UNDER_WAY, ending
-from storage import DamagedDataset, DatasetRef, Manifest
+from storage import DamagedDataset, DatasetRef, Manifest, StorageError
 from tasks.engine.build import Surroundings, build, commit_number, looking_at, state
 from tasks.engine.step import Promise
+from tasks.engine.told import called, label
 from tasks.engine.turn import sweep
 from tasks.faults import no_room
 
@@ -60,7 +61,7 @@ class Execution:
         self.failed: set[str] = set()
 
     def run(self) -> list[BuildResult]:
-        """Run stage after stage; where a Promise fails, the rest of its stage that does not need it still runs.
+        """Run stage after stage; where a Promise fails, what does not need it still runs, in later stages too.
 
         In a stage languages run side by side, `AT_A_TIME` Promises at a time: that bounds the memory.
 
@@ -70,10 +71,29 @@ class Execution:
         # Prefect draws its graph by the identity of objects: what an arrow comes from has to outlive the run, or
         # another object takes its place in memory and an arrow appears between strangers.
         done: list[Any] = [None]
+        first: Exception | None = None
         with ending(flow_run_id()):
             for stage, staged in self.pipeline.by_stage().items():
-                done.append(self._run_stage(stage, staged, done[-1]))
+                failed, ready = len(self.failed), self._ready(staged)
+                try:
+                    done += [self._run_stage(stage, ready, done[-1])] if ready else []
+                except Exception as error:
+                    of_the_store = type(error) is StorageError or no_room(error, self.root)
+                    if of_the_store or len(self.failed) == failed:  # of all steps, or of none
+                        raise
+                    first = first or error
+            if first:
+                raise first
         return [self.results[key] for key in self._by_key]
+
+    def _ready(self, staged: Sequence[StagedPromise]) -> list[StagedPromise]:
+        """Leave out what needs a Promise that failed; inputs come first."""
+        made, ready = set(self.results), []
+        for one in staged:
+            if {str(entry.ref(self.root)) for entry in one.promise.inputs.values()} <= made:
+                made.add(str(one.promise.ref(self.root)))
+                ready.append(one)
+        return ready
 
     def _run_stage(self, stage: str, staged: Sequence[StagedPromise], after: Any) -> Any:
         """Make a stage's datasets in a flow run of its own, or say in one task run that all are in the store."""
@@ -95,10 +115,11 @@ class Execution:
             return self._take_stage(stage, staged, after)
         if self._alone:
             return self._submit(staged)
+        failed = len(self.failed)
         try:
             return make_stage(after)
         except (httpx.HTTPError, PrefectHTTPStatusError) as error:
-            if self.failed:
+            if len(self.failed) > failed:
                 raise
             self._alone = True
             logging.getLogger("polyloom.run").warning("Prefect does not answer, the run goes on without: %s", error)
@@ -149,7 +170,7 @@ class Execution:
         # no tags: Prefect asks the API for a slot of each before a task begins, and a run has to do without the API
         @task(
             name=promise.step.name,
-            task_run_name=str(promise),
+            task_run_name=label(promise),
             description=promise.step.description,
             cache_policy=NO_CACHE,
             persist_result=False,
@@ -172,13 +193,16 @@ class Execution:
                 sweep(promise.ref(self.root))
                 return BuildResult.of(staged, stored.manifest, "cached")
             if stored.damaged:
-                log.warning("%s: %s", promise, stored.reason)
-            manifest, reason = self._build(staged)
+                log.warning("%s makes %s again: %s", staged.stage, called(promise), stored.reason)
+            with at_work(f"{staged.stage}, {called(promise)}"):
+                manifest, reason = self._build(staged)
             if reason == "cached":
-                log.info("%s: another run has built it", promise)
+                log.info("%s has %s from another run.", staged.stage, called(promise))
                 return BuildResult.of(staged, manifest, "cached")
-            why = "" if reason == "not built" else f" ({reason})"
-            log.info("%s: built %s rows in %.1f s%s", promise, f"{manifest.rows:,}", manifest.seconds, why)
+            why = "it was damaged" if stored.damaged else reason
+            made = called(promise) + ("" if reason == "not built" else f" again ({why})")
+            rows = f"{manifest.rows:,} row{'s' * (manifest.rows != 1)}"
+            log.info("%s made %s: %s in %.1f s.", staged.stage, made, rows, manifest.seconds)
             return BuildResult.of(staged, manifest, "built", reason)
 
     def _build(self, staged: StagedPromise) -> tuple[Manifest, str]:
@@ -188,7 +212,7 @@ class Execution:
             producer = self._by_uri.get(damage.uri)
             if producer is None or producer.promise is staged.promise:
                 raise
-            logging.getLogger("polyloom.run").warning("%s: %s", staged.promise, damage)
+            logging.getLogger("polyloom.run").warning("%s needs an input anew: %s", called(staged.promise), damage)
             self._make(producer)  # outside the share: the producer may need the same one
             return self._build_in_turn(staged.promise)
 
@@ -196,29 +220,26 @@ class Execution:
         """Build while holding the share of the resource that the step needs."""
         replaces = self._replaces.get(str(promise.ref(self.root)))
         device = self.resources.chosen_device() if promise.step.resource == "model" else "cpu"
-        with share(promise.step.resource, device, str(promise)):
-            UNDER_WAY[str(promise)] = ""
+        surroundings = self._surroundings(promise, device)
+        with share(promise.step.resource, device, num_gpus(promise, surroundings.engine)):
+            UNDER_WAY[label(promise)] = ""
             try:
-                return build(promise, self.root, self._surroundings(promise, device), replaces=replaces)
+                return build(promise, self.root, surroundings, replaces=replaces)
             except Exception as error:
                 if (refused := no_room(error, promise.ref(self.root).uri)) is not None:
                     raise refused from error
                 raise
             finally:
-                UNDER_WAY.pop(str(promise), None)  # another run in this process may have one of this name
+                UNDER_WAY.pop(label(promise), None)  # another run in this process may have one of this name
 
     def _surroundings(self, promise: Promise, device: str) -> Surroundings:
-        log = logging.getLogger(f"polyloom.{promise.step.name}")
-        draw = (
-            functools.partial(SHOWN[-1].draw, str(promise))
-            if SHOWN
-            else functools.partial(log_progress, log, str(promise))
-        )
+        name = label(promise)
+        draw = functools.partial(SHOWN[-1].draw, name) if SHOWN else log_progress
         return Surroundings(
             device=device,
             batch_tokens=self.resources.batch_tokens_on(device),
             threads=os.cpu_count() or 1,
-            progress=functools.partial(with_artifact, draw, str(promise)),
+            progress=functools.partial(with_artifact, draw, name),
             engine=engine_of(self.resources, device),
         )
 

@@ -39,11 +39,21 @@ def settle(pipeline: Pipeline, config: PipelineConfig, run: str) -> Verdict | No
         Which model it is now; None where the run makes none, or that which it is already.
     """
     root = config.storage.location
+    made = _model_and_measures(pipeline, root)
+    return decide(root, pointer(config.name, run, *made), config.export.tolerance) if made else None
+
+
+def is_open(pipeline: Pipeline, config: PipelineConfig) -> bool:
+    """Say whether `settle` will have something to decide: the run makes a model that is not the one to use already."""
+    root = config.storage.location
+    made, last = _model_and_measures(pipeline, root), latest.read(root, config.name)
+    return made is not None and (last is None or last.model != _name(made[0]))
+
+
+def _model_and_measures(pipeline: Pipeline, root: str) -> tuple[DatasetRef, DatasetRef] | None:
     models = [promise.ref(root) for promise in pipeline.promises if promise.step.produces == "model"]
     measures = [promise.ref(root) for promise in pipeline.metrics if promise.arguments["system"] == "trained"]
-    if not models or not measures:
-        return None
-    return decide(root, pointer(config.name, run, models[0], measures[0]), config.export.tolerance)
+    return (models[0], measures[0]) if models and measures else None
 
 
 def decide(root: str, new: Latest, tolerance: float) -> Verdict | None:

@@ -67,7 +67,7 @@ def _answer(task: Any, name: str) -> Exception | None:
             "version on each."
         )
     except ray.exceptions.RayError as loss:
-        logging.getLogger(f"polyloom.{name}").warning("%s: Ray lost a worker (%s)", name, type(loss).__name__)
+        logging.getLogger(f"polyloom.{name}").warning("Ray lost a worker (%s).", type(loss).__name__)
         return None
     return error
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 import time
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -24,22 +25,34 @@ LOG_SECONDS = 15.0  # between two lines where there is no terminal
 ARTIFACT_SECONDS = 5.0  # before there is an artifact, and between two updates: each is a request
 
 CELL: ContextVar[str] = ContextVar("cell", default="")  # of an ablation, whose pipelines run side by side
+WORK: ContextVar[str] = ContextVar("work", default="")  # what this thread's step is making
 SHOWN: "list[Bars]" = []  # the command line's bars while it runs a pipeline in this process
 
 
-class InCell(logging.Formatter):
-    """Puts the ablation's cell before a line, if it is one's."""
+class AsSentence(logging.Formatter):
+    """Puts before a line what it is about: the ablation's cell, and what the step that says it is making."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        cell = CELL.get()
-        return f"{cell}: {super().format(record)}" if cell else super().format(record)
+        work = WORK.get() if record.name != "polyloom.run" else ""  # whose own lines say it
+        return ": ".join(filter(None, [CELL.get(), work, super().format(record)]))
+
+
+@contextlib.contextmanager
+def at_work(on: str) -> Iterator[None]:
+    """Have the lines of a step say what it is making, such as `train, training_log`."""
+    token = WORK.set(on)
+    try:
+        yield
+    finally:
+        WORK.reset(token)
 
 
 class Bars:
     """Draws the bars of all running steps; use as a context manager around a run."""
 
     def __init__(self, console: Console) -> None:
+        self.has_terminal = console.is_terminal
         self._progress = rich_progress.Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -76,7 +89,10 @@ class Bars:
 
 @contextlib.contextmanager
 def shown(bars: Bars) -> Iterator[None]:
-    """Show what runs in this process as bars on its terminal."""
+    """Show what runs in this process as bars on its terminal, if it has one; else there is a line now and then."""
+    if not bars.has_terminal:
+        yield
+        return
     SHOWN.append(bars)
     try:
         with bars:
@@ -86,17 +102,18 @@ def shown(bars: Bars) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def log_progress(log: logging.Logger, label: str, total: int, unit: str) -> Iterator[Draw]:
+def log_progress(total: int, unit: str) -> Iterator[Draw]:
     """Log how far a piece of work is, at most once in `LOG_SECONDS`; what has a note logs its own lines."""
     started = last = time.monotonic()
+    log, work = logging.getLogger("polyloom.run"), WORK.get()  # of this thread: others may draw, too
 
     def draw(done: int, note: str = "") -> None:
         nonlocal last
         now = time.monotonic()
-        if now - last >= LOG_SECONDS and not note:
+        if now - last >= LOG_SECONDS and done and not note:
             last = now
-            left = (now - started) / done * (total - done) if done else float("nan")
-            log.info("%s: %d of %d %s, about %.0f s left", label, done, total, unit, left)
+            left = (now - started) / done * (total - done)
+            log.info("%s: %s of %s %s, about %.0f s left.", work, f"{done:,}", f"{total:,}", unit, left)
 
     yield draw
 
@@ -125,7 +142,7 @@ def with_artifact(draw: Progress, label: str, total: int, unit: str) -> Iterator
 
 class _Artifact:
     def __init__(self, label: str, total: int, unit: str) -> None:
-        self._key = "".join(letter if letter.isalnum() else "-" for letter in label.lower())
+        self._key = re.sub("[^a-z0-9]+", "-", label.lower()).strip("-")
         self._total, self._unit = total, unit
         self._artifact: UUID | None = None
         self._next: float | None = time.monotonic() + ARTIFACT_SECONDS

@@ -14,9 +14,11 @@ from pydantic import BaseModel
 from flows.configs import PipelineConfig
 from flows.run.pipeline import BuildResult, Pipeline
 from flows.run.stop import Ending, ending
-from storage import backend, find, inspect, runs
+from storage import Manifest, backend, find, inspect, runs
 from storage.runs import Run, RunDataset
+from storage.telling import tell_stored
 from tasks.engine.step import Promise
+from tasks.engine.told import told
 
 
 @contextlib.contextmanager
@@ -117,30 +119,42 @@ def differing(settings: Mapping[str, Any], others: Mapping[str, Any], prefix: st
 
 
 def why(promise: Promise, config: PipelineConfig, earlier: Sequence[Run]) -> str:
-    """Say why a dataset is not there yet, by what the last run of its step and partition made of.
+    """Say why a dataset is not there yet, by the last dataset of its step, partition, split and system of.
 
     Args:
         promise: of the dataset.
         config: its settings, for their names.
         earlier: the runs of its store, the newest first.
     """
-    root = config.storage.location
-    for run in earlier:
-        same = [one for one in run.datasets if (one.step, one.partition) == (promise.step.name, promise.partition)]
-        if not (built := [content for one in same if (content := find(one.ref(root)))]):
-            continue
-        before = min(built, key=lambda one: len(differing(promise.settings, one.arguments)))
-        reasons = [f"code of {promise.step.name} changed"] if before.code != promise.step.code else []
-        changed, inputs = differing(_plain(config), run.settings), []
-        for name, (now, then) in differing(promise.settings, before.arguments).items():
-            leaf = name.rpartition(".")[2]
-            called = [one for one in changed if one.rpartition(".")[2] == leaf]
-            if name in promise.inputs or any(one.startswith(f"{name}.") for one in promise.inputs):
-                inputs.append(f"input {name} changed")
-            else:
-                reasons.append(f"{called[0] if called else name} {write_value(then)} → {write_value(now)}")
-        return ", ".join(reasons or inputs[:1]) or "gone from the store"
-    return "not built before"
+    root, wanted, seen = config.storage.location, told(promise, by_model=False), set()
+    closest: tuple[bool, int, int, Manifest, Run] | None = None
+    for age, run in enumerate(earlier):
+        for one in run.datasets:
+            ref = one.ref(root)
+            if (one.step, one.partition) != (promise.step.name, promise.partition) or ref in seen:
+                continue
+            seen.add(ref)
+            if content := find(ref):
+                distance = len(differing(promise.settings, content.arguments))
+                found = (tell_stored(ref) != wanted, age, distance, content, run)
+                closest = min(closest or found, found, key=lambda one: one[:3])
+        if closest and not closest[0]:  # of the same split and system; an older one is no better
+            break
+    return _differs(promise, config, *closest[3:]) if closest else "not built before"
+
+
+def _differs(promise: Promise, config: PipelineConfig, before: Manifest, run: Run) -> str:
+    """Say what is not as it was when a dataset was built, by a run's names of settings."""
+    reasons = [f"code of {promise.step.name} changed"] if before.code != promise.step.code else []
+    changed, inputs = differing(_plain(config), run.settings), []
+    for name, (now, then) in differing(promise.settings, before.arguments).items():
+        leaf = name.rpartition(".")[2]
+        called = [one for one in changed if one.rpartition(".")[2] == leaf]
+        if name in promise.inputs or any(one.startswith(f"{name}.") for one in promise.inputs):
+            inputs.append(f"input {name} changed")
+        else:
+            reasons.append(f"{called[0] if called else name} {write_value(then)} → {write_value(now)}")
+    return ", ".join(reasons or inputs[:1]) or "gone from the store"
 
 
 def write_value(value: Any) -> str:

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import logging
+import os
 import threading
 from collections.abc import Iterator
 
@@ -13,7 +14,7 @@ _NETWORKS = threading.Semaphore(1)  # on the CPU: of this process alone, so that
 
 
 @contextlib.contextmanager
-def share(resource: Resource, device: str, label: str) -> Iterator[None]:
+def share(resource: Resource, device: str, num_gpus: int = 1) -> Iterator[None]:
     """Wait until nobody else uses what a step needs, and hold it.
 
     A GPU and the JVM are held by the kernel's lock on a file in this user's cache: it asks no server, and is free when
@@ -22,17 +23,27 @@ def share(resource: Resource, device: str, label: str) -> Iterator[None]:
     Args:
         resource: that the step needs.
         device: that a network computes on.
-        label: of the step, for the log.
+        num_gpus: that it uses, those of this process from the first on, where the device is `cuda`.
     """
     if resource == "cpu" or (resource == "model" and device == "cpu"):
         with _NETWORKS if resource == "model" else contextlib.nullcontext():
             yield
         return
-    name = "jvm" if resource == "jvm" else {"cuda": "cuda-0"}.get(device, device.replace(":", "-"))
-    with (backend.cache() / f"{name}.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logging.getLogger("polyloom.run").info("%s: waiting for another step that uses %s", label, name)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as held:
+        for name in ["jvm"] if resource == "jvm" else _gpus(device, num_gpus):  # all in one order: none waits for ever
+            lock = held.enter_context((backend.cache() / f"{name}.lock").open("a"))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                what = "Java" if resource == "jvm" else f"the device {name}"
+                logging.getLogger("polyloom.share").info("waits until no other step uses %s.", what)
+                fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _gpus(device: str, number: int) -> list[str]:
+    """Name GPUs as the machine does, whichever of them CUDA_VISIBLE_DEVICES lets this process see."""
+    seen = [one.strip() for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
+    first = int(device.partition(":")[2] or 0)
+    named = [seen[place] if place < len(seen) and seen[place] else str(place) for place in range(first, first + number)]
+    return [f"cuda-{one}" for one in sorted(named)]

@@ -37,14 +37,11 @@ def kept_table(rows: Sequence[Mapping[str, Any]], score: str) -> Table:
     """
     metrics = by_strategy(rows)
     present = {name for values in metrics.values() for name in values}
-    columns = {
-        "candidates": "{candidates:,}",
-        "kept": "{kept:,}",
-        "queries\nshort": "{short_queries:,} of {queries:,}",
-    }
+    columns = {"kept": "{kept:,}", "queries\nshort": "{short_queries:,}/{queries:,}"}
     if "planted" in present:
-        columns["false negatives\nkept"] = "{planted_kept:,} of {planted:,}"
-    columns |= {name.replace("_", "\n"): f"{{{name}:{digits}}}" for name, digits in _SHARES.items() if name in present}
+        columns["false\nnegatives\nkept"] = "{planted_kept:,}/{planted:,}"
+    shares = {name: f"{{{name}:{digits}}}" for name, digits in _SHARES.items() if name in present}
+    columns |= {name.replace("probability", "prob.").replace("_", "\n"): form for name, form in shares.items()}
     return _table(f"Bake-off: what each strategy keeps (where it compares scores: {score})", metrics, columns)
 
 
@@ -66,7 +63,7 @@ def _heading(reason: str) -> str:
 
 def _table(title: str, metrics: Mapping[tuple[str, str], Values], columns: Mapping[str, str]) -> Table:
     """Lay formats of values out: a line per language and strategy; a dot where a strategy has no such value."""
-    table = plain_table(title, ("language", "strategy"), list(columns))
+    table = plain_table(title, ("language", "strategy"), list(columns), whole=True)
     for language in [*sorted({language for _, language in metrics} - {ALL}), ALL]:
         table.add_section()
         for number, strategy in enumerate(dict.fromkeys(strategy for strategy, _ in metrics)):

@@ -1,5 +1,6 @@
 """What a person sees on the terminal: the tables of stages, results, plans and datasets."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -73,29 +74,44 @@ def plain_table(
     return table
 
 
+_TAKEN_OVER = re.compile(r"([\d,]+) (rows[^()]*) \(\S+\)$")  # at the end of a reason
+
+
 def build_table(rows: Iterable[tuple[str, str, DatasetRef, str]]) -> Table:
     """Sum up what would be built, inputs first: stage, step and reason, and of which languages."""
-    groups: dict[tuple[str, str, str], list[str]] = {}
+    groups: dict[tuple[str, str, str], list[tuple[str, str]]] = {}
     for stage, step, ref, reason in rows:
         if not reason.startswith("cached"):
-            groups.setdefault((stage, step, reason.replace(f".{ref.partition} ", " ")), []).append(ref.partition)
-    table = plain_table("To build, in this order", ("stage", "step", "of", "because"))
-    for (stage, step, reason), found in groups.items():
-        partitions = sorted(set(found))
+            shared = _TAKEN_OVER.sub(r"# \2", reason.replace(f".{ref.partition} ", " "))
+            groups.setdefault((stage, step, shared), []).append((ref.partition, reason))
+    table = plain_table("To build, in this order", ("step", "of", "because"))
+    table.columns[0].no_wrap = table.columns[1].no_wrap = True
+    stages: set[str] = set()
+    for (stage, step, shared), found in groups.items():
+        _begin_stage(table, stage, stages)
+        partitions = sorted({partition for partition, _ in found})
         of = " ".join(partitions) if len(partitions) <= 3 else f"{len(partitions)} languages"
-        table.add_row(stage, step, of, escape(reason))
+        taken = [int(over[1].replace(",", "")) for _, reason in found if (over := _TAKEN_OVER.search(reason))]
+        because = shared.replace("# rows", f"{sum(taken):,} rows") if len(found) > 1 else found[0][1]
+        table.add_row(f"  {step}", of, escape(because))
     return table
 
 
 def plan_table(rows: Iterable[tuple[str, str, DatasetRef, str]]) -> Table:
-    """Show what would be built: stage, step, dataset, state."""
-    table = plain_table("Plan", ("stage", "step", "dataset", "state"))
-    previous = None
-    for stage, step, ref, reason in rows:
+    """Show what would be built: stage, dataset, state."""
+    table, stages = plain_table("Plan", ("dataset", "state")), set[str]()
+    table.columns[0].no_wrap = True
+    for stage, _, ref, reason in rows:
+        _begin_stage(table, stage, stages)
         state = escape(reason) if reason.startswith("cached") else f"[green]build[/]: {escape(reason)}"
-        table.add_row(stage if stage != previous else "", step, str(ref), state)
-        previous = stage
+        table.add_row(f"  {ref.kind}/{ref.partition}/{ref.fingerprint[:8]}", state)
     return table
+
+
+def _begin_stage(table: Table, stage: str, before: set[str]) -> None:
+    if stage not in before:
+        before.add(stage)
+        table.add_row(f"[bold]{stage}[/]")
 
 
 def encoder_lines(promises: Iterable[Promise]) -> list[str]:

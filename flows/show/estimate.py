@@ -1,11 +1,12 @@
 """What a run would cost, before it runs: from what the store's manifests tell of earlier builds. Guesses nothing."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from storage import Input, Manifest, inspect
-from tasks.engine.earlier import count_known, find_earlier
+from tasks.engine.earlier import Takeover
 from tasks.engine.step import Promise
 from tasks.ingest.config import DEV_SHARE, AtlasConfig
 from tasks.models.locate import locate_model
@@ -26,8 +27,10 @@ class Estimate:
     seconds: float | None
 
 
-def estimate(promises: Sequence[Promise], root: str) -> list[Estimate]:
-    """Estimate what building some Promises in a store would cost.
+def estimate(
+    promises: Sequence[Promise], root: str, takeovers: Mapping[str, Takeover | None] = MappingProxyType({})
+) -> list[Estimate]:
+    """Estimate what building some Promises in a store would cost; `takeovers` by fingerprint.
 
     Rows and time are in proportion to an earlier build of the same step: to its batch plan, queries or corpus, else to
     all that it reads, and less by the rows that an earlier dataset has. Memory is
@@ -40,8 +43,8 @@ def estimate(promises: Sequence[Promise], root: str) -> list[Estimate]:
         vectors = promise.step.produces == "embeddings"
         vector_bytes = (None if rows is None else rows * 2 * _width(promise)) if vectors else 0
         seconds = history.seconds(promise)
-        if seconds and rows and (earlier := find_earlier(promise, root)):
-            seconds *= 1 - (count_known(promise, root, earlier) or 0) / rows
+        if seconds and rows and (takeover := takeovers.get(promise.fingerprint)):
+            seconds *= 1 - (takeover.rows or 0) / rows
         estimates.append(Estimate(promise.step.name, rows, vector_bytes, max(memory, default=None), seconds))
     return estimates
 

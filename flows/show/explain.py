@@ -76,7 +76,10 @@ def _explain(related: Related, query: Row, asked: str | None) -> Row:
         "language": related.partition,
         "query": query,
         "topic": next(iter(_rows(related, "topics", query_id=query_id, language=related.partition)), None),
-        "judged": [{**about(row), "rank": candidates.get(row["doc_id"], {}).get("rank")} for row in judged],
+        "judged": [
+            {**about(row), **{name: candidates.get(row["doc_id"], {}).get(name) for name in ("rank", "fused_score")}}
+            for row in judged
+        ],
         "ledger": {
             "dataset": _name(related, "hard_negatives"),
             "settings": _settings(related),

@@ -130,12 +130,14 @@ def _batches(entry: Row) -> Iterator[RenderableType]:
         return
     table = _table(f"Batches: {dataset}", right=("epoch", "step", "slot", "weight", "loss"))
     table.add_column("positive", overflow="fold")
-    table.add_column("negatives (hardness; – where a random document stands in)", ratio=1)
+    table.add_column("negatives (hardness)", ratio=1)
     for slot in slots[:_SLOTS]:
         negatives = [f"{escape(one['doc_id'])} [dim]({_int(one['hardness'])})[/]" for one in slot["negatives"]]
         numbers = (str(slot[name]) for name in ("epoch", "step", "slot"))
         loss = "–" if slot["loss"] is None else f"{slot['loss']:.3f}"
         table.add_row(*numbers, f"{slot['weight']:.2f}", loss, escape(slot["positive"]), ", ".join(negatives))
+    if any(one["hardness"] is None for slot in slots[:_SLOTS] for one in slot["negatives"]):
+        table.caption, table.caption_justify = "–: a random document stands in", "left"
     yield table
     if len(slots) > _SLOTS:
         yield _note(f"and {len(slots) - _SLOTS} more steps; --json writes all")

@@ -14,14 +14,14 @@ from flows.configs import PipelineConfig
 from flows.run.pipeline import BuildResult, Pipeline
 from flows.run.record import differing, write_value
 from flows.show.console import human_seconds, plain_table
-from storage import MissingDataset, inspect, read, scan
+from storage import MissingDataset, find, inspect, read, scan
 from storage.runs import PIPELINE, Run
 from tasks.engine.step import deferred
 from tasks.steps import count_copies
 
 significance = deferred("tasks.evaluate.significance")  # loads scipy
 
-_LONG = 18  # cells of a setting's name in a narrow column
+_LONG = 16  # cells of a setting and its value in a narrow column
 _BESIDE = 3  # systems from which a line has all measures of them; of more there is a block per measure
 
 
@@ -139,7 +139,7 @@ def runs_table(found: Sequence[Run], latest: Collection[str] = ()) -> Table:
         changes = differing(before.settings, run.settings) if before else {}
         lines = list(filter(None, [called(run).removeprefix(run.name).removeprefix(", ")]))
         lines += ["model/latest"] if run.id in latest else []
-        lines += [f"{_short(name)} {write_value(value)}" for name, (_, value) in changes.items()]
+        lines += [_narrow(f"{name} {write_value(value)}") for name, (_, value) in changes.items()]
         colour = {"completed": "green", "running": "yellow"}.get(run.state, "red")
         table.add_row(
             run.id,
@@ -152,9 +152,11 @@ def runs_table(found: Sequence[Run], latest: Collection[str] = ()) -> Table:
     return table
 
 
-def _short(name: str) -> str:
-    """Write a long setting's name by its last part, so that it stays in one piece."""
-    return name if len(name) <= _LONG else f"…{name.rpartition('.')[2]}"
+def _narrow(setting: str) -> str:
+    """Break a long setting before the last part of its name, where a reader would."""
+    name, _, value = setting.partition(" ")
+    before, dot, last = name.rpartition(".")
+    return setting if len(setting) <= _LONG or not dot else f"{before}.\n{last} {value}"
 
 
 def called(run: Run) -> str:
@@ -168,21 +170,22 @@ def compare_runs(root: str, compared: Sequence[Run]) -> dict[str, Any]:
 
     Returns:
         `runs`: their ids; `settings`: dotted name -> the values, of those that differ; `funnel`: what became of the
-        candidates -> numbers, None where the ledger is gone; `metrics`: as `compare_variants` has them, the variants
-        being ids; `note`: why no metrics are compared, or None.
+        candidates -> numbers, None where a ledger is not there; `metrics`: as `compare_variants` has them, the variants
+        being ids; `note`: what of the metrics is not compared, and why, or None.
     """
     first, *others = compared
     names = dict.fromkeys(name for one in others for name in differing(first.settings, one.settings))
     funnels = [_funnel(root, one) for one in compared]
     steps = sorted({step for funnel in funnels for step in funnel}, key=lambda step: (not step.islower(), step))
     metrics: list[dict[str, Any]] = []
-    note = None
-    try:
-        metrics = significance.compare_variants(
-            {(one.id, 0): _measured(root, one) for one in compared}, reference=first.id
-        )
-    except ValueError as error:
-        note = str(error)
+    measured = {(one.id, 0): frame for one in compared if (frame := _measured(root, one)) is not None}
+    lacking = [one.id for one in compared if (one.id, 0) not in measured]
+    note = f"the store has no measures of a trained system of {', '.join(lacking)}" if lacking else None
+    if first.id not in lacking and len(measured) > 1:
+        try:
+            metrics = significance.compare_variants(measured, reference=first.id)
+        except ValueError as error:
+            note = str(error)
     return {
         "runs": [one.id for one in compared],
         "settings": {name: [_setting(one, name) for one in compared] for name in names},
@@ -194,7 +197,7 @@ def compare_runs(root: str, compared: Sequence[Run]) -> dict[str, Any]:
 
 def compare_systems(root: str, run: Run) -> list[dict[str, Any]]:
     """Set a run's systems beside its last, which is the trained one if there is one; returns as `compare_variants`."""
-    frames = [read(one.ref(root)) for one in run.of("metrics")]
+    frames = [read(ref) for one in run.of("metrics") if find(ref := one.ref(root))]
     if len(frames) < 2:
         raise ValueError(f"run {run.id}: expected two systems to compare, got {len(frames)}. Run it to the end.")
     measured = {(frame["system"][0], 0): frame for frame in frames}
@@ -209,7 +212,7 @@ def _setting(run: Run, name: str) -> Any:
 
 
 def _funnel(root: str, run: Run) -> dict[str, int]:
-    """Count the candidates of a run's last ledgers, by decision and reason; empty where they are gone."""
+    """Count the candidates of a run's last ledgers, by decision and reason; empty where one is not there."""
     ledgers = {one.partition: one.ref(root) for one in run.of("hard_negatives")}
     counts: Counter[str] = Counter()
     try:
@@ -222,16 +225,11 @@ def _funnel(root: str, run: Run) -> dict[str, int]:
     return dict(counts)
 
 
-def _measured(root: str, run: Run) -> pl.DataFrame:
-    """Read the measures of a run's trained system.
-
-    Raises:
-        ValueError: it has none.
-    """
-    frames = [scan(one.ref(root)).filter(pl.col("system") == "trained").collect() for one in run.of("metrics")]
-    if all(frame.is_empty() for frame in frames):
-        raise ValueError(f"run {run.id}: expected a trained system to compare, got none. Run it to the end.")
-    return pl.concat(frames)
+def _measured(root: str, run: Run) -> pl.DataFrame | None:
+    """Read the measures of a run's trained system; None where there are none."""
+    there = [ref for one in run.of("metrics") if find(ref := one.ref(root))]
+    frames = [scan(ref).filter(pl.col("system") == "trained").collect() for ref in there]
+    return next((frame for frame in frames if not frame.is_empty()), None)
 
 
 def compared_tables(comparison: Mapping[str, Any], names: Sequence[str]) -> list[RenderableType]:
@@ -242,8 +240,10 @@ def compared_tables(comparison: Mapping[str, Any], names: Sequence[str]) -> list
     for name, values in comparison["settings"].items():
         settings.add_row(name, *(escape(write_value(value)) for value in values))
     for name, numbers in comparison["funnel"].items():
-        funnel.add_row(name.replace("_", " "), *("gone" if number is None else f"{number:,}" for number in numbers))
+        funnel.add_row(name.replace("_", " "), *("–" if number is None else f"{number:,}" for number in numbers))
     called = dict(zip(comparison["runs"], names, strict=True))
     rows = [{**row, "variant": called[row["variant"]]} for row in comparison["metrics"]]
-    last = comparison_table(rows, names[0]) if rows else f"No metrics are compared: {escape(comparison['note'])}"
-    return [settings if settings.row_count else "No setting differs.", *([funnel] if funnel.row_count else []), last]
+    last: list[RenderableType] = [comparison_table(rows, names[0])] if rows else []
+    if note := comparison["note"]:
+        last.append(f"{'Not' if rows else 'No metrics are'} compared: {escape(note)}.")
+    return [settings if settings.row_count else "No setting differs.", *([funnel] if funnel.row_count else []), *last]

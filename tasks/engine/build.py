@@ -172,9 +172,7 @@ def _run(
     job = new_job(promise.step, writer, surroundings, work, earlier)
     promise.run(job, root)
     if taken := sum(part.taken for part in writer.parts):
-        job.log.info(
-            "%s: %s rows are taken over from an earlier dataset, where their texts are the same", promise, taken
-        )
+        job.log.info("%s rows are taken over from an earlier dataset, where their texts are the same.", f"{taken:,}")
     return commit(
         writer,
         only_new=only_new,

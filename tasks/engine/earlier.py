@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -37,25 +38,32 @@ def find_earlier(promise: Promise, root: str) -> Earlier | None:
     return None
 
 
-def say_known(promise: Promise, root: str) -> str:
-    """Say what a build will take over; how many rows, where that follows from the texts of one input that is built."""
+@dataclass(frozen=True)
+class Takeover:
+    """The dataset that a build will take rows over from, and how many; None: only the build will tell."""
+
+    earlier: Earlier
+    rows: int | None
+
+    def __str__(self) -> str:
+        """Say it, for a reader of the plan."""
+        some = f"those of the {self.earlier.manifest.rows:,} rows whose texts are there"
+        return f"takes over {some if self.rows is None else f'{self.rows:,} rows'} ({self.earlier.ref})"
+
+
+def find_takeover(promise: Promise, root: str) -> Takeover | None:
+    """Find what a build will take over, and count the rows, where that follows from the texts of one built input."""
     if (earlier := find_earlier(promise, root)) is None:
-        return ""
-    known, rows = count_known(promise, root, earlier), earlier.manifest.rows
-    told = f"those of the {rows:,} rows whose texts are there" if known is None else f"{known:,} rows"
-    return f"takes over {told} ({earlier.ref})"
-
-
-def count_known(promise: Promise, root: str, earlier: Earlier) -> int | None:
-    """Count the rows that a build will take over; None where only the build will tell."""
+        return None
     name, *others = promise.step.texts
     with contextlib.suppress(MissingDataset, DamagedDataset):
         content = load(promise.inputs[name].ref(root))
         if not others and content.rows <= _COUNTED:
             told = pl.struct([column for column in ("title", "text") if column in content.columns]).hash().alias("told")
             now, then = (scan(ref).select(told) for ref in (promise.inputs[name].ref(root), earlier.inputs[name]))
-            return int(now.join(then.unique(), on="told", how="semi").select(pl.len()).collect().item())
-    return None
+            known = now.join(then.unique(), on="told", how="semi").select(pl.len()).collect().item()
+            return Takeover(earlier, int(known))
+    return Takeover(earlier, None)
 
 
 def _argument(name: str) -> str:

@@ -66,7 +66,7 @@ class _Worker:
         if status is not None and status < 0 and not self._lost:
             self._lost = True
             by = signal.Signals(-status).name
-            logging.getLogger(f"polyloom.{self._name}").warning("%s: a worker was ended by %s", self._name, by)
+            logging.getLogger(f"polyloom.{self._name}").warning("a worker was ended by %s.", by)
         if status:
             self._raise(status)
         return status is None

@@ -79,7 +79,7 @@ def hand_out(
                 if len(left) < 2:
                     break
                 if number:
-                    log.warning("%s: lost workers have left %s shards, which are handed out again", promise, len(left))
+                    log.warning("lost workers have left %d shards, which are handed out again.", len(left))
                 engine(_divide(left), lambda: draw(len(recorded(ref).intersection(missing))))
             draw(len(recorded(ref).intersection(missing)))
 

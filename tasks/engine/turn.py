@@ -34,7 +34,7 @@ def turn(ref: DatasetRef, log: logging.Logger) -> Iterator[Path]:
     while (lock := _lock(folder)) is None:
         if not told:
             told = True
-            log.info("waiting for another run that builds %s (%s)", ref, _holder(folder))
+            log.info("waiting for another run that builds %s (%s).", ref, _holder(folder))
         time.sleep(POLL_SECONDS)
     try:
         os.ftruncate(lock, 0)

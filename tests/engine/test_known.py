@@ -13,7 +13,7 @@ from support.steps import declare
 import storage
 from storage import DatasetRef
 from tasks.engine.build import build
-from tasks.engine.earlier import find_earlier, say_known
+from tasks.engine.earlier import find_earlier, find_takeover
 from tasks.engine.job import Job
 from tasks.engine.known import Known, text_digests
 from tasks.engine.step import Promise
@@ -194,14 +194,16 @@ def test_a_share_of_the_shards_is_right_by_itself(root):
 
 
 def test_what_will_be_taken_over_is_said_beforehand(root):
-    assert say_known(letters(FIRST), root) == ""
+    assert find_takeover(letters(FIRST), root) is None
     first = letters(FIRST)
     built(first, root)
     wanted = letters((("d0", "two"), *FIRST[1:]))
-    assert say_known(wanted, root) == f"takes over those of the 5 rows whose texts are there ({first.ref(root)})"
+    assert (
+        str(find_takeover(wanted, root)) == f"takes over those of the 5 rows whose texts are there ({first.ref(root)})"
+    )
     build(wanted.inputs["texts"], root, SURROUNDINGS)
-    assert say_known(wanted, root) == f"takes over 4 rows ({first.ref(root)})"
-    assert say_known(letters(FIRST, factor=2), root) == ""
+    assert str(find_takeover(wanted, root)) == f"takes over 4 rows ({first.ref(root)})"
+    assert find_takeover(letters(FIRST, factor=2), root) is None
 
 
 def test_digests_tell_rows_apart_however_their_texts_are_cut():

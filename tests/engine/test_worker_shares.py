@@ -126,7 +126,7 @@ def test_a_killed_workers_shards_are_made_again(engine, tmp_path, caplog):
     assert done == [built(promise, tmp_path / "alone")]
     again = [path.name for path in folder.glob(f"{first[lost]}-*") if path.name != f"{first[lost]}-{lost}"]
     assert again
-    assert "lost workers have left 3 shards, which are handed out again" in caplog.text
+    assert "lost workers have left 3 shards, which are handed out again." in caplog.text
     assert not list((tmp_path / "shared").rglob(".tmp-*"))
 
 

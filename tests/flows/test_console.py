@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 from rich.markup import escape
 
-from flows.show.console import as_markdown, plain_table, plan_table
+from flows.show.console import as_markdown, build_table, plain_table, plan_table
 from flows.show.frames import frame_table
 from flows.show.results import comparison_table, metrics_table
 from storage import DatasetRef
@@ -17,8 +17,26 @@ def test_plan_calls_a_dataset_cached_that_waits_for_another_one():
     console = Console(width=120)
     with console.capture() as captured:
         console.print(plan_table([("ingest", "make_numbers", ref, reason) for reason in reasons]))
-    states = [line.partition(str(ref))[2].strip() for line in captured.get().splitlines() if str(ref) in line]
+    name = "qrels/sw/01234567"
+    states = [line.partition(name)[2].strip() for line in captured.get().splitlines() if name in line]
     assert states == ["build: not built", *reasons[1:]]
+
+
+def test_plan_sums_up_what_languages_take_over_and_breaks_no_name():
+    refs = [DatasetRef(kind="embeddings", partition=one, fingerprint="0123456789abcdef", root="data") for one in "abc"]
+    setting = "ingest.atlas.documents_per_language 300 → 310"
+    reasons = [
+        f"{setting}, takes over {number} rows ({ref})" for number, ref in zip(("1,500", "2", "3"), refs, strict=True)
+    ]
+    rows = [("retrieve", "embed_documents", ref, reason) for ref, reason in zip(refs, reasons, strict=True)]
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(build_table([*rows, ("denoise", "select_hard_negatives", refs[0], reasons[0])]))
+    shown = captured.get()
+    assert "ingest.atlas.documents_per_language 300 →" in shown
+    text = " ".join(shown.split())
+    assert f"retrieve embed_documents a b c {setting}, takes over 1,505 rows denoise" in text
+    assert text.endswith(f"select_hard_negatives a {setting}, takes over 1,500 rows (embeddings/a/0123456789ab)")
 
 
 def shown(*rows):

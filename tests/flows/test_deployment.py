@@ -48,9 +48,9 @@ def execute(prefect, prefect_api):
     """Return a function that runs a deployment as a worker does, and gives its flow run as the UI shows it."""
     with temporary_settings({PREFECT_API_URL: prefect_api}), get_client(sync_client=True) as client:
 
-        def run(name, parameters, **variables):
-            deployment = client.read_deployment_by_name(name)
-            started = client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
+        def run(deployment, parameters, name=None, **variables):
+            found = client.read_deployment_by_name(deployment)
+            started = client.create_flow_run_from_deployment(found.id, parameters=parameters, name=name)
             prefect("flow-run", "execute", str(started.id), **variables)
             return client.read_flow_run(started.id)
 
@@ -79,23 +79,25 @@ def test_there_is_a_deployment_for_each_thing_to_do_and_its_form_is_short(prefec
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("given", "typed", "called", "message"),
     [
         (
             {"changes": [{"setting": "plan_batches.seed", "value": "seven"}]},
+            "Awesome-Bongo",  # the form's own suggestion
+            "quickstart · plan_batches.seed=seven",
             "plan_batches.seed: expected a whole number, got 'seven'. Correct it.",
         ),
-        ({"path": "/etc/passwd"}, "path: expected a place below the deployment's folder"),
+        ({"path": "/etc/passwd"}, None, "passwd", "path: expected a place below the deployment's folder"),
+        ({"path": "/etc/passwd"}, "my second-try", "my second-try", "path: expected a place below"),
     ],
 )
-def test_wrong_value_ends_the_run_in_one_line_that_the_ui_shows(execute, given, message):
-    run = execute("train_retriever/pipeline", given)
+def test_wrong_value_ends_the_run_in_one_line_that_the_ui_shows(execute, given, typed, called, message):
+    run = execute("train_retriever/pipeline", given, typed)
     assert run.state.type.value == "FAILED"
     assert run.state.message.startswith(message)
     assert "\n" not in run.state.message
     assert run.total_run_time.total_seconds() < 20
-    changed = "".join(f" · {row['setting']}={row['value']}" for row in given.get("changes", []))
-    assert run.name == ("passwd" if "path" in given else "quickstart") + changed
+    assert run.name == called
 
 
 def test_form_of_a_deployment_reaches_what_the_operator_lists(execute, tmp_path):

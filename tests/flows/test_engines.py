@@ -3,8 +3,11 @@
 import torch
 
 from flows.configs import ResourcesConfig
-from flows.run.engines import engine_of
+from flows.run.engines import engine_of, num_gpus
+from tasks import steps
 from tasks.engine.shares import Place
+from tasks.engine.step import Promise
+from tasks.train.config import TrainConfig
 
 
 def test_threads_and_a_single_worker_need_no_engine():
@@ -26,3 +29,11 @@ def test_workers_on_a_cpu_share_its_cores(monkeypatch):
     engine = engine_of(ResourcesConfig(engine="processes", batch_tokens=512), "cpu")
     assert engine is not None
     assert list(engine.places) == [Place("cpu", 512, 8)] * 4
+
+
+def test_a_step_says_how_many_gpus_it_computes_on(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    engines = [engine_of(ResourcesConfig(engine=name), "cuda") for name in ("processes", "threads")]
+    trained = Promise(steps.train_encoder, "all", {"config": TrainConfig(num_processes=4)})
+    assert [num_gpus(Promise(steps.embed_documents, "en", {}), engine) for engine in engines] == [3, 1]
+    assert [num_gpus(trained, engine) for engine in engines] == [4, 4]

@@ -1,6 +1,7 @@
 """Running Promises as Prefect tasks: cached, built, refreshed, failed, damaged."""
 
 import contextvars
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -54,8 +55,23 @@ def status(results):
     return [(result.step, result.partition, result.status) for result in results]
 
 
-def test_builds_then_takes_everything_from_the_store(root):
+def said(caplog):
+    """Return the run's own lines, without seconds."""
+    lines = [record.getMessage() for record in caplog.records if record.name == "polyloom.run"]
+    return [re.sub(r"\d+\.\d s\.$", "# s.", line) for line in lines]
+
+
+def test_builds_then_takes_everything_from_the_store(root, caplog):
+    caplog.set_level("INFO", "polyloom.run")
     assert {result.status for result in run(root, pipeline())} == {"built"}
+    assert sorted(said(caplog)) == [
+        "ingest made qrels of en: 1 row in # s.",
+        "ingest made qrels of sw: 1 row in # s.",
+        "train made qrels of en: 1 row in # s.",
+        "train made qrels of sw: 1 row in # s.",
+        "train made qrels: 1 row in # s.",
+    ]
+    caplog.clear()
     loom.CALLS.clear()
     assert {result.status for result in run(root, pipeline())} == {"cached"}
     assert loom.CALLS == []
@@ -72,11 +88,16 @@ def test_changed_setting_builds_only_what_depends_on_it(root):
     ]
 
 
-def test_refresh_builds_the_named_and_leaves_the_rest_cached(root):
+def test_refresh_builds_the_named_and_leaves_the_rest_cached(root, caplog):
     run(root, pipeline())
+    caplog.set_level("INFO", "polyloom.run")
     found = {(step, partition): state for step, partition, state in status(run(root, pipeline(), ["double_numbers"]))}
     assert found["double_numbers", "sw"] == "built"
     assert found["make_numbers", "sw"] == found["sum_numbers", "all"] == "cached"
+    assert sorted(said(caplog)) == [
+        "train made qrels of en again (refresh): 1 row in # s.",
+        "train made qrels of sw again (refresh): 1 row in # s.",
+    ]
 
 
 def test_damaged_part_is_rebuilt_and_the_rest_stays_cached(root, caplog):
@@ -85,10 +106,14 @@ def test_damaged_part_is_rebuilt_and_the_rest_stays_cached(root, caplog):
     ref = woven.promises[0].ref(root)
     part = Path(ref.uri) / storage.load(ref).parts[0].name
     part.write_bytes(b"x" + part.read_bytes()[1:])
+    caplog.set_level("INFO", "polyloom.run")
     results = run(root, pipeline())
     assert [result.status for result in results] == ["built", "cached", "cached", "cached", "cached"]
     assert str(part) in results[0].reason
-    assert str(part) in caplog.text
+    told, made = said(caplog)
+    assert told.startswith("ingest makes qrels of en again: ")
+    assert str(part) in told
+    assert made == "ingest made qrels of en again (it was damaged): 1 row in # s."
 
 
 def test_input_damaged_in_mid_run_is_rebuilt_by_a_stage_of_the_same_resource(root, monkeypatch):
@@ -119,6 +144,18 @@ def test_failure_stops_what_needs_it_and_names_the_cause(root):
     assert storage.find(numbers.ref(root)) is not None
     assert storage.find(broken.ref(root)) is None
     assert loom.CALLS == ["make_numbers"]
+
+
+def test_failure_in_one_language_leaves_the_others_to_go_on_in_later_stages(root):
+    numbers = {name: make_numbers(name, config=NumberConfig(values=(n,))) for n, name in enumerate(("en", "sw"), 1)}
+    judged = {"en": fail("en", numbers=numbers["en"]), "sw": double_numbers("sw", numbers=numbers["sw"], factor=2)}
+    kept = {name: double_numbers(name, numbers=one, factor=3) for name, one in judged.items()}
+    total = sum_numbers(parts=kept)
+    stages = {"ingest": numbers, "retrieve": judged, "denoise": kept, "train": {"all": total}}
+    with pytest.raises(ValueError, match=r"fail: expected nothing, got \[1\]"):
+        run(root, Pipeline.weave({stage: list(made.values()) for stage, made in stages.items()}, metrics=[]))
+    assert storage.find(kept["sw"].ref(root)) is not None
+    assert storage.find(total.ref(root)) is None
 
 
 def test_runs_side_by_side_in_one_process_share_the_network(root, monkeypatch):

@@ -13,7 +13,7 @@ from flows.run.shares import share
 HOLD = """
 import sys
 from flows.run.shares import share
-with share(sys.argv[1], sys.argv[2], "theirs"):
+with share(sys.argv[1], sys.argv[2]):
     print("held", flush=True)
     sys.stdin.readline()
 """
@@ -39,12 +39,12 @@ def holder(tmp_path, monkeypatch):
         process.communicate()
 
 
-def take(resource, device):
+def take(resource, device, num_gpus=1):
     """Take a share in a thread; the event is set when it is held."""
     held = threading.Event()
 
     def work():
-        with share(resource, device, "ours"):
+        with share(resource, device, num_gpus):
             held.set()
 
     threading.Thread(target=work, daemon=True).start()
@@ -63,7 +63,8 @@ def test_another_process_is_waited_for_until_it_is_done_or_dies(holder, caplog, 
     else:
         other.communicate("go on\n")
     assert held.wait(60)
-    assert "ours: waiting for another step that uses" in caplog.text
+    what = "Java" if resource == "jvm" else f"the device {device}"
+    assert f"waits until no other step uses {what}." in caplog.messages
 
 
 def test_the_first_gpu_has_one_share_whatever_it_is_called(holder):
@@ -72,6 +73,28 @@ def test_the_first_gpu_has_one_share_whatever_it_is_called(holder):
     assert not held.wait(0.3)
     other.kill()
     assert held.wait(60)
+
+
+def test_training_on_several_gpus_holds_each_of_them(holder):
+    others = [holder("model", "cuda:0"), holder("model", "cuda:2")]
+    held, three = take("model", "cuda", 2), take("model", "cuda", 4)
+    assert not held.wait(0.3)
+    others[0].kill()
+    assert held.wait(60)
+    assert not three.wait(0.3)
+    others[1].kill()
+    assert three.wait(60)
+
+
+def test_a_gpu_is_the_same_whichever_a_process_sees(holder, monkeypatch):
+    other = holder("model", "cuda:1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    seen = take("model", "cuda")
+    assert not seen.wait(0.3)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert take("model", "cuda").wait(60)
+    other.kill()
+    assert seen.wait(60)
 
 
 def test_what_is_not_shared_waits_for_nobody(holder):

@@ -6,7 +6,7 @@ import pytest
 from prefect import flow
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_LEVEL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 from support.in_process import build_missing
-from support.loom import NumberConfig, double_numbers, fail, make_numbers, sum_numbers
+from support.loom import NumberConfig, choose_numbers, double_numbers, fail, make_numbers, sum_numbers
 
 from flows.configs import PipelineConfig
 from flows.run.execute import Execution
@@ -146,3 +146,19 @@ def test_why_names_the_setting_the_input_or_the_code_that_changed(config):
     sums = replace(before.promises[-1].step)
     sums.__dict__["code"] = "another"
     assert why(Promise(sums, "all", before.promises[-1].arguments), config, earlier) == "code of sum_numbers changed"
+
+
+def test_why_compares_with_the_same_split_though_the_newest_run_had_another_alone(config):
+    root = config.storage.location
+    numbers = make_numbers("en", config=NumberConfig(values=(1,)))
+    chosen = [choose_numbers("en", numbers=numbers, split=split) for split in ("train", "dev")]
+    whole = Pipeline.weave({"ingest": [numbers], "train": chosen}, metrics=[])
+    build_missing(whole, root)
+    for pipeline in (whole, Pipeline.weave({"ingest": [numbers], "train": chosen[:1]}, metrics=[])):
+        with recorded(config, pipeline, []):
+            pass
+    earlier = runs.runs(root)
+    assert [len(run.datasets) for run in earlier] == [2, 3]
+    other = make_numbers("en", config=NumberConfig(values=(5,)))
+    assert why(choose_numbers("en", numbers=other, split="dev"), config, earlier) == "input numbers changed"
+    assert why(choose_numbers("en", numbers=numbers, split="test"), config, earlier) == "split train → test"

@@ -1,6 +1,7 @@
 """The report of runs of many languages: in a browser, with faults planted, with hostile texts."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from support.report_store import FinishedRun
 from typer.testing import CliRunner
 
 from flows.cli.main import app
-from flows.show.report.page import add_report, page
+from flows.show.report.page import add_report, page, write_report
 from storage import MissingDataset, runs
 from tasks.languages import LANGUAGES
 
@@ -54,6 +55,14 @@ def test_sixteen_languages_fit_desk_and_phone(sixteen):
     assert sixteen.stat().st_size < 2_000_000
 
 
+def test_page_does_not_grow_with_the_queries(tmp_path):
+    sizes = []
+    for copies in (14, 42):  # 840 and 2,520 queries; 16 languages make it 40,320
+        root = str(tmp_path / str(copies))
+        sizes.append(len(page(FinishedRun(root, ["te"], copies=copies).write(), root)))
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.02)
+
+
 def test_sound_run_has_a_verdict_and_no_warning(sixteen):
     html = sixteen.read_text()
     assert re.search(
@@ -66,6 +75,30 @@ def test_change_since_the_run_before_is_told(sixteen):
     changes = sixteen.read_text().partition('id="changes"')[2].partition("</section>")[0]
     assert "since the run 20261126-120000-abcd" in changes
     assert "<code>plan_batches.seed</code> <s>13</s> → 14" in changes
+    assert "<dd>the same, and the same decisions</dd>" in changes
+    assert "The same as before: BM25, untrained, trained." in changes
+
+
+def test_change_of_measures_and_decisions_is_told_and_what_is_gone_is_not_the_same(tmp_path):
+    root = str(tmp_path)
+    runs.write(root, FinishedRun(root, ["en", "sw"]).write())
+    run = FinishedRun(root, ["en", "sw"], seed=1).write("20261126-130000-cdef")
+    changes = changes_of(write_report(run, root).uri)
+    assert "Data the same Other results of make_run, apply_calibration, " in changes
+    assert "Candidates other decisions in 2 languages" in changes
+    assert "trained, before → now Difference English en " in changes
+    assert len(re.findall(r"\.\d{3} → \.\d{3} [▲▼]? ?[+−]\.\d{3} [+−]\.\d{3} … [+−]\.\d{3} · p ", changes)) == 3 * 3
+    assert "The same as before" not in changes
+    shutil.rmtree(tmp_path / "hard_negatives" / "en" / "hard_negatives-one-0")
+    shutil.rmtree(tmp_path / "hard_negatives" / "sw" / "hard_negatives-one-0")
+    changes = changes_of(write_report(run, root).uri)
+    assert "Candidates not compared: the store has no decisions of 20261126-120000-abcd" in changes
+
+
+def changes_of(report: str) -> str:
+    """Return what a report says of the run before, without its marks."""
+    section = Path(report).read_text().partition('id="changes"')[2].partition("</section>")[0]
+    return " ".join(re.sub("<[^>]+>", " ", section).split())
 
 
 @pytest.mark.slow
@@ -89,6 +122,8 @@ def test_examples_are_filtered_by_kind_language_and_words(sixteen):
         cards = browser.locator("#cards article")
         assert cards.count() > 0
         assert all("Thai" in text and "BM25" in text for text in cards.locator(".facts").all_text_contents())
+        heads = cards.locator(".candidate h4").all_text_contents()
+        assert all(head.startswith("trained's first that is not judged relevant") for head in heads)
         browser.fill("[name=words]", "no such words")
         assert browser.locator("output").inner_text() == "0 examples"
 
@@ -113,7 +148,7 @@ def test_planted_faults_stand_at_the_top(tmp_path):
     shuffled, blind, cut = top_of(page(run, root))
     assert re.match(r"Swahili: the documents judged relevant to its dev queries hardly stand near the top", shuffled)
     assert re.match(r"Telugu: of 1,\d{3} candidates that nobody judged the judge dropped none", blind)
-    assert re.match(r"Finnish: there are 10.0 documents per query, where 40 were asked for", cut)
+    assert re.match(r"Finnish: the list of candidates has 10.0 documents per query, where 40 were asked for", cut)
 
 
 @pytest.mark.slow
@@ -140,7 +175,9 @@ def test_run_that_was_not_measured_is_told_as_far_as_it_got(tmp_path):
     assert top_of(html) == ["This run failed. ValueError: no"]
     assert 'id="funnel"' in html
     assert 'id="training"' not in html
-    assert 'id="cost"' in page(failed.model_copy(update={"datasets": []}), root)
+    changes = page(failed.model_copy(update={"datasets": []}), root, run).partition('id="changes"')[2]
+    assert "<dt>Data</dt><dd>not read</dd>" in changes
+    assert 'id="cost"' in changes
 
 
 @pytest.mark.parametrize("facts", [{"flow": "bake_off", "until": None}, {"variant": "w/o topic balance, seed 13"}])

@@ -1,7 +1,6 @@
 """What a report says, from small frames with values worked out by hand."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -56,7 +55,26 @@ def test_verdict_counts_languages_won_and_says_what_may_be_chance():
 
 def test_holes_are_the_unjudged_of_the_first_ten():
     run = pl.LazyFrame({"language": "sw", "query_id": "q1", "doc_id": ["a", "b", "x", "y"], "rank": [1, 2, 10, 11]})
-    assert results.holes(run, QRELS) == {"sw": pytest.approx(1 / 3)}
+    other = pl.LazyFrame(
+        {"language": ["fi"], "query_id": ["q1"], "doc_id": ["a"], "rank": [1]}, schema=run.collect_schema()
+    )
+    found = results.holes(pl.concat([run, other]), QRELS)
+    assert found == {"fi": 1.0, "sw": pytest.approx(1 / 3), "all": pytest.approx(2 / 3)}
+    assert results.holes(run.clear(), QRELS) == {}
+
+
+def test_systems_are_compared_with_the_run_before_on_the_same_queries():
+    better = {"fi": [0.6, 0.6, 0.8, 0.8], "sw": [0.5, 0.4, 0.5, 0.5]}
+    now, before = {"bm25": metrics(BM25), "trained": metrics(better)}, {"bm25": metrics(BM25), "trained": metrics(BM25)}
+    found = results.since(now, before, "nDCG@10")
+    assert list(found) == [(language, system) for system in ("bm25", "trained") for language in ("fi", "sw", "all")]
+    pair = found["fi", "trained"]
+    assert (pair["value"], pair["low"]) == (pytest.approx(0.5), pytest.approx(0.5 - 0.1299, abs=1e-3))
+    assert pair["p_holm"] == pytest.approx(2 * pair["p"])  # the second of three: nothing of bm25 varies
+    assert found["fi", "bm25"]["p"] is None
+    fewer = {"trained": metrics({"fi": BM25["fi"], "sw": BM25["sw"][1:]})}
+    assert list(results.since(now, fewer, "nDCG@10")) == [("fi", "trained")]
+    assert results.since(now, {"trained": metrics({"te": [0.1, 0.2]})}, "nDCG@10") == {}
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.0314, "+.031"), (-0.002, "−.002"), (-0.0001, "+.000"), (1.0, "+1.000")])
@@ -104,10 +122,9 @@ def test_cut_is_that_of_the_strategy():
 
 
 def test_every_reason_to_drop_has_words_of_its_own():
-    told = Path(mining.__file__).with_name("funnel.html").read_text()
     reasons = re.findall(r"\| `(\w+)` \| dropped", str(select.__doc__))
     assert len(reasons) > 9
-    assert [reason for reason in reasons if f'"{reason}": "' not in told] == []
+    assert [reason for reason in reasons if mining.words(reason) == reason] == []
 
 
 def test_heat_is_the_share_of_a_languages_places():
@@ -136,11 +153,17 @@ def test_curves_put_neighbouring_steps_together_and_leave_overflow_out():
     assert [{value for _, value in points} for points in training.losses(log).values()] == [{1.0}, {3.0}]
     assert training.losses(log.filter(pl.col("language") == "fi")) == {}
     assert {value for _, value in found["gradient_norm"]} == {2.0}
+    assert training.ends([(0.0, 9.0), (1.0, 5.0), *[(2.0, 0.0)] * 17, (3.0, 1.0)]) == (7.0, 0.5)
+    assert training.ends([(0.0, 9.0)]) == (9.0, 9.0)
 
 
 def test_examples_of_the_ledger_are_the_most_probable_of_each_kind():
     rows = examples.decisions(LEDGER, number=5)
-    assert [(row["kind"], row["doc_id"]) for row in rows] == [("dropped", "x"), ("kept", "b")]
+    told = [(row["kind"], row["doc_id"], row["reason"]) for row in rows]
+    assert told == [("dropped", "x", "graded relevant by the judge"), ("kept", "b", "judged not relevant")]
+    surer = LEDGER.with_columns(language=pl.lit("te"), probability=pl.col("probability") + 0.05)
+    rows = [row for row in examples.decisions(pl.concat([LEDGER, surer]), number=5) if row["kind"] == "dropped"]
+    assert [row["language"] for row in rows] == ["te", "sw"]
 
 
 def test_contest_shows_the_positive_and_what_the_loser_has_first():
@@ -200,6 +223,7 @@ def test_judge_that_drops_nothing_or_nearly_all_is_named(distrusted, strategy, l
 
 def test_differences_name_settings_data_steps_and_measures():
     def run(seed: int, content: str, value: float) -> Run:
+        """A run whose trained system measured this, and whose BM25 does not change."""
         datasets = [
             RunDataset(
                 stage="ingest", step="ingest_qrels", kind="qrels", partition="sw", fingerprint="f", content=content
@@ -216,16 +240,18 @@ def test_differences_name_settings_data_steps_and_measures():
                 content=content,
             ),
         ]
-        mean = {"language": "sw", "metric": "nDCG@10", "system": "trained", "value": value}
+        values = {"bm25": 0.5, "trained": value}
+        means = [{"language": "sw", "metric": "nDCG@10", "system": name, "value": one} for name, one in values.items()]
         settings = {"name": "one", "plan_batches": {"seed": seed}}
-        return Run(id="r", name="one", settings=settings, datasets=datasets, metrics=[mean], started_at="")
+        return Run(id="r", name="one", settings=settings, datasets=datasets, metrics=means, started_at="")
 
     assert cost.differences(run(14, "new", 0.7), run(13, "old", 0.6)) == {
         "settings": [("plan_batches.seed", 13, 14)],
         "data": {"qrels": ["sw"]},
         "built": ["train_encoder"],
         "metric": "nDCG@10",
-        "metrics": {"sw": {"trained": (0.6, 0.7)}},
+        "metrics": {"sw": {"bm25": (0.5, 0.5), "trained": (0.6, 0.7)}},
+        "same": ["bm25"],
     }
 
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -90,6 +91,20 @@ def test_a_run_says_which_model_won_and_tells_the_block(loom, receiver, built, p
     answer = loom.run(*asked)  # the receiver is down: the run ends well, and says so
     assert told in answer["notes"]
     assert len(taken) == 2
+
+
+def test_cached_run_without_a_server_asks_prefect_only_where_someone_is_to_be_told(loom):
+    """Prefect's home has a folder where its lock is to be, so whatever starts Prefect ends there."""
+    (loom.folder / "home" / "polyloom.lock").mkdir(parents=True)
+    alone = replace(loom, environment={**loom.environment, "PREFECT_HOME": str(loom.folder / "home")})
+    del alone.environment["PREFECT_API_URL"]
+    asked = ("run", "tiny.yaml", "--set", "export.notify=custom-webhook/nightly")
+    alone(*asked)  # its model is the one to use already
+    (loom.folder / "data" / "model" / "latest" / "tiny.json").unlink()
+    assert "polyloom.lock" in alone(*asked, code=1)
+    assert latest.read(str(loom.folder / "data"), "tiny") is None
+    alone("run", "tiny.yaml")  # nobody to tell
+    assert latest.read(str(loom.folder / "data"), "tiny").why == "the first of tiny"
 
 
 def state_message(url):

@@ -31,6 +31,7 @@ LOOKS = {
     "compare": ["compare", "FIRST", "latest"],
     "compare-systems": ["compare", "latest"],
     "diff": ["diff", "FIRST", "latest"],
+    "latest": ["latest"],
     "ls": ["ls", "hard_negatives"],
     "show-ledger": ["show", "hard_negatives/sw", "--head", "4"],
     "show-all-columns": ["show", "hard_negatives/sw", "--all", "--head", "1"],
@@ -39,7 +40,10 @@ LOOKS = {
         "show", "corpus/en", "--sql",
         "SELECT language, COUNT(*) AS documents FROM corpus GROUP BY language ORDER BY language",
     ],
+    "show-one-of-several": ["show", "embeddings/sw", "--head", "1"],
+    "show-lineage": ["show", "hard_negatives/sw", "--lineage"],
     "plan": ["plan", "CONFIG", "--set", "plan_batches.seed=7"],
+    "plan-all": ["plan", "CONFIG", "--set", "plan_batches.seed=7", "--all"],
     "plan-cached": ["plan", "CONFIG"],
     "explain-train": ["explain", "atlas-sw-q0004"],
     "explain-dev": ["explain", "atlas-sw-q0001"],
@@ -161,12 +165,13 @@ def test_plan_says_where_a_killed_training_goes_on(look, store):
     shutil.rmtree(folder.parents[2])
 
 
-def test_doctor_says_a_line_of_each_part_of_this_machine(look, store):
-    answer = look("doctor")
+def test_doctor_says_a_line_of_each_part_of_this_machine(look, store, tmp_path):
+    answer = look("doctor", "--json", str(tmp_path / "doctor.json"))
     assert answer.exit_code == 0
     lines = {line[:10].strip(): line[11:] for line in answer.output.splitlines()}
     names = ["versions", "Java", "processor", "GPU", "memory", "store", "cache", "Prefect", "API"]
     assert list(lines) == names
+    assert json.loads((tmp_path / "doctor.json").read_text()) == lines
     assert lines["versions"].startswith(f"Python {sys.version.split()[0]}, polyloom ")
     assert lines["Java"].startswith("openjdk version")
     assert lines["store"].startswith(f"{store / 'data'}: writable, ")

@@ -56,6 +56,18 @@ def test_latest_and_names_are_the_last_completed_run(put, tmp_path):
         runs.find(str(tmp_path), "nothing")
 
 
+def test_the_run_before_is_one_that_went_as_far(put, tmp_path):
+    whole = put("20260101-000000-aaaa")
+    part = put("20260102-000000-bbbb", until="denoise")
+    put("20260102-000001-bbcc", until="ingest")
+    put("20260103-000000-cccc", state="failed")
+    put("20260104-000000-dddd", name="other")
+    assert runs.before(str(tmp_path), put("20260105-000000-eeee")) == whole
+    assert runs.before(str(tmp_path), put("20260106-000000-ffff", until="denoise")).id == "20260105-000000-eeee"
+    assert runs.before(str(tmp_path), put("20260102-000002-bbdd", until="denoise")) == part
+    assert runs.before(str(tmp_path), whole) is None
+
+
 def test_a_run_whose_process_is_gone_was_killed(put, tmp_path):
     program = "from storage.runs import this_process; print(this_process(), flush=True); input()"
     with subprocess.Popen(

@@ -54,13 +54,15 @@ class FinishedRun:
     """The language whose judge takes nothing for relevant."""
     title: str = ""
     """Put before each document's title."""
+    seed: int = 0
+    """Of the rankings and scores that are drawn; runs of several seeds share a store."""
     datasets: list[RunDataset] = field(default_factory=list)
     refs: dict[tuple[str, ...], DatasetRef] = field(default_factory=dict)
 
     def write(self, run_id: str = "20261126-120000-abcd", **changed: Any) -> Run:
         """Write all datasets, and return the record of the run."""
         config = PipelineConfig(languages=tuple(self.languages), name="sixteen", **changed)
-        self.rng = np.random.default_rng(0)
+        self.rng = np.random.default_rng(self.seed)
         runs: dict[str, dict[str, pl.DataFrame]] = {system: {} for system in QUALITY}
         judged, train, raw = {}, [], []
         for language in self.languages:
@@ -219,7 +221,7 @@ class FinishedRun:
         **arguments: Any,
     ) -> None:
         part = str(arguments.get("system", arguments.get("split", "one")))
-        ref = DatasetRef(kind=kind, partition=partition, fingerprint=f"{kind}-{part}", root=self.root)
+        ref = DatasetRef(kind=kind, partition=partition, fingerprint=f"{kind}-{part}-{self.seed}", root=self.root)
         made_from = [
             Input(name=name, content="", **self.refs[key].model_dump(exclude={"root"}))
             for name, key in (inputs or {}).items()

@@ -48,7 +48,8 @@ def differences(run: Run, before: Run) -> Row:
 
     Returns:
         settings (name, before, now), data (kind of input -> languages with other content), built (the other steps that
-        made other content), metric (the first) and metrics (language -> system -> its means before and now).
+        made other content), metric (the first), metrics (language -> system -> its means before and now) and same (the
+        systems whose means are all as before).
     """
     settings = sorted(differing(before.settings, run.settings).items())
     known = {(one.kind, one.partition, one.step, one.content) for one in before.datasets}
@@ -63,10 +64,13 @@ def differences(run: Run, before: Run) -> Row:
     for row in run.metrics:
         if row["metric"] == metric and (value := means.get((row["language"], row["system"]))) is not None:
             metrics.setdefault(row["language"], {})[row["system"]] = (value, row["value"])
+    systems = dict.fromkeys(system for values in metrics.values() for system in values)
+    same = [name for name in systems if all(len({*of[name]}) == 1 for of in metrics.values() if name in of)]
     return {
         "settings": [(name, *values) for name, values in settings],
         "data": {kind: list(dict.fromkeys(languages)) for kind, languages in data.items()},
         "built": list(dict.fromkeys(one.step for one in other if one.kind not in _DATA and one.content)),
         "metric": metric,
         "metrics": dict(sorted(metrics.items(), key=lambda item: (item[0] == "all", item[0]))),
+        "same": same,
     }

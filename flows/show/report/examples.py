@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from flows.show.report.mining import distrusted
+from flows.show.report.mining import distrusted, words
 
 Row = dict[str, Any]
 _KEY = ["language", "query_id"]
@@ -27,7 +27,8 @@ def decisions(ledger: pl.LazyFrame, number: int) -> list[Row]:
         number: per language and kind, one of a query at most.
 
     Returns:
-        kind (dropped | kept), language, query_id, doc_id, rank, probability, grade, reason.
+        kind (dropped | kept), language, query_id, doc_id, rank, probability, grade, reason (in words); all languages
+        in one order.
     """
     rows: list[Row] = []
     order = ("language", pl.col("probability").fill_null(-1), "fused_score", "query_id", "doc_id")
@@ -36,7 +37,8 @@ def decisions(ledger: pl.LazyFrame, number: int) -> list[Row]:
         first = ordered.unique(_KEY, keep="first", maintain_order=True).group_by("language", maintain_order=True)
         columns = pl.col(*_KEY, "doc_id", "rank", "probability", "grade", "reason")
         rows += first.head(number).select(columns, kind=pl.lit(kind)).collect().to_dicts()
-    return rows
+    rows.sort(key=lambda row: -1 if row["probability"] is None else row["probability"], reverse=True)
+    return [{**row, "reason": words(row["reason"])} for row in rows]
 
 
 def contests(values: Mapping[str, pl.DataFrame], runs: Mapping[str, pl.LazyFrame], number: int) -> list[Row]:
@@ -48,7 +50,8 @@ def contests(values: Mapping[str, pl.DataFrame], runs: Mapping[str, pl.LazyFrame
         number: per language and kind.
 
     Returns:
-        kind (won | lost), language, query_id, values (system -> value), ranks (system -> doc_id -> rank).
+        kind (won | lost), language, query_id, values (system -> value), ranks (system -> doc_id -> rank); the widest
+        gaps first, over all languages.
     """
     (other, *_), (*_, one) = values, values
     both = values[one].join(values[other], on=_KEY, suffix="_other")
@@ -60,6 +63,7 @@ def contests(values: Mapping[str, pl.DataFrame], runs: Mapping[str, pl.LazyFrame
         for language, query_id, mine, its in chosen.select(*_KEY, "value", "value_other").iter_rows():
             row = {"kind": kind, "language": language, "query_id": query_id, "values": {one: mine, other: its}}
             rows.append(row | {"ranks": {one: {}, other: {}}})
+    rows.sort(key=lambda row: -abs(row["values"][one] - row["values"][other]))
     asked = {(row["language"], row["query_id"]): row for row in rows}
     keys = pl.LazyFrame(list(asked), schema=_KEY, orient="row")
     for system in (one, other):

@@ -18,6 +18,26 @@ _NOT_THE_JUDGES = (
     "copy_of_relevant",
     "says_the_query",
 )
+_WORDS = {
+    "judged_relevant": "judged relevant",
+    "copy_of_relevant": "a copy of a relevant document",
+    "says_the_query": "says what the query says",
+    "relabelled": "became a positive",
+    "rank_within_shift": "among the first ranks",
+    "score_above_max": "score too high",
+    "score_near_positive": "score near the positive's",
+    "positive_not_scored": "positive has no score",
+    "grade_above_max": "graded relevant by the judge",
+    "probability_above_max": "probably relevant",
+    "verdict_unparsed": "verdict unreadable",
+    "beyond_num_negatives": "safe, not needed",
+    "judged_not_relevant": "judged not relevant",
+}
+
+
+def words(reason: str) -> str:
+    """Write a ledger's reason for people."""
+    return _WORDS.get(reason, reason)
 
 
 def distrusted() -> pl.Expr:

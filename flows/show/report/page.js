@@ -45,6 +45,10 @@ function browse(examples) {
     return one;
   }
 
+  function label(system) {
+    return system === "bm25" ? "BM25" : system;
+  }
+
   function text(head, kind, part, language) {
     const box = make("div", kind);
     box.append(make("h4", "", part ? `${head} · ${part.doc_id}` : `${head}: none`));
@@ -58,11 +62,11 @@ function browse(examples) {
     const value = (number) => number.toFixed(3).replace(/^0/, "");
     if (one.values) for (const [system, number] of Object.entries(one.values)) {
       const rank = one.places && one.places[system];
-      figures.push(`${system === "bm25" ? "BM25" : system} ${value(number)}, positive ${rank ? "at rank " + rank : "not found"}`);
+      figures.push(`${label(system)} ${value(number)}, positive ${rank ? "at rank " + rank : "not found"}`);
     } else {
       figures.push(`candidate at rank ${one.rank}`);
       if (one.probability !== null) figures.push(`probably relevant: ${Math.round(100 * one.probability)} %`);
-      figures.push(one.reason.replaceAll("_", " "));
+      figures.push(one.reason);
     }
     return figures.join(" · ");
   }
@@ -70,7 +74,8 @@ function browse(examples) {
   function card(one) {
     const box = make("article");
     const side = make("div", "side");
-    const title = { dropped: "Dropped", kept: "Kept", won: "First wrong one of the loser", lost: "First wrong one of the loser" }[one.kind];
+    const [, loser] = one.values ? Object.keys(one.values).sort((a, b) => one.values[b] - one.values[a]) : [];
+    const title = { dropped: "Dropped", kept: "Kept" }[one.kind] ?? `${label(loser)}'s first that is not judged relevant`;
     side.append(text("Judged relevant", "positive", one.positive, one.language), text(title, "candidate", one.candidate, one.language));
     box.append(make("p", "facts", facts(one)), make("p", "query", one.query ?? one.query_id, one.language), side);
     return box;

@@ -125,12 +125,13 @@ def _results(source: Source) -> dict[str, Any] | None:
     if qrels is None or not runs or len(runs) < len(metrics):
         return None
     frames = {system: read(one.ref) for system, one in metrics.items()}
-    table, copies = results.results(frames), source.read("copies")
+    table, counted = results.results(frames), source.read("copies")
+    copies = {} if counted is None else {row["language"]: row["num_copies"] for row in counted.to_dicts()}
     first = (pl.col("metric") == next(iter(table))) & (pl.col("query_id") != ALL)
     return {
         "table": table,
         "holes": {system: results.holes(of_system, qrels) for system, of_system in runs.items()},
-        "copies": {} if copies is None else {row["language"]: row["num_copies"] for row in copies.to_dicts()},
+        "copies": copies | {ALL: sum(copies.values())} if copies else {},
         "num_queries": {row["language"]: row["num_queries"] for row in next(iter(table.values()))},
         "runs": runs,
         "qrels": qrels,
@@ -179,7 +180,7 @@ def training_facts(source: Source) -> dict[str, Any] | None:
         places = [point for points in losses.values() for point in points]
         axes = [pictures.ticks([place[axis] for place in places]) for axis in (0, 1)] if places else []
         found |= {
-            "loss": curves["loss"],
+            "loss": training.ends(curves["loss"]),
             "seconds": source.of("training_log")["all"].manifest.seconds,
             "curves": {name: pictures.chart({name: points}) for name, points in curves.items()},
             "by_language": {name: pictures.chart({name: points}, *axes) for name, points in losses.items()},
@@ -204,12 +205,16 @@ def _examples(source: Source, measured: dict[str, Any] | None) -> list[dict[str,
 
 
 def _differences(source: Source, before: Source, mined: dict[str, Any] | None) -> dict[str, Any]:
-    ledger = before.frame("hard_negatives")
-    old = mining.funnel(ledger) if ledger is not None else []
-    now = {row["language"]: row for row in mined["funnel"]} if mined else {}
-    both = [(row["language"], row, now[row["language"]]) for row in old if row["language"] in now]
-    funnel = [one for one in both if one[1] != one[2]]
-    return cost.differences(source.run, before.run) | {"funnel": funnel}
+    found, ledger = cost.differences(source.run, before.run), before.frame("hard_negatives")
+    now, old = ({system: read(one.ref) for system, one in of.metrics().items()} for of in (source, before))
+    funnel = None  # not known
+    if mined and ledger is not None:
+        rows = {row["language"]: row for row in mined["funnel"]}
+        both = [
+            (row["language"], row, rows[row["language"]]) for row in mining.funnel(ledger) if row["language"] in rows
+        ]
+        funnel = [one for one in both if one[1] != one[2]]
+    return found | {"funnel": funnel, "tests": results.since(now, old, found["metric"])}
 
 
 def _faults(source: Source, measured: dict[str, Any] | None, mined: dict[str, Any] | None) -> list[str]:
@@ -234,5 +239,5 @@ def _faults(source: Source, measured: dict[str, Any] | None, mined: dict[str, An
         for row in mined["funnel"]:
             asked = min(source.run.settings["retrieve"]["fuse"]["top_k"], documents.get(row["language"], 0))
             per_query = (row["candidates"] - row["supplemented"]) / row["num_queries"]
-            lists["there are", row["language"]] = (per_query, asked)
+            lists["the list of candidates has", row["language"]] = (per_query, asked)
     return lines + faults.short_lists(lists)

@@ -7,7 +7,7 @@ import jinja2
 from markupsafe import Markup
 
 from flows.show.console import human_bytes, human_seconds
-from flows.show.report import results
+from flows.show.report import mining, results
 from tasks.languages import name_of
 
 
@@ -24,6 +24,7 @@ def render(facts: dict[str, Any], template: str = "page.html") -> str:
         "figure": results.figure,
         "signed": results.signed,
         "label": results.label,
+        "reason": mining.words,
         "language": name_of,
         "bytes": human_bytes,
         "seconds": human_seconds,

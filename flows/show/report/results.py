@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import polars as pl
 from tasks.evaluate.significance import ALL, Doubles, holm, stratified_interval, stratified_test
 
 Row = dict[str, Any]
+Key = tuple[str, str]
 _SURE = 0.05
 _EQUAL = 1e-9  # values of two systems that differ by rounding alone are a tie
 
@@ -26,7 +28,36 @@ def results(frames: Mapping[str, pl.DataFrame]) -> dict[str, list[Row]]:
         metric, wins, ties, losses).
     """
     metrics = dict.fromkeys(name for frame in frames.values() for name in frame["metric"])
-    return {metric: _of_metric(frames, metric) for metric in metrics}
+    found = {metric: _of_metric(frames, metric) for metric in metrics}
+    for table in found.values():
+        _hold(table)
+    return found
+
+
+def since(now: Mapping[str, pl.DataFrame], before: Mapping[str, pl.DataFrame], metric: str) -> dict[Key, Row]:
+    """Compare systems with what they were in an earlier run, query by query.
+
+    Args:
+        now: system -> rows of its metrics dataset.
+        before: the same of the earlier run.
+        metric: which.
+
+    Returns:
+        (language or `all`, system) -> value, low, high, p, p_holm and counts as in `results`; only languages of which
+        both runs have measured the same queries, and `all` where that is so of all.
+    """
+    rows: dict[Key, Row] = {}
+    for system in [name for name in now if name in before]:
+        of_metric = (pl.col("metric") == metric) & (pl.col("query_id") != ALL)
+        new, old = (frame.filter(of_metric).sort("language", "query_id") for frame in (now[system], before[system]))
+        asked, known = (dict(frame.group_by("language").agg("query_id").iter_rows()) for frame in (new, old))
+        same = [language for language in asked if asked[language] == known.get(language)]
+        if same:
+            frames = {name: one.filter(pl.col("language").is_in(same)) for name, one in (("before", old), ("now", new))}
+            table = _of_metric(frames, metric)
+            rows |= {(row["language"], system): row for row in table[: None if len(same) == len(asked | known) else -1]}
+    _hold([*rows.values()])
+    return {key: row["pairs"]["now", "before"] for key, row in rows.items()}
 
 
 def _of_metric(frames: Mapping[str, pl.DataFrame], metric: str) -> list[Row]:
@@ -37,10 +68,14 @@ def _of_metric(frames: Mapping[str, pl.DataFrame], metric: str) -> list[Row]:
             values.setdefault(str(language), {})[system] = rows["value"].to_numpy()
     table = [_row(language, [of_language]) for language, of_language in values.items()]
     table.append(_row(ALL, list(values.values())))
+    return table
+
+
+def _hold(table: Sequence[Row]) -> None:
+    """Hold each p of a table against all of them."""
     tested = [pair for row in table for pair in row["pairs"].values() if pair["p"] is not None]
     for pair, p in zip(tested, holm([pair["p"] for pair in tested]), strict=True):
         pair["p_holm"] = p
-    return table
 
 
 def _row(language: str, strata: Sequence[Mapping[str, Doubles]]) -> Row:
@@ -87,11 +122,12 @@ def verdict(table: Mapping[str, Sequence[Row]]) -> str:
 
 
 def holes(runs: pl.LazyFrame, qrels: pl.LazyFrame) -> dict[str, float]:
-    """Return each language's share of documents in the first ten that nobody judged; both frames have `language`."""
+    """Return each language's share of documents in the first ten that nobody judged, and `all`: their mean."""
     keys = ["language", "query_id", "doc_id"]
     judged = qrels.select(*keys, judged=pl.lit(1)).unique()
     shares = runs.filter(pl.col("rank") <= 10).join(judged, on=keys, how="left").group_by("language")
-    return dict(shares.agg(pl.col("judged").is_null().mean()).collect().iter_rows())
+    found = dict(shares.agg(pl.col("judged").is_null().mean()).sort("language").collect().iter_rows())
+    return found | {ALL: fmean(found.values())} if found else {}
 
 
 def is_sure(pair: Row) -> bool:

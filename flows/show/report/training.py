@@ -1,5 +1,6 @@
 """Batch plan and training log -> shares before and after, the heat map, masked slots; curves and throughput."""
 
+from statistics import fmean
 from typing import Any
 
 import polars as pl
@@ -66,6 +67,12 @@ def curves(log: pl.DataFrame) -> dict[str, Points]:
     widths = {"loss": width, "learning_rate": width, "gradient_norm": width, "validation_ndcg": 1}
     found = {name: _means(finite, name, width) for name, width in widths.items()}
     return {name: points for name, points in found.items() if points}
+
+
+def ends(curve: Points) -> tuple[float, float]:
+    """Return the means of a curve's first and last tenth: a single step is of one language, and may be an odd one."""
+    tenth = -(-len(curve) // 10)
+    return fmean(value for _, value in curve[:tenth]), fmean(value for _, value in curve[-tenth:])
 
 
 def losses(log: pl.DataFrame) -> dict[str, Points]:
