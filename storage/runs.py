@@ -21,6 +21,7 @@ from storage.errors import MissingDataset, warn
 from storage.manifest import DatasetRef
 
 FOLDER, REPORTS = "runs", "reports"
+ABLATION = "ablation"  # the report of the last one, which is of several runs
 PIPELINE = "train_retriever"  # the flow whose runs `latest` and names mean
 _STAMP = "%Y%m%d-%H%M%S"
 _SILENT = datetime.timedelta(hours=1)  # a run of another machine that has said nothing for so long is gone

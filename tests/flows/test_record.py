@@ -11,7 +11,7 @@ from support.loom import NumberConfig, fail, make_numbers, sum_numbers
 from flows.configs import PipelineConfig
 from flows.run import record
 from flows.run.execute import Execution
-from flows.run.pipeline import BuildResult, Pipeline
+from flows.run.pipeline import Pipeline, all_stored
 from flows.run.record import differing, recorded, same_report
 from storage import backend, runs
 
@@ -100,7 +100,7 @@ def test_differing_settings_are_named_with_dots():
 def test_the_report_of_the_run_before_is_this_ones_where_nothing_is_new(config):
     root, pipeline = config.storage.location, woven()
     build_missing(pipeline, root)
-    results = BuildResult.of_stored(pipeline, root)
+    results = all_stored(pipeline, root)
     found = []
 
     def take(run, root):

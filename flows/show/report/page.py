@@ -62,7 +62,7 @@ def page(run: Run, root: str, before: Run | None = None) -> str:
 
 def write_comparison(table: Table, root: str) -> str:
     """Write an ablation's table as a page into the store, in place of the one before; return where it lies."""
-    uri = runs.report_uri(root, "ablation")
+    uri = runs.report_uri(root, runs.ABLATION)
     backend.put_bytes(render({"title": table.title, "tables": [cells(table)]}, "comparison.html").encode(), uri)
     return uri
 
