@@ -12,6 +12,7 @@ from rich.table import Table
 from flows.cli.options import Config, Json, Set, out, write_json
 from flows.configs import load_config
 from flows.run.progress import Bars
+from flows.run.record import recorded
 from flows.run.shares import surroundings
 from flows.run.stop import ending
 from flows.show.console import plain_table
@@ -41,7 +42,9 @@ def adopt(
     pipeline.check_names(trust or [])
     trusted = {staged.promise.step.name for staged in pipeline.staged if staged.named(trust or [])}
     findings = []
-    with settings.storage.private(), ending(None), Bars(out) as bars:
+    # a record, so that `gc` keeps what is taken over until the next run, and what is being taken over now
+    record = recorded(settings, pipeline, [], flow="adopt") if yes else ending(None)
+    with settings.storage.private(), record, Bars(out) as bars:
 
         def around(promise: Promise) -> AbstractContextManager[Surroundings]:
             return surroundings(promise, settings.resources, functools.partial(bars.draw, label(promise)))

@@ -25,7 +25,8 @@ from flows.run import gate
 from flows.run.api import PrefectUnavailable, setting
 from flows.run.mendable import MENDABLE, say
 from flows.run.pipeline import Pipeline, all_stored
-from flows.run.record import recorded, same_report, why
+from flows.run.reasons import why
+from flows.run.record import recorded, same_report
 from flows.run.stop import leave
 from flows.settings_file import ConfigError
 from flows.show import console as show_as
@@ -44,7 +45,7 @@ from tasks.supplement.languages import fallback_note
 
 page = deferred("flows.show.report.page")  # only a run and `report` need it
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 Until = Annotated[str | None, typer.Option(metavar="STAGE", help="Stop after this stage or step.")]
 Refresh = Annotated[list[str] | None, typer.Option(metavar="STAGE", help="Build this stage or step again.")]

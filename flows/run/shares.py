@@ -48,7 +48,7 @@ def share(resource: Resource, device: str, num_gpus: int = 1) -> Iterator[None]:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                what = "Java" if resource == "jvm" else f"the device {name.replace('-', ':')}"
+                what = "Java" if resource == "jvm" else f"the device {name}"
                 logging.getLogger("polyloom.share").info("waits until no other step uses %s.", what)
                 fcntl.flock(lock, fcntl.LOCK_EX)
         yield

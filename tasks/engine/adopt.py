@@ -24,6 +24,7 @@ from storage import (
     DatasetRef,
     Input,
     Manifest,
+    MissingDataset,
     Part,
     Writer,
     backend,
@@ -102,8 +103,8 @@ def adopt(
                 finding = _compare(finding, earlier, root, surroundings) if finding.sample else finding
                 if finding.result == "taken":
                     _take(finding, earlier, root)
-            except DamagedDataset as damage:
-                finding = Finding(promise, "left", str(damage))
+            except (DamagedDataset, MissingDataset) as gone:  # `gc` may have been there
+                finding = Finding(promise, "left", str(gone))
         if earlier and finding.result == "taken":
             contents[_name(promise)] = earlier.content
         yield finding

@@ -78,7 +78,7 @@ def ingest_qrels(
     asked = scan(queries[split]).collect()
     frame = judgements.qrels_frame(good).join(asked, on="query_id", how="semi", maintain_order="left")
     if split == "dev":
-        judgements.check_measurable(frame, corpus.partition)
+        judgements.check_measurable(frame, source.files[0].path)
     for counts in judgements.count_by_split(asked, frame).iter_rows(named=True):
         job.log.info("%s: %s", corpus.partition, judgements.COUNTED.format(**counts))
     job.out.write(frame)
@@ -116,11 +116,12 @@ def documents_of(source: Source, advance: Callable[[int], None]) -> Iterator[Doc
             yield file
             advance(1)
 
-    reread = partial(read.read_documents, _files(source), form=source.form, columns=source.columns)
+    read_all = partial(read.read_documents, form=source.form, columns=source.columns)
     return documents.unique_documents(
-        read.read_documents(announced(), form=source.form, columns=source.columns),
-        reread=reread,
+        read_all(announced()),
+        reread=partial(read_all, _files(source)),
         repeats=source.form == "passages",
+        where=source.files[0].path,
     )
 
 

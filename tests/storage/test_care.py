@@ -1,7 +1,9 @@
 """Care for a store: what verify finds, what gc would take, what differs between two datasets."""
 
 import os
+import shutil
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -114,6 +116,27 @@ def test_gc_takes_nothing_where_a_record_cannot_be_read(root):
     Path(root, "runs", "20260102-000000-bbbb.json").write_text("{")
     with pytest.raises(MissingDataset, match=r"bbbb\.json: expected the record of a run"):
         care.waste(root, 1)
+
+
+def test_gc_looks_while_another_one_makes_and_removes_files(root):
+    """As `adopt` and every build do; where it was not so, one of some ten looks met a place that had just gone."""
+    record(root, "20260101-000000-aaaa", put(root, "kept", "d1"))
+    done = threading.Event()
+
+    def come_and_go():
+        while not done.is_set():
+            work = Path(root, "adopt", ".tmp-1", "work")
+            work.mkdir(parents=True)
+            (work / ".tmp-2").touch()
+            shutil.rmtree(work.parent)
+
+    other = threading.Thread(target=come_and_go)
+    other.start()
+    try:
+        assert [care.waste(root, 1) for _ in range(300)] == [[]] * 300
+    finally:
+        done.set()
+        other.join()
 
 
 def test_differences_are_counted_by_key(root):
