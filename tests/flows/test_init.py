@@ -121,6 +121,12 @@ def test_languages_are_named_and_doubted_where_the_documents_are_of_another_scri
     assert said in " ".join(capsys.readouterr().out.split())
 
 
+def test_a_tag_that_is_none_is_answered_in_one_line(tmp_path):
+    with pytest.raises(ValueError, match=r"^[^\n]*languages.0: .*got 'EN'\. Did you mean 'en'\?$"):
+        polyloom("init", raw_files.beir(tmp_path), "--language", "EN")
+    assert not (tmp_path / "polyloom.yaml").exists()
+
+
 def test_shards_are_one_pattern(tmp_path):
     raw_files.beir(tmp_path)
     (tmp_path / "corpus.jsonl").rename(tmp_path / "corpus-0.jsonl")
