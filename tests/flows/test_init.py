@@ -101,8 +101,8 @@ def test_tables_with_usual_columns_are_recognised_in_any_format(tmp_path, form):
     [
         ("ceb/{}", ("ceb",), "ceb (Cebuano)"),
         ("{}/ceb/data", ("ceb",), "ceb (Cebuano)"),
-        ("zh-Hant-TW/{}", ("zh-Hant-TW",), "have no letter of Chinese (Traditional, Taiwan)'s script, Traditional: is"),
-        ("my-{}", ("my",), "12 of 12 documents have no letter of Burmese's script, Myanmar: is 'my' right?"),
+        ("zh-Hant-TW/{}", ("zh-Hant-TW",), "have no letter of Chinese (Traditional, Taiwan)'s script: is"),
+        ("my-{}", ("my",), "12 of 12 documents have no letter of Burmese's script: is 'my' right?"),
         ("raw/{}", ("en",), "en is a guess"),
         ("nq-new-{}", ("en",), "en is a guess"),
     ],
