@@ -71,7 +71,6 @@ def made_for(source: str) -> MadeFor:
         ValueError: its files name a pooling, or further layers, that we do not compute.
     """
     place = locate_model(source)
-    layout.check_modules(place)
     names = [name.lower().replace("_", "-") for name in _names(source, place)]
     family = next(
         (one for name in names for one in _FAMILIES if re.search(rf"(?<![a-z0-9]){one.pattern}(?![a-z0-9])", name)),
@@ -107,7 +106,7 @@ def _left_undone(folder: Path) -> str:
     if others and not any(read_prompts(folder).values()):
         notes = f"; its files have prompts for {', '.join(others)}: set those that are meant"
     compared = config.get("similarity_fn_name") or "cosine"
-    if compared != "cosine" and not any(kind == "Normalize" for kind, _ in layout.read_modules(folder)):
+    if compared != "cosine" and "Normalize" not in layout.read_modules(folder):
         notes += f"; compared by cosine, though its files say {compared}"
     return notes
 
