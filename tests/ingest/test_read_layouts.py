@@ -140,6 +140,8 @@ BAD_DOCUMENTS = [
     ('{"docid": "1\\u0000", "text": "b"}', "control character in id", "docid"),
     ('{"docid": "a\\nb", "text": "b"}', "control character in id", "docid"),
     ('{"docid": "a\\u2028b", "text": "b"}', "control character in id", "docid"),
+    ('{"docid": "gpj.exe\\u202e", "text": "b"}', "control character in id", "docid"),
+    ('{"docid": "\\u20671", "text": "b"}', "control character in id", "docid"),
     ('{"docid": "1", "text": "a", "text" : "b"}', "repeated JSON key", "text"),
     ('{"docid": "1", "text": "a", "t\\u0065xt": "b"}', "repeated JSON key", "text"),
     ('{"docid": "1", "text": ["a"]}', "not a text", "text"),

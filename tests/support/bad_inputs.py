@@ -3,6 +3,7 @@
 import gzip
 import io
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +21,15 @@ CONFIG = """languages: [en]
 storage: {root: store}
 ingest: {layout: table, path: in, corpus: docs.jsonl, queries: "{split}.tsv", qrels: "qrels-{split}.tsv"}
 """
+
+
+def write_good() -> None:
+    """Write the collection and its configuration, mine.yaml, into the folder that is the current one."""
+    Path("in").mkdir()
+    for name, content in {"mine.yaml": CONFIG, **{f"in/{name}": content for name, content in GOOD.items()}}.items():
+        Path(name).write_text(content, encoding="utf-8")
+
+
 TREC = {
     **{f"in/{split}.tsv": GOOD[f"{split}.tsv"].partition("\n")[2].encode() for split in ("train", "dev")},
     **{
