@@ -33,24 +33,18 @@ def check_encoders(config: PipelineConfig) -> None:
     members |= {f"evaluate.systems.{n}": one.encoder() for n, one in enumerate(config.evaluate.systems) if one.model}
     for name, encoder in {"encoder": config.encoder, **members}.items():
         num_layers, size, num_tokens = network_size(encoder.model)
-        limits = encoder if isinstance(encoder, EnsembleEncoder) else config.text
+        texts, limits = (name, encoder) if isinstance(encoder, EnsembleEncoder) else ("text", config.text)
+        wanted = [(f"{name}.num_layers", encoder.num_layers, num_layers, "layers")]
+        if name == "encoder":
+            largest = max(config.train.matryoshka_dimensions, default=0)
+            wanted.append(("train.matryoshka_dimensions", largest, size, "size"))
         for limit in ("max_query_tokens", "max_document_tokens"):
-            if num_tokens and getattr(limits, limit) > num_tokens:
+            wanted.append((f"{texts}.{limit}", getattr(limits, limit), num_tokens, "longest input in tokens"))
+        for setting, asked, most, what in wanted:
+            if asked and most and asked > most:
                 raise ValueError(
-                    f"{'text' if name == 'encoder' else name}.{limit}: expected at most {num_tokens}, the longest text "
-                    f"that {encoder.model} takes, got {getattr(limits, limit)}. Lower it."
+                    f"{setting}: expected at most {most}, the {what} of {encoder.model}, got {asked}. Lower it."
                 )
-        if encoder.num_layers and num_layers and encoder.num_layers > num_layers:
-            raise ValueError(
-                f"{name}.num_layers: expected at most {num_layers}, the layers of {encoder.model}, got "
-                f"{encoder.num_layers}. Lower it, or leave it out for all of them."
-            )
-        largest = max(config.train.matryoshka_dimensions, default=0)
-        if name == "encoder" and size and largest > size:
-            raise ValueError(
-                f"train.matryoshka_dimensions: expected at most {size}, the size of {encoder.model}, got {largest}. "
-                "Name smaller sizes."
-            )
 
 
 def rank_by_terms(config: PipelineConfig, corpus: Promises, queries: Promises) -> Promises:

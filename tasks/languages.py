@@ -66,12 +66,6 @@ def script_of(language: str) -> str:
     return full.split("_")[1] if full else ""
 
 
-def script_name(language: str) -> str:
-    """Return the English name of its script: `Myanmar` of `my`."""
-    code = script_of(language)
-    return _names("scripts").get(code, code)
-
-
 def script_letters(language: str) -> str:
     """Return a regular expression of polars for one letter of the language's script; any letter's where it has none."""
     code = script_of(language)

@@ -21,7 +21,7 @@ from tasks.engine.build import state
 from tasks.engine.step import deferred
 from tasks.ingest.config import Source
 from tasks.ingest.recognise import recognise
-from tasks.languages import name_of, script_name
+from tasks.languages import name_of
 from tasks.plan_batches.config import PlanBatchesConfig
 from tasks.retrieve.analyzers import analyzer_of
 from tasks.steps import plan_batches
@@ -123,7 +123,7 @@ def _doubts(found: list[dict[str, Any]]) -> list[str]:
     """Say which languages most documents are not written in: a wrong one has the wrong analyzer."""
     return [
         f"{one['num_foreign']:,} of {one['num_documents']:,} documents have no letter of {name_of(one['language'])}'s "
-        f"script, {script_name(one['language'])}: is '{one['language']}' right?"
+        f"script: is '{one['language']}' right?"
         for one in found
         if 2 * one["num_foreign"] > one["num_documents"]
     ]

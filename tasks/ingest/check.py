@@ -9,7 +9,7 @@ from tasks.groups import separable_size
 from tasks.ingest.config import FileSplit, IngestConfig, Source, What
 from tasks.ingest.corpus import corpus_parts
 from tasks.ingest.files import find_run, find_source
-from tasks.ingest.qrels import check_measurable, count_by_split, qrels_frame
+from tasks.ingest.qrels import count_by_split, qrels_frame
 from tasks.ingest.queries import hold_out_validation, queries_frame
 from tasks.ingest.rows import BadRow, Document, Judgement, Query
 from tasks.ingest.run_task import find_flaws, read_run, with_ids_as_known
@@ -159,11 +159,6 @@ def _read_asked(
         given = judgements_of(judging, corpus.lazy(), known, config.relevant_from if part == "train" else 1)
         told = (row for row in given if is_whole or getattr(row, "reason", "") != "unknown document")
         judged.append(qrels_frame(list(_usable(told, problems))))
-        if part == "dev" and not problems:
-            try:
-                check_measurable(judged[-1].join(asked[part], on="query_id", how="semi"), judging.files[0].path)
-            except ValueError as error:
-                problems.append(str(error))
     return pl.concat([queries_frame([]), *asked.values()]), pl.concat([qrels_frame([]), *judged])
 
 

@@ -45,7 +45,12 @@ def unknown_documents(judgements: Iterable[Judgement | BadRow], corpus: pl.LazyF
 
 
 def known_judgements(
-    rows: Iterable[Judgement | BadRow], *, splits: Mapping[str, str], unknown_doc_ids: set[str], relevant_from: int = 1
+    rows: Iterable[Judgement | BadRow],
+    *,
+    splits: Mapping[str, str],
+    unknown_doc_ids: set[str],
+    relevant_from: int = 1,
+    needed: str = "",
 ) -> Iterator[Judgement | BadRow]:
     """Turn judgements of unknown queries or documents into bad rows.
 
@@ -57,6 +62,10 @@ def known_judgements(
             of a query of that split.
         unknown_doc_ids: judged ids that the corpus does not have.
         relevant_from: a lower relevance of a train query becomes 0. Others keep their grades, which nDCG uses.
+        needed: dev's file, which has to have some: else nothing can be measured, hours later.
+
+    Raises:
+        ValueError: at the end; there is none.
     """
     for row in rows:
         if isinstance(row, BadRow):
@@ -71,7 +80,11 @@ def known_judgements(
             got = _shown(row.doc_id)
             yield bad_row(row.source, row.line, "unknown document", got=got, field="doc_id", content=_content(row))
         if not unknown or split == "dev":
+            needed = ""
             yield row._replace(relevance=0) if split == "train" and row.relevance < relevant_from else row
+    if needed:
+        got = "none that can be used. Fill the files, or run with --until train."
+        raise ValueError(f"{needed}: expected judgements of the dev queries, got {got}")
 
 
 def _shown(name: str) -> str:
@@ -89,19 +102,6 @@ def qrels_frame(rows: Sequence[Judgement]) -> pl.DataFrame:
         },
         schema=COLUMNS,
     ).sort("query_id", "doc_id")
-
-
-def check_measurable(qrels: pl.DataFrame, where: str) -> None:
-    """See that dev has judgements: else nothing can be measured, which would be found after the training.
-
-    Raises:
-        ValueError: it has none.
-    """
-    if qrels.is_empty():
-        raise ValueError(
-            f"{where}: expected judgements of the dev queries, got none that can be used. Fill the files, "
-            "or run with --until train."
-        )
 
 
 def count_by_split(queries: pl.DataFrame, qrels: pl.DataFrame) -> pl.DataFrame:

@@ -62,8 +62,7 @@ def read_queries(files: Iterable[File], *, form: str, columns: Mapping[str, str]
         columns: a table's names of `query_id` and `query`.
 
     Raises:
-        ValueError: a file lacks a column.
-        FileNotFoundError: a file does not exist.
+        ValueError, FileNotFoundError: as `read_documents`.
     """
     columns = _COLUMNS.get(form, columns)
     for path, file_format, split in files:
@@ -81,8 +80,7 @@ def read_judgements(files: Iterable[File], *, form: str, columns: Mapping[str, s
         columns: a table's names of `query_id`, `doc_id` and `relevance`.
 
     Raises:
-        ValueError: a file lacks a column.
-        FileNotFoundError: a file does not exist.
+        ValueError, FileNotFoundError: as `read_documents`.
     """
     columns = _COLUMNS.get(form, columns)
     for path, file_format, split in files:

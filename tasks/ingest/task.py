@@ -77,8 +77,6 @@ def ingest_qrels(
         _report(job, answer)
     asked = scan(queries[split]).collect()
     frame = judgements.qrels_frame(good).join(asked, on="query_id", how="semi", maintain_order="left")
-    if split == "dev":
-        judgements.check_measurable(frame, source.files[0].path)
     for counts in judgements.count_by_split(asked, frame).iter_rows(named=True):
         job.log.info("%s: %s", corpus.partition, judgements.COUNTED.format(**counts))
     job.out.write(frame)
@@ -169,7 +167,8 @@ def judgements_of(
 
     unique = list(judgements.unique_judgements(filter(mine, _read_judgements(source))))
     unknown = judgements.unknown_documents(unique, corpus)
-    yield from judgements.known_judgements(unique, splits=splits, unknown_doc_ids=unknown, relevant_from=relevant_from)
+    known = partial(judgements.known_judgements, unique, splits=splits, unknown_doc_ids=unknown)
+    yield from known(relevant_from=relevant_from, needed=source.files[0].path if part == "dev" else "")
 
 
 def _scanned(queries: Mapping[str, DatasetRef]) -> dict[str, pl.LazyFrame]:

@@ -83,28 +83,24 @@ def write_layout(
 
 def pooling_file(folder: Path) -> Path:
     """Name the configuration of a folder's pooling, which may be missing: where modules.json says, else the usual."""
-    places = [path for kind, path in read_modules(folder) if kind == "Pooling"]
-    return folder / (places[0] if places else "1_Pooling") / "config.json"
+    return folder / read_modules(folder).get("Pooling", "1_Pooling") / "config.json"
 
 
-def read_modules(folder: Path) -> list[tuple[str, str]]:
-    """Return the kind of each module (Transformer, Pooling, Dense …) and where it lies; none where no file says."""
-    listed = folder / "modules.json"
-    modules = read_json(listed) if listed.is_file() else []
-    return [(module["type"].rsplit(".", 1)[-1], module["path"]) for module in modules]
-
-
-def check_modules(folder: Path) -> None:
-    """See that a model has nothing on top but what we compute: pooling and normalisation.
+def read_modules(folder: Path) -> dict[str, str]:
+    """Return the kinds of module that a model has, each with its place; none where no file says.
 
     Raises:
-        ValueError: it has.
+        ValueError: there is more on top than what we compute: pooling and normalisation.
     """
-    if foreign := sorted({kind for kind, _ in read_modules(folder)} - _MODULES):
+    listed = folder / "modules.json"
+    modules = read_json(listed) if listed.is_file() else []
+    places = {module["type"].rsplit(".", 1)[-1]: module["path"] for module in modules}
+    if foreign := sorted(places.keys() - _MODULES):
         raise ValueError(
             f"{folder}: expected a sentence-transformers model of {sorted(_MODULES)}, got {foreign} as well. "
             "Choose a model without further layers on top."
         )
+    return places
 
 
 def read_pooling(folder: Path) -> Pooling:

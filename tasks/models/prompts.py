@@ -9,16 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.models.layout import (
-    Pooling,
-    Role,
-    check_modules,
-    pooling_file,
-    read_json,
-    read_modules,
-    read_pooling,
-    read_prompts,
-)
+from tasks.models import layout
+from tasks.models.layout import Pooling, Role, read_json, read_prompts
 from tasks.models.locate import locate_model
 
 _PROMPTS_FILE = "config_sentence_transformers.json"
@@ -79,15 +71,14 @@ def made_for(source: str) -> MadeFor:
         ValueError: its files name a pooling, or further layers, that we do not compute.
     """
     place = locate_model(source)
-    check_modules(place)
     names = [name.lower().replace("_", "-") for name in _names(source, place)]
     family = next(
         (one for name in names for one in _FAMILIES if re.search(rf"(?<![a-z0-9]){one.pattern}(?![a-z0-9])", name)),
         _Family("", "", "mean"),
     )
     pooling, pooling_by = family.pooling, family.says
-    if pooling_file(place).is_file():
-        pooling, pooling_by = read_pooling(place), "by its files"
+    if layout.pooling_file(place).is_file():
+        pooling, pooling_by = layout.read_pooling(place), "by its files"
     prompts, prompts_by = _own_prompts(place), "by its files"
     if prompts is None:
         prompts, prompts_by = {"query": family.query_prompt, "document": family.document_prompt}, family.says
@@ -115,7 +106,7 @@ def _left_undone(folder: Path) -> str:
     if others and not any(read_prompts(folder).values()):
         notes = f"; its files have prompts for {', '.join(others)}: set those that are meant"
     compared = config.get("similarity_fn_name") or "cosine"
-    if compared != "cosine" and not any(kind == "Normalize" for kind, _ in read_modules(folder)):
+    if compared != "cosine" and "Normalize" not in layout.read_modules(folder):
         notes += f"; compared by cosine, though its files say {compared}"
     return notes
 

@@ -11,7 +11,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from tasks.models.backbone import load_backbone, save_backbone
 from tasks.models.bundled import write_bundled_encoder
-from tasks.models.layout import Pooling, check_modules, pooling_file, read_json, write_layout, write_tokenizer_config
+from tasks.models.layout import Pooling, pooling_file, read_json, write_layout, write_tokenizer_config
 from tasks.models.locate import MAX_TOKENS, locate_model
 
 _TOKEN_ROLES = ("bos", "cls", "eos", "sep", "pad", "unk", "mask")
@@ -110,7 +110,6 @@ def _check_model(source: Path, *, prompted: bool) -> None:
             f"{source}: expected an encoder or decoder that transformers itself knows, got model_type "
             f"{config.get('model_type')!r}. Code from a hub is not run: choose another model."
         )
-    check_modules(source)
     pooled = pooling_file(source)
     if prompted and pooled.is_file() and not read_json(pooled).get("include_prompt", True):
         raise ValueError(

@@ -119,7 +119,8 @@ def test_scores_do_not_depend_on_other_queries():
 @pytest.mark.parametrize("label", [0, 1])
 def test_rejects_pairs_of_one_label(label: int):
     pairs = with_relative(made(5, seed=0), made(5, seed=0)).with_columns(label=pl.lit(label), fold=pl.lit(1))
-    with pytest.raises(ValueError, match=rf"expected relevant and non-relevant pairs, got {30 * label} relevant of 30"):
+    got = rf"got {30 * label} relevant of 30 outside a fold \(queries that share an answer or a text share a fold\)"
+    with pytest.raises(ValueError, match=f"expected relevant and non-relevant pairs, {got}"):
         fit_fold(pairs, 0)
 
 

@@ -221,7 +221,7 @@ def test_variable_that_is_not_set_is_named_with_its_setting(config, override, na
         ),
         (
             ("text.max_document_tokens=513",),
-            "text.max_document_tokens: expected at most 512, the longest .* takes, got 513",
+            "text.max_document_tokens: expected at most 512, the longest .* got 513",
         ),
         (
             ("evaluate.systems=[{name: m, model: 'bundled:all-minilm-l6-v2', max_query_tokens: 600}]",),

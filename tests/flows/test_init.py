@@ -101,8 +101,8 @@ def test_tables_with_usual_columns_are_recognised_in_any_format(tmp_path, form):
     [
         ("ceb/{}", ("ceb",), "ceb (Cebuano)"),
         ("{}/ceb/data", ("ceb",), "ceb (Cebuano)"),
-        ("zh-Hant-TW/{}", ("zh-Hant-TW",), "have no letter of Chinese (Traditional, Taiwan)'s script, Traditional: is"),
-        ("my-{}", ("my",), "12 of 12 documents have no letter of Burmese's script, Myanmar: is 'my' right?"),
+        ("zh-Hant-TW/{}", ("zh-Hant-TW",), "have no letter of Chinese (Traditional, Taiwan)'s script: is"),
+        ("my-{}", ("my",), "12 of 12 documents have no letter of Burmese's script: is 'my' right?"),
         ("raw/{}", ("en",), "en is a guess"),
         ("nq-new-{}", ("en",), "en is a guess"),
     ],
@@ -119,6 +119,12 @@ def test_languages_are_named_and_doubted_where_the_documents_are_of_another_scri
         write(file(f"qrels-{split}", "tsv"), tsv([("qid", "id", "label"), *JUDGED[split]]))
     assert initialised(tmp_path).languages == languages
     assert said in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_tag_that_is_none_is_answered_in_one_line(tmp_path):
+    with pytest.raises(ValueError, match=r"^[^\n]*languages.0: .*got 'EN'\. Did you mean 'en'\?$"):
+        polyloom("init", raw_files.beir(tmp_path), "--language", "EN")
+    assert not (tmp_path / "polyloom.yaml").exists()
 
 
 def test_shards_are_one_pattern(tmp_path):
