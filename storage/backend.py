@@ -148,8 +148,10 @@ def remove(uri: str) -> None:
 def names(uri: str) -> list[str]:
     """List the names directly below a folder, sorted; none where there is no such folder."""
     if is_local(uri):
-        folder = local_path(uri)
-        return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+        try:
+            return sorted(entry.name for entry in local_path(uri).iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
     return sorted(remote.names(uri))
 
 

@@ -1,10 +1,13 @@
 """Care for a store: every checksum read again, what no kept run needs, two datasets beside each other."""
 
+import contextlib
 import hashlib
+import os
 import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -85,7 +88,9 @@ def waste(root: str, keep: int) -> list[Waste]:
     needed = {one.ref(root) for run in kept for one in run.datasets}
     living = {one.ref(root) for run in kept if run.state == "running" for one in run.datasets}
     records = [f"{root}/{runs.FOLDER}/{run.id}.json" for run in found if run not in kept]
-    shown = {run.report for run in kept} | {runs.report_uri(root, run.id) for run in kept}
+    shown = {run.report for run in kept} | {
+        runs.report_uri(root, one) for one in (runs.ABLATION, *(run.id for run in kept))
+    }
     reports = [f"{root}/{runs.REPORTS}/{name}" for name in backend.names(f"{root}/{runs.REPORTS}")]
     gone = [Waste(uri, "record of a run", _bytes(uri)) for uri in records]
     gone += [Waste(uri, "report of a run", _bytes(uri)) for uri in reports if uri not in shown]
@@ -101,10 +106,19 @@ def waste(root: str, keep: int) -> list[Waste]:
 def _old_files(root: str) -> list[Waste]:
     """List temporary files of this store, and this user's copies of remote stores' files, that are a day old."""
     folder, before = backend.cache() / "copies", time.time() - _OLD
-    local = backend.local_path(root).rglob(".tmp-*") if backend.is_local(root) else ()
-    found = [(path, "temporary file") for path in local]
-    found += [(path, "copy of a remote file") for path in (folder.iterdir() if folder.is_dir() else ())]
-    return [Waste(str(path), why, _bytes(str(path))) for path, why in sorted(found) if path.lstat().st_mtime < before]
+    walked = os.walk(backend.local_path(root)) if backend.is_local(root) else ()
+    inner = [Path(place, name) for place, folders, files in walked for name in (*folders, *files)]
+    found = [(path, "temporary file") for path in inner if path.name.startswith(".tmp-")]
+    found += [(folder / name, "copy of a remote file") for name in backend.names(str(folder))]
+    return [Waste(str(path), why, _bytes(str(path))) for path, why in sorted(found) if _changed(path) < before]
+
+
+def _changed(path: Path) -> float:
+    """Return when a file or folder was changed last; now, where it has just gone: others are at work in the store."""
+    try:
+        return path.lstat().st_mtime
+    except FileNotFoundError:
+        return time.time()
 
 
 def remove(one: Waste) -> None:
@@ -113,8 +127,9 @@ def remove(one: Waste) -> None:
         for uri in sorted(_files(one.uri), key=lambda uri: not uri.endswith(f"/{manifest.NAME}")):
             backend.remove(uri)
     elif (path := backend.local_path(one.uri)).is_dir():
-        (path / manifest.NAME).unlink(missing_ok=True)
-        shutil.rmtree(path)
+        with contextlib.suppress(FileNotFoundError):  # it goes by itself, or another one removes it
+            (path / manifest.NAME).unlink(missing_ok=True)
+            shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
 

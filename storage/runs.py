@@ -1,7 +1,8 @@
 """Records of runs, `<root>/runs/<id>.json`: what was asked, what became of every dataset, and how it ended.
 
 A record is written when a run begins and again when it ends, each time in one step. That of a killed run still says
-"running"; whether its process lives is asked when it is read.
+"running"; whether its process lives is asked when it is read. Of another machine's process nothing can be asked (a
+container is one, and its successor another): there the record has to say from time to time that it goes on.
 """
 
 import datetime
@@ -13,15 +14,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from storage import backend
 from storage.errors import MissingDataset, warn
 from storage.manifest import DatasetRef
 
 FOLDER, REPORTS = "runs", "reports"
+ABLATION = "ablation"  # the report of the last one, which is of several runs
 PIPELINE = "train_retriever"  # the flow whose runs `latest` and names mean
 _STAMP = "%Y%m%d-%H%M%S"
+_SILENT = datetime.timedelta(hours=1)  # a run of another machine that has said nothing for so long is gone
 _NAME = re.compile(r"(\d{8}-\d{6}-[0-9a-f]{4})\.json")
 
 Outcome = Literal["built", "cached", "failed", "not run"]
@@ -84,6 +87,8 @@ class Run(BaseModel):
     """Of polyloom."""
     process: str = ""
     """Host, process id and start of the process, to tell whether it lives."""
+    alive_at: AwareDatetime | None = None
+    """When it last said that it goes on."""
 
     def of(self, kind: str, partition: str | None = None) -> list[RunDataset]:
         """List its datasets of a kind, those that others of them were made from first."""
@@ -129,7 +134,10 @@ def read(root: str, run_id: str) -> Run:
         raise MissingDataset(
             f"{uri}: expected the record of a run, got {error.error_count()} errors. Remove the file."
         ) from error
-    return run.model_copy(update={"state": "killed"}) if run.state == "running" and _is_dead(run.process) else run
+    state = "killed" if run.state == "running" and _is_dead(run) else run.state
+    # a report lies in its store, wherever that has been moved to
+    report = run.report and f"{root}/{REPORTS}/{run.report.rpartition('/')[2]}"
+    return run.model_copy(update={"state": state, "report": report})
 
 
 def runs(root: str) -> list[Run]:
@@ -147,10 +155,10 @@ def newest_first(root: str) -> Iterator[Run]:
             warn(str(error))
 
 
-def last_completed(root: str, name: str | None = None) -> Run | None:
-    """Find a pipeline's last completed run, of a name or of any; None where there is none."""
-    wanted = (run for run in newest_first(root) if (run.flow, run.state) == (PIPELINE, "completed"))
-    return next((run for run in wanted if name in (None, run.name)), None)
+def completed(root: str, name: str | None = None) -> Iterator[Run]:
+    """Read a pipeline's completed runs one by one, of a name or of any, the newest first."""
+    whole = (run for run in newest_first(root) if (run.flow, run.state) == (PIPELINE, "completed"))
+    return (run for run in whole if name in (None, run.name))
 
 
 def before(root: str, run: Run) -> Run | None:
@@ -178,7 +186,7 @@ def find(root: str, name: str) -> Run:
             got = f"{len(near)}: {', '.join(near)}"
             raise MissingDataset(f"run '{name}': expected one, got {got}. Write more of its id.")
         return read(root, near[0])
-    if found := last_completed(root, None if name == "latest" else name):
+    if found := next(completed(root, None if name == "latest" else name), None):
         return found
     raise MissingDataset(f"run '{name}': expected a completed run in '{root}', found none. See `polyloom runs`.")
 
@@ -210,7 +218,9 @@ def _started(pid: int) -> str:
         return ""
 
 
-def _is_dead(process: str) -> bool:
-    """Say whether a process of this machine is gone; of another machine's nothing is known."""
-    host, pid, started = process.rsplit(" ", 2)
-    return host == socket.gethostname() and _started(int(pid)) != started
+def _is_dead(run: Run) -> bool:
+    """Say whether a run's process is gone."""
+    host, pid, started = (*run.process.rsplit(" ", 2), "", "")[:3]
+    if host == socket.gethostname() and pid.isdecimal():
+        return _started(int(pid)) != started
+    return run.alive_at is not None and datetime.datetime.now(datetime.UTC) - run.alive_at > _SILENT

@@ -8,10 +8,13 @@ import json
 import os
 import secrets
 import signal
+import subprocess
+import threading
 import tomllib
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from tasks.engine.children import die_with_this
 
@@ -70,6 +73,11 @@ def check(url: str) -> None:
         found = f"status {error.code}"
     except (OSError, ValueError) as error:
         why = getattr(error, "reason", None) or str(error) or type(error).__name__
+        if not setting("PREFECT_API_URL"):
+            raise PrefectUnavailable(
+                f"Prefect: expected the run's own server to answer at {url}, got: {why}. Run the same command again: "
+                "what was built is kept, and it goes on."
+            ) from error
         raise PrefectUnavailable(
             f"PREFECT_API_URL: expected Prefect's API to answer at {url}, got: {why}. Start the server, or unset it to "
             "run without one; what was built is kept, and the same command goes on."
@@ -131,4 +139,12 @@ def _start_server() -> str:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         made.touch()
+    settings = importlib.import_module("prefect.settings").get_current_settings()
+    threading.Thread(target=_give_up_with, args=(server.server_process, settings), daemon=True).start()
     return str(server.api_url)
+
+
+def _give_up_with(process: "subprocess.Popen[bytes]", settings: Any) -> None:
+    """Let no request be repeated once this process's own server has ended: it does not come back."""
+    process.wait()
+    settings.client.max_retries = 0

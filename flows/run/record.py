@@ -5,6 +5,7 @@ import dataclasses
 import datetime
 import importlib.metadata
 import json
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
@@ -12,18 +13,19 @@ from typing import Any
 from pydantic import BaseModel
 
 from flows.configs import PipelineConfig
-from flows.run.pipeline import BuildResult, Pipeline
+from flows.run.pipeline import Pipeline, described
 from flows.run.stop import Ending, ending
-from storage import backend, inspect, runs
+from storage import StorageError, backend, inspect, runs
 from storage.runs import Run, RunDataset
-from tasks.engine.step import Promise
+
+BEAT_SECONDS = 60.0  # between two times that a record says that its run goes on
 
 
 @contextlib.contextmanager
 def recorded(
     config: PipelineConfig,
     pipeline: Pipeline,
-    results: Collection[BuildResult],
+    results: Collection[RunDataset],
     *,
     failed: set[str] | frozenset[str] = frozenset(),
     until: str | None = None,
@@ -49,15 +51,24 @@ def recorded(
     root, began = config.storage.location, time.monotonic()
     run = _begin(config, pipeline, until, refresh, flow)
     runs.write(root, run)
+    ended, writing = threading.Event(), threading.Lock()
+
+    def say_alive() -> None:
+        while not ended.wait(BEAT_SECONDS):
+            with writing, contextlib.suppress(OSError, StorageError):  # what is wrong with the store, the steps say
+                if not ended.is_set():
+                    run.alive_at = datetime.datetime.now(datetime.UTC)
+                    runs.write(root, run)
 
     def close(end: Ending) -> None:
+        ended.set()
+        with writing:  # a last word that is under way would say that it goes on
+            pass
         run.state, run.error = end.how, " ".join(end.text.split()) or None
-        done = {(result.kind, result.partition, result.fingerprint): result for result in list(results)}
+        done = {one.ref(root): one for one in list(results)}
+        run.datasets = [done.get(one.ref(root), one) for one in run.datasets]
         for one in run.datasets:
-            if result := done.get((one.kind, one.partition, one.fingerprint)):
-                one.status, one.rows, one.seconds = result.status, result.rows, result.seconds
-                one.reason, one.content = result.reason, result.content
-            elif str(one.ref(root)) in failed:
+            if str(one.ref(root)) in failed and one.status == "not run":
                 one.status = "failed"
         measured = [one.ref(root) for one in run.of("metrics") if one.status in ("built", "cached")]
         run.metrics = [row for ref in measured for row in inspect.metrics_means(ref)]
@@ -67,6 +78,7 @@ def recorded(
             at_end(run, root)
             runs.write(root, run)
 
+    threading.Thread(target=say_alive, daemon=True, name="record").start()
     with ending(None, close):
         yield run
 
@@ -85,8 +97,9 @@ def _begin(config: PipelineConfig, pipeline: Pipeline, until: str | None, refres
         changed={name: value for name, (value, _) in differing(plain(config), default).items()},
         settings=plain(config),
         codes={promise.step.name: promise.step.code for promise in pipeline.promises},
-        datasets=[_dataset(staged.stage, staged.promise) for staged in pipeline.staged],
+        datasets=[described(staged) for staged in pipeline.staged],
         started_at=_now(),
+        alive_at=datetime.datetime.now(datetime.UTC),
         version=importlib.metadata.version("polyloom"),
         process=runs.this_process(),
     )
@@ -119,16 +132,6 @@ def differing(settings: Mapping[str, Any], others: Mapping[str, Any], prefix: st
 def write_value(value: Any) -> str:
     """Write a setting's value in one line."""
     return "–" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _dataset(stage: str, promise: Promise) -> RunDataset:
-    return RunDataset(
-        stage=stage,
-        step=promise.step.name,
-        kind=promise.step.produces,
-        partition=promise.partition,
-        fingerprint=promise.fingerprint,
-    )
 
 
 def plain(value: Any) -> Any:

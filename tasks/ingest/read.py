@@ -24,7 +24,8 @@ _COLUMNS = {form: {name: name for name in names} for form, names in _HEADERLESS.
 _MEAN = "all"  # a mean's id in metrics, where a query's values would stand beside it
 _MAX_RELEVANCE = 2**31 - 1
 _MAX_WHOLE_FLOAT = 2**53  # above, a float may stand for several whole numbers
-_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")  # a tab is white space like another
+# Line breaks and the like, and marks that turn the direction of what stands beside an id. A tab is white space.
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 # White space, controls, and what Unicode lets a font leave out: zero-width characters, fillers, variation selectors.
 _VISIBLE = re.compile(
     "[^\\s\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
@@ -42,7 +43,7 @@ def read_documents(files: Iterable[File], *, form: str, columns: Mapping[str, st
             be empty.
 
     Raises:
-        ValueError: a TSV or Parquet file lacks a column, or cannot be read to its end (DamagedFile).
+        ValueError: a file lacks a column, or cannot be read to its end (DamagedFile).
         FileNotFoundError: a file does not exist.
     """
     columns = _COLUMNS.get(form, columns)
@@ -61,7 +62,7 @@ def read_queries(files: Iterable[File], *, form: str, columns: Mapping[str, str]
         columns: a table's names of `query_id` and `query`.
 
     Raises:
-        ValueError: a TSV or Parquet file lacks a column.
+        ValueError: a file lacks a column.
         FileNotFoundError: a file does not exist.
     """
     columns = _COLUMNS.get(form, columns)
@@ -80,7 +81,7 @@ def read_judgements(files: Iterable[File], *, form: str, columns: Mapping[str, s
         columns: a table's names of `query_id`, `doc_id` and `relevance`.
 
     Raises:
-        ValueError: a TSV or Parquet file lacks a column.
+        ValueError: a file lacks a column.
         FileNotFoundError: a file does not exist.
     """
     columns = _COLUMNS.get(form, columns)

@@ -1,5 +1,7 @@
 """The record of a run: written at its beginning, and however it ends."""
 
+import threading
+
 import pytest
 from prefect import flow
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_LEVEL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
@@ -7,8 +9,9 @@ from support.in_process import build_missing
 from support.loom import NumberConfig, fail, make_numbers, sum_numbers
 
 from flows.configs import PipelineConfig
+from flows.run import record
 from flows.run.execute import Execution
-from flows.run.pipeline import BuildResult, Pipeline
+from flows.run.pipeline import Pipeline, all_stored
 from flows.run.record import differing, recorded, same_report
 from storage import backend, runs
 
@@ -30,10 +33,10 @@ def test_a_run_is_on_record_while_it_goes_on_and_after(config):
     with recorded(config, woven(), [], until="ingest", refresh=["ingest"]) as run:
         (early,) = runs.runs(root)
         assert (early.state, early.ended_at, [one.status for one in early.datasets]) == ("running", None, ["not run"])
-        run.report = "report.html"
+        run.report = f"{root}/reports/report.html"
     (late,) = runs.runs(root)
     assert (late.id, late.name, late.state, late.until, late.refresh, late.report) == (
-        early.id, "mine", "completed", "ingest", ["ingest"], "report.html",
+        early.id, "mine", "completed", "ingest", ["ingest"], f"{root}/reports/report.html",
     )  # fmt: skip
     assert late.ended_at >= late.started_at
     assert {name: late.changed[name] for name in ("name", "plan_batches.seed")} == {
@@ -42,6 +45,22 @@ def test_a_run_is_on_record_while_it_goes_on_and_after(config):
     }
     assert late.settings["train"]["checkpoint_minutes"] == 2  # out of fingerprints, but a setting
     assert late.codes == {"make_numbers": woven().promises[0].step.code}
+
+
+def test_a_run_says_from_time_to_time_that_it_goes_on_and_not_after_its_end(config, monkeypatch):
+    root, written = config.storage.location, threading.Event()
+    monkeypatch.setattr(record, "BEAT_SECONDS", 0.01)
+    write = runs.write
+    monkeypatch.setattr(runs, "write", lambda root, run: (write(root, run), written.set()))
+    with recorded(config, woven(), []) as run:
+        began = runs.read(root, run.id).alive_at
+        for _ in range(3):
+            written.clear()
+            assert written.wait(60)
+        assert runs.read(root, run.id).alive_at > began
+    written.clear()
+    assert runs.read(root, run.id).state == "completed"
+    assert not written.wait(0.1)
 
 
 def test_languages_that_the_sample_lacks_are_on_record_as_the_rest(tmp_path):
@@ -81,7 +100,7 @@ def test_differing_settings_are_named_with_dots():
 def test_the_report_of_the_run_before_is_this_ones_where_nothing_is_new(config):
     root, pipeline = config.storage.location, woven()
     build_missing(pipeline, root)
-    results = BuildResult.of_stored(pipeline, root)
+    results = all_stored(pipeline, root)
     found = []
 
     def take(run, root):

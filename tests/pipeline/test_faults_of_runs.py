@@ -4,6 +4,7 @@ import os
 import subprocess
 import time
 
+import psutil
 import pytest
 from support.command import Loom
 from support.llm_server import LlmServer
@@ -74,7 +75,12 @@ def test_full_and_read_only_disk_are_one_line_and_the_rest_goes_on(make_tiny, tm
         subprocess.run(["umount", str(tmp_path / "data")], check=True)
 
 
-def test_first_starts_at_once_on_a_new_home_all_end_well(make_tiny, tmp_path):
+def own_server(process):
+    """Find the server that a run has started for itself."""
+    return next(one for one in psutil.Process(process.pid).children() if "uvicorn" in " ".join(one.cmdline()))
+
+
+def test_first_starts_at_once_on_a_new_home_end_well_and_that_whose_server_is_killed_in_a_line(make_tiny, tmp_path):
     looms = []
     for name in ("one", "two", "three"):
         (tmp_path / name).mkdir()
@@ -82,8 +88,15 @@ def test_first_starts_at_once_on_a_new_home_all_end_well(make_tiny, tmp_path):
         environment = {key: value for key, value in loom.environment.items() if key != "PREFECT_API_URL"}
         looms.append(Loom(tmp_path / name, {**environment, "PREFECT_HOME": str(tmp_path / "home")}))
     processes = [loom.start(*COMMAND) for loom in looms]
+    while processes[2].poll() is None and not begun(tmp_path / "three"):
+        time.sleep(0.01)
+    own_server(processes[2]).kill()
+    killed = time.monotonic()
+    processes[2].wait()
+    assert time.monotonic() - killed < 100  # 10 s on a quiet machine; with Prefect's own patience 280
     outputs = [process.communicate()[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0], outputs
+    assert [process.returncode for process in processes] == [0, 0, 1], outputs
+    assert last_line(outputs[2]).startswith("polyloom: Prefect: expected the run's own server to answer at http://127.")
 
 
 def test_store_that_is_a_file_is_one_line(make_tiny, tmp_path):

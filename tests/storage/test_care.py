@@ -1,7 +1,9 @@
 """Care for a store: what verify finds, what gc would take, what differs between two datasets."""
 
 import os
+import shutil
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -99,7 +101,7 @@ def test_gc_takes_reports_and_records_with_their_runs_a_killed_ones_too(root):
     record(root, killed, ref, state="running", process=f"{socket.gethostname()} {os.getpid()} 0")
     record(root, kept, ref)
     record(root, cached, ref, report=runs.report_uri(root, kept))
-    for one in (old, killed, kept):
+    for one in (old, killed, kept, runs.ABLATION):
         path = Path(runs.report_uri(root, one))
         path.parent.mkdir(exist_ok=True)
         path.write_text("<html>")
@@ -109,7 +111,7 @@ def test_gc_takes_reports_and_records_with_their_runs_a_killed_ones_too(root):
     assert Path(runs.report_uri(root, kept)) not in [Path(one.uri) for one in newest]  # the newest run points to it
     for one in newest:
         care.remove(one)
-    assert [path.stem for path in Path(root, "reports").iterdir()] == [kept]
+    assert {path.stem for path in Path(root, "reports").iterdir()} == {kept, runs.ABLATION}
     assert runs.ids(root) == [cached]
 
 
@@ -118,6 +120,27 @@ def test_gc_takes_nothing_where_a_record_cannot_be_read(root):
     Path(root, "runs", "20260102-000000-bbbb.json").write_text("{")
     with pytest.raises(MissingDataset, match=r"bbbb\.json: expected the record of a run"):
         care.waste(root, 1)
+
+
+def test_gc_looks_while_another_one_makes_and_removes_files(root):
+    """As `adopt` and every build do; where it was not so, one of some ten looks met a place that had just gone."""
+    record(root, "20260101-000000-aaaa", put(root, "kept", "d1"))
+    done = threading.Event()
+
+    def come_and_go():
+        while not done.is_set():
+            work = Path(root, "adopt", ".tmp-1", "work")
+            work.mkdir(parents=True)
+            (work / ".tmp-2").touch()
+            shutil.rmtree(work.parent)
+
+    other = threading.Thread(target=come_and_go)
+    other.start()
+    try:
+        assert [care.waste(root, 1) for _ in range(300)] == [[]] * 300
+    finally:
+        done.set()
+        other.join()
 
 
 def test_differences_are_counted_by_key(root):

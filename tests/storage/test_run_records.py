@@ -56,6 +56,19 @@ def test_latest_and_names_are_the_last_completed_run(put, tmp_path):
         runs.find(str(tmp_path), "nothing")
 
 
+@pytest.mark.parametrize(("minutes", "state"), [(5, "running"), (65, "killed"), (None, "running")])
+@pytest.mark.parametrize("process", ["elsewhere 1 1", "", "elsewhere"])
+def test_a_run_of_another_machine_that_has_said_nothing_for_an_hour_was_killed(put, tmp_path, minutes, state, process):
+    said = minutes and datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=minutes)
+    run = put("20260101-000000-aaaa", state="running", process=process, alive_at=said)
+    assert runs.read(str(tmp_path), run.id).state == state
+
+
+def test_a_report_lies_in_the_store_of_its_run_wherever_that_was_moved_to(put, tmp_path):
+    run = put("20260101-000000-aaaa", report="/before/reports/20260101-000000-bbbb.html")
+    assert runs.read(str(tmp_path), run.id).report == runs.report_uri(str(tmp_path), "20260101-000000-bbbb")
+
+
 def test_the_run_before_is_one_that_went_as_far(put, tmp_path):
     whole = put("20260101-000000-aaaa")
     part = put("20260102-000000-bbbb", until="denoise")
