@@ -19,7 +19,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def woven(folder: Path, *, denoise=None, **supplement):
-    settings = {"languages": ["en", "sw"], "ingest": {"layout": "atlas"}, "encoder": {"model": str(folder / "model")}}
+    settings = {"languages": ["en", "sw"], "ingest": {"layout": "atlas"}, "text": {"max_document_tokens": 64}}
+    settings["encoder"] = {"model": str(folder / "model")}
     return weave(PipelineConfig(**settings, denoise=denoise or {}, supplement=supplement))
 
 
