@@ -91,7 +91,7 @@ def masked(text: str, store: Path) -> str:
         (re.escape(str(store)), "STORE"),
         (r"\S+/model: ", "MODEL: "),
         (r"\d{8}-\d{6}-[0-9a-f]{4}", "RUN"),
-        (r"(?<=/)[0-9a-f]{8}\b|\b[0-9a-f]{12}\b", "FINGERPRINT"),
+        (r"(?<=/)[0-9a-f]{8}\b|\b[0-9a-f]{12}\b|\b[0-9a-f]{32}\b", "FINGERPRINT"),
         (r"\d\d-\d\d \d\d:\d\d", "TIME"),
         (r"-?\d[\d,.]* (B|kB|MB|GB|s|min)\b", "SIZE"),
         (r"(?<=about SIZE) \(\w+\)", " (STEP)"),  # memory is measured of a process: whose is the most differs

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from support.datasets import FACTS, qrels
 
-from storage import DatasetRef, MissingDataset, Writer, care, commit, find, runs
+from storage import DatasetRef, MissingDataset, Writer, backend, care, commit, find, runs
 from storage.runs import Run, RunDataset
 
 
@@ -73,20 +73,24 @@ def test_gc_keeps_the_newest_runs_and_what_goes_on(root):
     assert care.waste(root, 1) == []
 
 
-def test_gc_takes_interrupted_builds_and_old_temporary_files_but_not_a_living_runs(root):
+def test_gc_takes_interrupted_builds_and_old_temporary_files_but_not_a_living_runs(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     kept = put(root, "kept", "d1")
     record(root, "20260101-000000-aaaa", kept)
     for name in ("killed", "going"):
         Writer(DatasetRef(kind="qrels", partition="sw", fingerprint=name, root=root)).write(qrels("d1"))
     going = DatasetRef(kind="qrels", partition="sw", fingerprint="going", root=root)
     record(root, "20260102-000000-bbbb", going, state="running", name="other")
-    for name, age in ((".tmp-new", 60), (".tmp-old", 200_000)):
-        path = Path(kept.uri, name)
+    copies = backend.cache() / "copies"
+    copies.mkdir(parents=True)
+    old = ((Path(kept.uri, ".tmp-new"), 60), (Path(kept.uri, ".tmp-old"), 200_000))
+    for path, age in (*old, (copies / "new", 60), (copies / "old", 200_000)):
         path.touch()
         os.utime(path, (time.time() - age,) * 2)
     assert {(one.why, os.path.basename(one.uri)) for one in care.waste(root, 1)} == {
         ("interrupted build", "killed"),
         ("temporary file", ".tmp-old"),
+        ("copy of a remote file", "old"),
     }
 
 
