@@ -7,7 +7,7 @@ import polars as pl
 from pydantic import Field, model_validator
 
 from flows.configs import PipelineConfig, load_config
-from flows.settings_file import ConfigError, read_settings
+from flows.settings_file import ConfigError, read_content, validate
 from flows.weave import weave
 from storage import scan
 from tasks.engine.build import state
@@ -16,6 +16,7 @@ from tasks.engine.step import Settings, deferred
 significance = deferred("tasks.evaluate.significance")  # loads scipy
 
 SYSTEM = "trained"
+_EXAMPLE = "benchmarks/ablation/atlas.yaml"  # needs no data
 
 
 class Ablation(Settings):
@@ -51,8 +52,17 @@ class SeededVariant(Settings):
 
 
 def load_ablation(path: Path) -> Ablation:
-    """Read an ablation; `Raises` as `read_settings`."""
-    return read_settings(path, Ablation, example="benchmarks/ablation/grid.yaml")
+    """Read an ablation.
+
+    Raises:
+        ConfigError: as `read_content` and `validate`; the file is one pipeline's.
+    """
+    content = read_content(path, example=_EXAMPLE)
+    if "languages" in content:
+        raise ConfigError(
+            f"{path}: expected a configuration and its variants, got the settings of one pipeline. See {_EXAMPLE}."
+        )
+    return validate(path, content, Ablation)
 
 
 def list_variants(

@@ -238,7 +238,7 @@ def load_config(path: Path, overrides: tuple[str, ...] = (), variant: str | None
         variant: the name of the overrides in an ablation, for the run's record.
 
     Raises:
-        ConfigError: as `read_settings`; the file is an ablation's.
+        ConfigError: as `read_content` and `validate`; the file is an ablation's.
     """
     content = read_content(path, example=_EXAMPLE, overrides=overrides)
     if {"config", "variants"} <= content.keys():

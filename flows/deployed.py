@@ -1,8 +1,8 @@
 """The flows as deployments: each has a form of one screen, and says what went wrong in one line of the UI."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar, cast
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -55,7 +55,7 @@ def pipeline(
     changes: list[Change] = [],  # noqa: B006 - a form has no None, and nothing writes into it
     until: Stage = STAGES[-1],
     refresh: list[Stage] = [],  # noqa: B006
-) -> State[None]:
+) -> State[str]:
     """Train one multilingual retriever and measure it; build what is missing, take the rest from the store.
 
     Args:
@@ -65,11 +65,7 @@ def pipeline(
         until: The last stage; what it needs and the store lacks is built first.
         refresh: Stages to build again, whatever is in the store.
     """
-    settings = read_form(config, path, changes)
-    done = train_retriever.fn(settings, None if until == STAGES[-1] else until, refresh)
-    if isinstance(done, State):  # there is a new model, and a verdict on it
-        return Completed(message=f"{_summary(cast(list[dict[str, Any]], done.data))}; {done.message}")
-    return Completed(message=_summary(done))
+    return train_retriever.fn(read_form(config, path, changes), None if until == STAGES[-1] else until, refresh)
 
 
 @flow(name="ablation", flow_run_name=run_name, persist_result=False)
@@ -98,7 +94,7 @@ def bake_off(
     path: str = "",
     changes: list[Change] = [],  # noqa: B006
     strategies: list[Strategy] = [],  # noqa: B006
-) -> State[None]:
+) -> State[str]:
     """Select hard negatives by each strategy over stored scores, and count what each keeps, drops and misses.
 
     Args:
@@ -107,7 +103,7 @@ def bake_off(
         changes: Settings that are different from the file.
         strategies: Only these; none: all.
     """
-    return Completed(message=_summary(run_bake_off.fn(read_form(config, path, changes), strategies)))
+    return run_bake_off.fn(read_form(config, path, changes), strategies)
 
 
 @flow(name="gc", persist_result=False)
@@ -128,8 +124,3 @@ def gc(root: str = "data", keep: int = 3, delete: bool = False) -> State[None]:
         care.remove(one)
     done = "deleted" if delete else "could go; nothing is deleted"
     return Completed(message=f"{len(waste):,} things {done}")
-
-
-def _summary(rows: Sequence[Mapping[str, Any]]) -> str:
-    built = sum(row["status"] == "built" for row in rows)
-    return f"{built} of {len(rows)} datasets built, {len(rows) - built} were in the store"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from flows.configs import PipelineConfig
-from flows.run.pipeline import Promises
+from flows.run.pipeline import Promises, each
 from tasks.denoise.config import CrossEncoderConfig
 from tasks.engine.step import Step
 from tasks.models.chat.client import chat_identity
@@ -43,13 +43,10 @@ class Judged:
         """What is to be scored."""
         return self.later or self.fused
 
-    def texts(self, language: str, candidates: Promises) -> dict[str, object]:
-        """Return what a step takes that reads the texts of pairs."""
-        by_language = {"candidates": candidates, "queries": self.queries, "qrels": self.qrels, "corpus": self.corpus}
-        return {
-            **{name: promises[language] for name, promises in by_language.items()},
-            "text": self.config.text.document,
-        }
+    @property
+    def texts(self) -> dict[str, Promises]:
+        """What a step takes beside candidates that reads the texts of pairs."""
+        return {"queries": self.queries, "qrels": self.qrels, "corpus": self.corpus}
 
     def limits(self) -> dict[str, int]:
         """Return where texts are cut."""
@@ -63,14 +60,11 @@ RawScores = Callable[[Judged], tuple[Promises, Promises]]
 
 def _of_pairs(given: Judged, step: Step, **arguments: object) -> tuple[Promises, Promises]:
     """Promise what a step makes of pairs and their texts: the first candidates', and of later ones only the new."""
-    shared = {**arguments, **given.limits()}
-    first = {language: step(language, **given.texts(language, given.fused), **shared) for language in given.fused}
+    shared = {**arguments, **given.limits(), "text": given.config.text.document}
+    first = each(step, shared, candidates=given.fused, **given.texts)
     if given.later is None:
         return first, first
-    return first, {
-        language: step(language, known=known, **given.texts(language, given.later), **shared)
-        for language, known in first.items()
-    }
+    return first, each(step, shared, known=first, candidates=given.later, **given.texts)
 
 
 def _fitted(given: Judged) -> tuple[Promises, Promises]:
@@ -86,23 +80,11 @@ def _fitted(given: Judged) -> tuple[Promises, Promises]:
         qrels=given.qrels,
         presumed_ranks=given.config.denoise.presumed_ranks,
     )
-    first = {
-        language: score_features(language, language=language, features=promise, folds=folds, judge_model=judge_model)
-        for language, promise in features.items()
-    }
+    fitted = {"folds": folds, "judge_model": judge_model}
+    first = each(score_features, fitted, features=features)
     if given.later is None:
         return first, first
-    return first, {
-        language: score_features(
-            language,
-            language=language,
-            features=promise,
-            folds=folds,
-            judge_model=judge_model,
-            pool=features[language],
-        )
-        for language, promise in later_features.items()
-    }
+    return first, each(score_features, fitted, features=later_features, pool=features)
 
 
 def _cross_encoder(given: Judged) -> tuple[Promises, Promises]:
@@ -113,10 +95,7 @@ def _cross_encoder(given: Judged) -> tuple[Promises, Promises]:
 
 def _llm(given: Judged) -> tuple[Promises, Promises]:
     def scored(candidates: Promises) -> Promises:
-        return {
-            language: score_verdicts(language, verdicts=verdicts, vote=given.config.denoise.llm.vote)
-            for language, verdicts in _ask(given, candidates).items()
-        }
+        return each(score_verdicts, {"vote": given.config.denoise.llm.vote}, verdicts=_ask(given, candidates))
 
     first = scored(given.fused)
     return first, first if given.later is None else scored(given.later)
@@ -159,45 +138,32 @@ def judge(
     calibration = calibrate_scores(
         raw_scores=first, fused=fused, qrels=qrels, prior=settings.prior, presumed_ranks=settings.presumed_ranks
     )
-    scores = {
-        language: apply_calibration(
-            language, language=language, raw_scores=raw, calibration=calibration, grade_cuts=settings.grade_cuts
-        )
-        for language, raw in raw_scores.items()
-    }
+    calibrated = {"calibration": calibration, "grade_cuts": settings.grade_cuts}
+    scores = each(apply_calibration, calibrated, raw_scores=raw_scores)
     if settings.judge not in ("llm", "cascade"):
         return scores
     verdicts = _ask(given, given.candidates, scores if settings.judge == "cascade" else None)
-    return {
-        language: apply_verdicts(language, scores=rows, verdicts=verdicts[language], vote=settings.llm.vote)
-        for language, rows in scores.items()
-    }
+    return each(apply_verdicts, {"vote": settings.llm.vote}, scores=scores, verdicts=verdicts)
 
 
 def relabel(config: PipelineConfig, qrels: Promises, hard_negatives: Promises) -> Promises:
     """Promise the judgements to train on: the given ones, or with what the judge finds highly relevant."""
     if not config.denoise.relabel:
         return qrels
-    return {
-        language: relabel_candidates(language, qrels=judgements, hard_negatives=hard_negatives[language])
-        for language, judgements in qrels.items()
-    }
+    return each(relabel_candidates, qrels=qrels, hard_negatives=hard_negatives)
 
 
 def _ask(given: Judged, candidates: Promises, scores: Promises | None = None) -> Promises:
     """Ask the LLM about all pairs, or where there are `scores` about those in the band."""
     settings = given.config.denoise
-    identity = chat_identity(settings.llm.chat)
-    return {
-        language: judge_pairs(
-            language,
-            llm=settings.llm.asked,
-            identity=identity,
-            num_samples=settings.llm.num_samples,
-            max_document_characters=settings.llm.max_document_characters,
-            scores=scores and scores[language],
-            band=scores and settings.band,
-            **given.texts(language, candidates),
-        )
-        for language in candidates
+    shared = {
+        "llm": settings.llm.asked,
+        "identity": chat_identity(settings.llm.chat),
+        "num_samples": settings.llm.num_samples,
+        "max_document_characters": settings.llm.max_document_characters,
+        "text": given.config.text.document,
+        "band": settings.band if scores else None,
     }
+    if scores is None:
+        return each(judge_pairs, {**shared, "scores": None}, candidates=candidates, **given.texts)
+    return each(judge_pairs, shared, candidates=candidates, scores=scores, **given.texts)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flows.configs import PipelineConfig
-from flows.run.pipeline import Promises
+from flows.run.pipeline import Promises, each
 from tasks.engine.step import Promise
 from tasks.ingest.files import find_run
 from tasks.models.locate import model_digest, network_size
@@ -75,18 +75,14 @@ def embed_corpora(
     config: PipelineConfig, encoder: Promise, corpus: Promises, member: EnsembleEncoder | None = None
 ) -> Promises:
     """Promise the corpora's vectors, of the base encoder or of a member of the ensemble."""
-    return {
-        language: embed_documents(
-            language,
-            corpus=documents,
-            encoder=encoder,
-            max_tokens=(member or config.text).max_document_tokens,
-            text=config.text.document,
-            shard_size=config.retrieve.shard_size,
-            dtype=(member or config.encoder).dtype,
-        )
-        for language, documents in corpus.items()
+    shared = {
+        "encoder": encoder,
+        "max_tokens": (member or config.text).max_document_tokens,
+        "text": config.text.document,
+        "shard_size": config.retrieve.shard_size,
+        "dtype": (member or config.encoder).dtype,
     }
+    return each(embed_documents, shared, corpus=corpus)
 
 
 def rank_by_vectors(
@@ -98,25 +94,14 @@ def rank_by_vectors(
     member: EnsembleEncoder | None = None,
 ) -> Promises:
     """Promise the candidates of an encoder."""
-    settings = config.retrieve
-    return {
-        language: search_dense(
-            language,
-            documents=documents,
-            queries=embed_queries(
-                language,
-                queries=queries[language],
-                encoder=encoder,
-                max_tokens=(member or config.text).max_query_tokens,
-                dtype=(member or config.encoder).dtype,
-            ),
-            system=system,
-            search=settings.search,
-            **settings.search.dense_arguments(),
-            **config.own_document_arguments(),
-        )
-        for language, documents in embeddings.items()
+    encoded = {
+        "encoder": encoder,
+        "max_tokens": (member or config.text).max_query_tokens,
+        "dtype": (member or config.encoder).dtype,
     }
+    search = config.retrieve.search
+    shared = {"system": system, "search": search, **search.dense_arguments(), **config.own_document_arguments()}
+    return each(search_dense, shared, documents=embeddings, queries=each(embed_queries, encoded, queries=queries))
 
 
 def rank_by_member(config: PipelineConfig, member: EnsembleEncoder, corpus: Promises, queries: Promises) -> Promises:

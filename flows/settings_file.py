@@ -56,15 +56,6 @@ def read_content(path: Path, *, example: str, overrides: tuple[str, ...] = ()) -
     return content
 
 
-def read_settings(path: Path, model: type[S], *, example: str, overrides: tuple[str, ...] = ()) -> S:
-    """Read settings of some class from a YAML file.
-
-    Raises:
-        ConfigError: as `read_content`; an unknown key or a value out of range, named each.
-    """
-    return validate(path, read_content(path, example=example, overrides=overrides), model)
-
-
 def validate(path: Path, content: Mapping[str, Any], model: type[S]) -> S:
     """Check what was read of a file.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.configs import PipelineConfig
-from flows.run.pipeline import Promises
+from flows.run.pipeline import Promises, each
 from storage import file_digest
 from tasks.engine.step import Promise
 from tasks.models.chat.client import chat_identity
@@ -52,70 +52,56 @@ def supplement(
     if not config.supplement.enabled:
         return given.hard_negatives, []
     generated = _generate(config, given)
-    new_queries = {language: select_generated_queries(language, generated=rows) for language, rows in generated.items()}
-    new_candidates = {
-        language: collect_candidates(
-            language,
-            fused=fused,
-            queries=new_queries[language],
-            hard_negatives=given.hard_negatives[language],
-            qrels=given.qrels[language],
-            **config.own_document_arguments(),
-        )
-        for language, fused in find(new_queries).items()
-    }
+    new_queries = each(select_generated_queries, generated=generated)
+    new_candidates = each(
+        collect_candidates,
+        config.own_document_arguments(),
+        fused=find(new_queries),
+        queries=new_queries,
+        hard_negatives=given.hard_negatives,
+        qrels=given.qrels,
+    )
+    scores = score(new_candidates)
     extended = {
         language: extend_hard_negatives(
             language,
             hard_negatives=given.hard_negatives[language],
-            new_candidates=new_candidates[language],
-            scores=[given.scores[language], scores],
+            new_candidates=candidates,
+            scores=[given.scores[language], scores[language]],
             qrels=given.qrels[language],
             queries=given.queries[language],
             corpus=given.corpus[language],
             text=config.text.document,
             config=config.denoise.select,
         )
-        for language, scores in score(new_candidates).items()
+        for language, candidates in new_candidates.items()
     }
-    shortfalls = [
-        count_shortfalls(
-            language,
-            language=language,
-            before=given.hard_negatives[language],
-            after=ledger,
-            generated=generated[language],
-            queries=given.queries[language],
-            num_negatives=config.denoise.num_negatives,
-        )
-        for language, ledger in extended.items()
-    ]
-    return extended, [*extended.values(), *shortfalls]
+    shortfalls = each(
+        count_shortfalls,
+        {"num_negatives": config.denoise.num_negatives},
+        before=given.hard_negatives,
+        after=extended,
+        generated=generated,
+        queries=given.queries,
+    )
+    return extended, [*extended.values(), *shortfalls.values()]
 
 
 def _generate(config: PipelineConfig, given: Given) -> Promises:
     settings = config.supplement
     identity = chat_identity(settings.chat)
-    adapter = _tune(settings, identity)
-    return {
-        language: generate_from_positives(
-            language,
-            language=language,
-            hard_negatives=ledger,
-            queries=given.queries[language],
-            qrels=given.qrels[language],
-            corpus=given.corpus[language],
-            text=config.text.document,
-            num_negatives=config.denoise.num_negatives,
-            chat=settings.chat,
-            identity=identity,
-            max_generated=settings.max_generated,
-            negatives_each=settings.negatives_each,
-            seed=settings.seed,
-            adapter=adapter,
-        )
-        for language, ledger in given.hard_negatives.items()
+    shared = {
+        "text": config.text.document,
+        "num_negatives": config.denoise.num_negatives,
+        "chat": settings.chat,
+        "identity": identity,
+        "max_generated": settings.max_generated,
+        "negatives_each": settings.negatives_each,
+        "seed": settings.seed,
+        "adapter": _tune(settings, identity),
     }
+    asked = {"queries": given.queries, "qrels": given.qrels, "corpus": given.corpus}
+    return each(generate_from_positives, shared, hard_negatives=given.hard_negatives, **asked)
 
 
 def _tune(settings: SupplementConfig, identity: str) -> Promise | None:

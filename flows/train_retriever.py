@@ -1,7 +1,6 @@
 """The flow: the whole pipeline, run by Prefect, with its results as artifacts."""
 
 import functools
-from typing import Any
 
 from prefect import State, flow
 from prefect.states import Completed
@@ -10,6 +9,7 @@ from flows.configs import PipelineConfig
 from flows.run import gate, notify
 from flows.run.execute import Execution
 from flows.run.form import check_files, check_form
+from flows.run.pipeline import count_built
 from flows.run.record import recorded
 from flows.run.run_name import run_name
 from flows.show import artifacts
@@ -18,9 +18,7 @@ from flows.weave import weave
 
 
 @flow(name="train_retriever", flow_run_name=run_name, persist_result=False, validate_parameters=True)
-def train_retriever(
-    config: PipelineConfig, until: str | None = None, refresh: list[str] | None = None
-) -> list[dict[str, Any]] | State[list[dict[str, Any]]]:
+def train_retriever(config: PipelineConfig, until: str | None = None, refresh: list[str] | None = None) -> State[str]:
     """Train one multilingual retriever and measure it; build what is missing, take the rest from the store.
 
     Args:
@@ -28,6 +26,9 @@ def train_retriever(
         until: stop after this stage (ingest, retrieve, denoise, supplement, plan_batches, train, evaluate, export)
             or step.
         refresh: stages or steps to build again, whatever is in the store.
+
+    Returns:
+        The final state: its message sums the run up, its result is the run's id.
     """
     check_form(config)
     config.resources.check_device()
@@ -47,9 +48,8 @@ def train_retriever(
     )
     with config.storage.private(), record as run:
         execution.publish = functools.partial(artifacts.publish_stage, run=run, pipeline=pipeline, config=config)
-        results = execution.run()
+        execution.run()
         verdict = gate.settle(pipeline, config, run.id)
         run.notes = [*result_notes(pipeline, config), *([verdict.text] if verdict else [])]
         notify.tell(block, config.name, verdict)
-    answer = [result.as_json() for result in results]
-    return Completed(message=verdict.text, data=answer) if verdict else answer
+    return Completed(message="; ".join([count_built(run.datasets), *([verdict.text] if verdict else [])]), data=run.id)

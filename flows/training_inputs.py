@@ -4,7 +4,7 @@ import importlib.util
 from typing import Any
 
 from flows.configs import PipelineConfig
-from flows.run.pipeline import Promises
+from flows.run.pipeline import Promises, each
 from tasks.engine.step import Promise
 from tasks.retrieve.config import FuseConfig
 from tasks.steps import fuse_candidates, tokenize_documents, tokenize_queries
@@ -73,16 +73,7 @@ def _best(config: PipelineConfig, language: str, candidates: Promise) -> Promise
 
 
 def _of_queries(config: PipelineConfig, encoder: Promise, queries: Promises) -> Promises:
-    return {
-        language: tokenize_queries(
-            language,
-            language=language,
-            queries=found,
-            encoder=encoder,
-            max_tokens=config.text.max_query_tokens,
-        )
-        for language, found in queries.items()
-    }
+    return each(tokenize_queries, {"encoder": encoder, "max_tokens": config.text.max_query_tokens}, queries=queries)
 
 
 def _of_documents(

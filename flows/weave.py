@@ -16,7 +16,7 @@ from flows.retrieval import (
     rank_by_terms,
     rank_by_vectors,
 )
-from flows.run.pipeline import Pipeline, Promises
+from flows.run.pipeline import Pipeline, Promises, each
 from flows.settings_file import check_variables
 from flows.supplement import Given, supplement
 from flows.training_inputs import training_inputs
@@ -141,19 +141,15 @@ def _retrieve(config: PipelineConfig, encoder: Promise, texts: Texts) -> _Retrie
 def _denoise(config: PipelineConfig, texts: Texts, retrieved: _Retrieved) -> tuple[Promises, Promises]:
     train = texts.train
     scores = judge(config, texts.corpus, train.queries, train.qrels, retrieved.fused)
-    ledger = {
-        language: select_hard_negatives(
-            language,
-            fused=fused,
-            scores=scores[language],
-            qrels=train.qrels[language],
-            queries=train.queries[language],
-            corpus=texts.corpus[language],
-            text=config.text.document,
-            config=config.denoise.select,
-        )
-        for language, fused in retrieved.fused.items()
-    }
+    ledger = each(
+        select_hard_negatives,
+        {"text": config.text.document, "config": config.denoise.select},
+        fused=retrieved.fused,
+        scores=scores,
+        qrels=train.qrels,
+        queries=train.queries,
+        corpus=texts.corpus,
+    )
     return scores, ledger
 
 
@@ -232,10 +228,7 @@ def _evaluate(
     candidates = {system: ranked for system, ranked in candidates.items() if system not in last} | last
     return {
         system: measure_runs(
-            runs={
-                language: make_run(language, candidates=ranked, system=system, depth=config.evaluate.depth)
-                for language, ranked in by_language.items()
-            },
+            runs=each(make_run, {"system": system, "depth": config.evaluate.depth}, candidates=by_language),
             qrels=dev.qrels,
             queries=dev.queries,
             train_queries=texts.train.queries,

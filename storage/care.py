@@ -88,7 +88,9 @@ def waste(root: str, keep: int) -> list[Waste]:
     needed = {one.ref(root) for run in kept for one in run.datasets}
     living = {one.ref(root) for run in kept if run.state == "running" for one in run.datasets}
     records = [f"{root}/{runs.FOLDER}/{run.id}.json" for run in found if run not in kept]
-    shown = {run.report for run in kept} | {runs.report_uri(root, run.id) for run in kept}
+    shown = {run.report for run in kept} | {
+        runs.report_uri(root, one) for one in (runs.ABLATION, *(run.id for run in kept))
+    }
     reports = [f"{root}/{runs.REPORTS}/{name}" for name in backend.names(f"{root}/{runs.REPORTS}")]
     gone = [Waste(uri, "record of a run", _bytes(uri)) for uri in records]
     gone += [Waste(uri, "report of a run", _bytes(uri)) for uri in reports if uri not in shown]

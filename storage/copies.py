@@ -65,10 +65,7 @@ def folder_of(files: Mapping[str, Path], name: str, text: bytes) -> Path:
     made = _folder() / f".tmp-{uuid.uuid4().hex}"
     for inner, path in files.items():
         (made / inner).parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(path, made / inner)
-        except OSError:  # no hard links here
-            shutil.copyfile(path, made / inner)
+        backend.link(path, made / inner)
     made.mkdir(exist_ok=True)
     (made / name).write_bytes(text)
     _use(made)

@@ -21,6 +21,7 @@ from storage.errors import MissingDataset, warn
 from storage.manifest import DatasetRef
 
 FOLDER, REPORTS = "runs", "reports"
+ABLATION = "ablation"  # the report of the last one, which is of several runs
 PIPELINE = "train_retriever"  # the flow whose runs `latest` and names mean
 _STAMP = "%Y%m%d-%H%M%S"
 _SILENT = datetime.timedelta(hours=1)  # a run of another machine that has said nothing for so long is gone
@@ -154,10 +155,10 @@ def newest_first(root: str) -> Iterator[Run]:
             warn(str(error))
 
 
-def last_completed(root: str, name: str | None = None) -> Run | None:
-    """Find a pipeline's last completed run, of a name or of any; None where there is none."""
-    wanted = (run for run in newest_first(root) if (run.flow, run.state) == (PIPELINE, "completed"))
-    return next((run for run in wanted if name in (None, run.name)), None)
+def completed(root: str, name: str | None = None) -> Iterator[Run]:
+    """Read a pipeline's completed runs one by one, of a name or of any, the newest first."""
+    whole = (run for run in newest_first(root) if (run.flow, run.state) == (PIPELINE, "completed"))
+    return (run for run in whole if name in (None, run.name))
 
 
 def before(root: str, run: Run) -> Run | None:
@@ -185,7 +186,7 @@ def find(root: str, name: str) -> Run:
             got = f"{len(near)}: {', '.join(near)}"
             raise MissingDataset(f"run '{name}': expected one, got {got}. Write more of its id.")
         return read(root, near[0])
-    if found := last_completed(root, None if name == "latest" else name):
+    if found := next(completed(root, None if name == "latest" else name), None):
         return found
     raise MissingDataset(f"run '{name}': expected a completed run in '{root}', found none. See `polyloom runs`.")
 

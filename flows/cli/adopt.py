@@ -1,8 +1,8 @@
 """After an upgrade: datasets whose code alone has moved are compared in part, and taken over if they are equal."""
 
 import functools
-import os
 from collections import Counter
+from contextlib import AbstractContextManager
 from typing import Annotated
 
 import typer
@@ -13,6 +13,7 @@ from flows.cli.options import Config, Json, Set, out, write_json
 from flows.configs import load_config
 from flows.run.progress import Bars
 from flows.run.record import recorded
+from flows.run.shares import surroundings
 from flows.run.stop import ending
 from flows.show.console import plain_table
 from flows.weave import weave
@@ -45,12 +46,10 @@ def adopt(
     record = recorded(settings, pipeline, [], flow="adopt") if yes else ending(None)
     with settings.storage.private(), record, Bars(out) as bars:
 
-        def surroundings(promise: Promise) -> Surroundings:
-            device = settings.resources.chosen_device() if promise.step.resource == "model" else "cpu"
-            tokens, progress = settings.resources.batch_tokens_on(device), functools.partial(bars.draw, label(promise))
-            return Surroundings(device, tokens, os.cpu_count() or 1, progress)
+        def around(promise: Promise) -> AbstractContextManager[Surroundings]:
+            return surroundings(promise, settings.resources, functools.partial(bars.draw, label(promise)))
 
-        using = surroundings if yes else None
+        using = around if yes else None
         for one in engine.adopt(pipeline.promises, root, at_most=at_most, trusted=trusted, surroundings=using):
             findings.append(one)
             if one.result == "differs":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flows.configs import PipelineConfig
 from flows.weave import weave
-from storage import checkout, inspect, latest
+from storage import DatasetRef, checkout, inspect, latest
 from tasks.engine.build import state
 from tasks.engine.step import Promise, deferred
 from tasks.train.checksums import write_packed
@@ -30,21 +30,29 @@ train_task = deferred("tasks.train.task")  # loads torch
 
 
 def export_model(config: PipelineConfig, to: Path, *, force: bool = False, last_good: bool = False) -> None:
-    """Copy the finished model with its card out of the store; or the last good one of this pipeline's name.
+    """Copy a model with its card out of the store; `last_good` and what it raises as `stored_model`.
 
     Raises:
-        ValueError: it is not built, or there is something at `to` that `force` does not replace.
+        ValueError: there is something at `to` that `force` does not replace.
+    """
+    model = stored_model(config, last_good=last_good)
+    _make_way(to, "modules.json", force=force)
+    shutil.copytree(checkout(model) / "model", to)
+
+
+def stored_model(config: PipelineConfig, *, last_good: bool) -> DatasetRef:
+    """Return the finished model of these settings, or the last good one of this pipeline's name.
+
+    Raises:
+        ValueError: it is not built.
         MissingDataset: no model of this name has won yet.
     """
     root = config.storage.location
     if last_good:
-        model = inspect.resolve(root, latest.find(root, config.name).model)
-    else:
-        promise = _promise(config, "model")
-        _check_built(promise, root)
-        model = promise.ref(root)
-    _make_way(to, "modules.json", force=force)
-    shutil.copytree(checkout(model) / "model", to)
+        return inspect.resolve(root, latest.find(root, config.name).model)
+    promise = _promise(config, "model")
+    _check_built(promise, root)
+    return promise.ref(root)
 
 
 def pack_training(config: PipelineConfig, to: Path, *, force: bool = False) -> None:

@@ -14,7 +14,7 @@ from rich.padding import Padding
 from flows.cli.options import Config, Json, Set, out, write_json
 from flows.configs import PipelineConfig, load_config
 from flows.run.pipeline import Pipeline
-from flows.settings_file import check_variables
+from flows.settings_file import check_variables, validate
 from flows.show.console import plain_table
 from storage import DatasetRef, load, read, scan
 from tasks.engine.build import state
@@ -204,7 +204,7 @@ def init(
     found = recognise(folder)
     languages = language or found.languages or ["en"]
     content: dict[str, Any] = {"name": folder.resolve().name, "languages": languages, "ingest": found.ingest}
-    settings = PipelineConfig.model_validate(content)
+    settings = validate(target, content, PipelineConfig)
     checks = [input_files.check_files(settings.ingest, one, settings.text.document) for one in languages]
     content |= _sized(settings.plan_batches, checks)
     notes = [] if language or found.languages else ["No language in the names of files: en is a guess."]

@@ -10,12 +10,12 @@ from flows.cli.options import Config, Json, Set, out, write_json
 from flows.cli.run_flow import run_flow
 from flows.configs import load_config
 from flows.run.api import setting
-from flows.run.pipeline import BuildResult
+from flows.run.pipeline import all_stored
 from flows.run.record import recorded
 from flows.show.bake_off_table import dropped_table, kept_table
 from flows.show.results import comparison_table
 from flows.weave_bake_off import STRATEGIES, check_scores, weave_bake_off
-from storage import inspect
+from storage import inspect, runs
 from tasks.engine.step import deferred
 
 page = deferred("flows.show.report.page")  # loads scipy
@@ -58,12 +58,13 @@ def bake_off(
     names = tuple(strategy or STRATEGIES)
     pipeline = weave_bake_off(settings, names)
     check_scores(pipeline, settings.storage.location)
-    results = None if setting("PREFECT_API_URL") else BuildResult.of_stored(pipeline, settings.storage.location)
-    if results is not None:
-        with recorded(settings, pipeline, results, flow="bake_off"):
+    root = settings.storage.location
+    stored = None if setting("PREFECT_API_URL") else all_stored(pipeline, root)
+    if stored is not None:
+        with recorded(settings, pipeline, stored, flow="bake_off") as run:
             pass
     else:
-        results = [BuildResult(**row) for row in run_flow("bake_off", out, settings, list(names))]
-    comparison = inspect.rows(pipeline.promises[-1].ref(settings.storage.location))
-    write_json(json_, {"stages": [result.as_json() for result in results], "bake_off": comparison})
+        run = runs.read(root, run_flow("bake_off", out, settings, list(names)))
+    comparison = inspect.rows(pipeline.promises[-1].ref(root))
+    write_json(json_, {"stages": [one.model_dump() for one in run.datasets], "bake_off": comparison})
     out.print(kept_table(comparison, settings.denoise.score), dropped_table(comparison), sep="\n\n")

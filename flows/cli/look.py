@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from flows.cli.options import Json, Root, Set, out, write_json
-from flows.cli.runs import Chosen, OfConfig, Run, choose, location
+from flows.cli.runs import Chosen, OfConfig, Run, choose, completed, location
 from flows.settings_file import ConfigError
 from flows.show import console as show_as
 from flows.show.explain import explain as gather
@@ -112,17 +112,20 @@ def _only(frame: pl.DataFrame, names: list[str]) -> pl.DataFrame:
 def _find(
     name: str, root: str, run: str | None, config: Path | None, set_: list[str] | None
 ) -> tuple[Chosen, DatasetRef]:
-    """Find a dataset: by its fingerprint or path in the store, else in a run; of no run, the newest."""
+    """Find a dataset: by its fingerprint or path in the store, else in the last run that has it; else the newest."""
     if name.count("/") < 2:
-        chosen = choose(root, run, config, set_ or ())
+        asked = [choose(root, run, config, set_ or ())] if run or config else completed(location(root))
         kind, _, partition = name.partition("/")
-        there = [ref for ref in chosen.refs if ref.kind == kind and partition in ("", ref.partition) and find(ref)]
-        if there:
-            return chosen, there[-1]
+        for chosen in asked:
+            there = [ref for ref in chosen.refs if ref.kind == kind and partition in ("", ref.partition) and find(ref)]
+            if there:
+                return chosen, there[-1]
         if run or config:
             raise MissingDataset(f"dataset '{name}': expected one of {chosen.label}, found none. See `polyloom ls`.")
     ref = inspect.resolve(location(root), name)
-    return Chosen(ref.root, [ref], "by its name" if name.count("/") > 1 else "the newest: the last run has none"), ref
+    return Chosen(
+        ref.root, [ref], "by its name" if name.count("/") > 1 else "the newest: no completed run has one"
+    ), ref
 
 
 def explain(

@@ -15,7 +15,7 @@ from flows.cli.care import diff, doctor, gc, verify
 from flows.cli.check import check, init, say_separable
 from flows.cli.compare import ablation, bake_off
 from flows.cli.look import explain, ls, show
-from flows.cli.options import Config, Json, Set, out, write_json
+from flows.cli.options import Config, Json, LastGood, Set, out, write_json
 from flows.cli.report import report
 from flows.cli.run_flow import run_flow
 from flows.cli.runs import compare, latest, runs
@@ -24,8 +24,9 @@ from flows.configs import PipelineConfig, load_config
 from flows.run import gate
 from flows.run.api import PrefectUnavailable, setting
 from flows.run.mendable import MENDABLE, say
-from flows.run.pipeline import BuildResult, Pipeline
-from flows.run.record import recorded, same_report, why
+from flows.run.pipeline import Pipeline, all_stored
+from flows.run.reasons import why
+from flows.run.record import recorded, same_report
 from flows.run.stop import leave
 from flows.settings_file import ConfigError
 from flows.show import console as show_as
@@ -44,13 +45,12 @@ from tasks.supplement.languages import fallback_note
 
 page = deferred("flows.show.report.page")  # only a run and `report` need it
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 Until = Annotated[str | None, typer.Option(metavar="STAGE", help="Stop after this stage or step.")]
 Refresh = Annotated[list[str] | None, typer.Option(metavar="STAGE", help="Build this stage or step again.")]
 All = Annotated[bool, typer.Option("--all", help="Each dataset, the cached ones too.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier one.")]
-LastGood = Annotated[bool, typer.Option("--latest", help="The last good model of this pipeline's name instead.")]
 To = Annotated[Path, typer.Option(metavar="FOLDER", help="A folder that is not there yet.")]
 
 
@@ -82,26 +82,23 @@ def run(
     pipeline = weave(settings, until)
     pipeline.check_names(refresh or [])
     _say_notes(pipeline, settings)
+    root = settings.storage.location
     told = settings.export.notify and gate.is_open(pipeline, settings)  # only Prefect knows the block
     needs_prefect = any([refresh, setting("PREFECT_API_URL"), told])
-    results = None if needs_prefect else BuildResult.of_stored(pipeline, settings.storage.location)
-    if results is not None:
-        recording = recorded(settings, pipeline, results, until=until, at_end=_add_report)
+    stored = None if needs_prefect else all_stored(pipeline, root)
+    if stored is not None:
+        recording = recorded(settings, pipeline, stored, until=until, at_end=_add_report)
         with settings.storage.private(), recording as record:
             verdict = gate.settle(pipeline, settings, record.id)
             record.notes = [*result_notes(pipeline, settings), *([verdict.text] if verdict else [])]
     else:
         settings.resources.check_device()
         with settings.storage.private():
-            backend.make_folder(settings.storage.location)
-        rows = run_flow("train_retriever", out, settings, until, refresh)
-        results = [BuildResult(**row) for row in rows]
-    record = next(
-        one for one in records.newest_first(settings.storage.location) if one.process == records.this_process()
-    )
-    stages = [result.as_json() for result in results]
+            backend.make_folder(root)
+        record = records.read(root, run_flow("train_retriever", out, settings, until, refresh))
+    stages = [one.model_dump() for one in record.datasets]
     write_json(json_, {"stages": stages, "metrics": record.metrics, "notes": record.notes, "report": record.report})
-    out.print(stages_table(results))
+    out.print(stages_table(record.datasets))
     if record.metrics:
         out.print(metrics_table(record.metrics))
     for line in [*record.notes, *([f"Report: {record.report}"] if record.report else [])]:
@@ -185,27 +182,9 @@ def _say_notes(pipeline: Pipeline, settings: PipelineConfig) -> None:
         out.print(note, highlight=False, soft_wrap=True)
 
 
-for command in (
-    init,
-    check,
-    ablation,
-    report,
-    runs,
-    latest,
-    compare,
-    ls,
-    show,
-    explain,
-    diff,
-    verify,
-    adopt,
-    gc,
-    doctor,
-):
+_REST = (init, check, ablation, report, runs, latest, compare, ls, show, explain, diff, verify, adopt, gc, doctor)
+for command in (*_REST, search, encode, bake_off):
     app.command()(command)
-app.command()(search)
-app.command()(encode)
-app.command("bake-off")(bake_off)
 
 err = Terminal(stderr=True)
 

@@ -13,7 +13,7 @@ Config = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Settings of
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="STAGE.KEY=VALUE", help="Change one setting.")]
 
 
-def _writable(path: Path | None) -> Path | None:
+def writable(param: typer.CallbackParam, path: Path | None) -> Path | None:
     """See beforehand that the answer can be written when it is there."""
     if path is not None:
         is_new = not path.exists()
@@ -21,7 +21,7 @@ def _writable(path: Path | None) -> Path | None:
             path.open("a").close()
         except OSError as error:
             raise ConfigError(
-                f"--json: expected a file that can be written, got {path}: {error.strerror}. Name another one."
+                f"{param.opts[0]}: expected a file that can be written, got {path}: {error.strerror}. Name another one."
             ) from error
         if is_new:
             path.unlink()
@@ -30,8 +30,9 @@ def _writable(path: Path | None) -> Path | None:
 
 Json = Annotated[
     Path | None,
-    typer.Option("--json", metavar="FILE", help="Write the answer as JSON, too.", callback=_writable),
+    typer.Option("--json", metavar="FILE", help="Write the answer as JSON, too.", callback=writable),
 ]
+LastGood = Annotated[bool, typer.Option("--latest", help="The last good model of this pipeline's name instead.")]
 Root = Annotated[str, typer.Option(envvar="POLYLOOM_ROOT", help="The store: a folder or an fsspec URL.")]
 
 out = Terminal()

@@ -24,6 +24,7 @@ ENVIRONMENT = {
     "PREFECT_LOGGING_EXTRA_LOGGERS": "polyloom",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "TOKENIZERS_PARALLELISM": "true",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",  # they would run through ours; what is fetched, `weave` has fetched before
 }
 
 
@@ -47,7 +48,7 @@ def run_flow(name: str, console: Console, *arguments: Any) -> Any:
     logging.raiseExceptions = "POLYLOOM_TRACEBACK" in os.environ  # else each log line that the API misses is told
     log = logging.getLogger("polyloom")
     log.setLevel(logging.INFO)
-    handler = RichHandler(console=console, show_path=False, show_level=False, markup=False, log_time_format="[%X]")
+    handler = RichHandler(console=console, show_path=False, show_level=False, markup=False, log_time_format="%X")
     handler.setFormatter(AsSentence())
     with Bars(console) as bars, bars.draw("starting Prefect", 1, ""):
         url = api.make_ready()

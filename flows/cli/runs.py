@@ -1,7 +1,7 @@
 """Runs: which of them a command looks at, the list of them, and some beside each other."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -50,11 +50,20 @@ def choose(root: str, run: str | None, config: Path | None, set_: Sequence[str] 
         where = settings.storage.location
         return Chosen(where, [promise.ref(where) for promise in weave(settings).promises], f"configuration {config}")
     where = location(root)
-    found = records.find(where, run) if run else records.last_completed(where)
-    if found is None:
-        return Chosen(where, [ref for ref, _ in inspect.datasets(where)], "the newest: no run is complete here")
-    label = f"run {found.id} ({called(found)}), {found.state}"
-    return Chosen(where, [one.ref(where) for one in found.datasets], label)
+    if run:
+        return _of_run(where, records.find(where, run))
+    newest = Chosen(where, [ref for ref, _ in inspect.datasets(where)], "the newest: no run is complete here")
+    return next(completed(where), newest)
+
+
+def completed(where: str) -> Iterator[Chosen]:
+    """Choose the datasets of each completed run of a store's pipelines, the last one's first."""
+    return (_of_run(where, one) for one in records.completed(where))
+
+
+def _of_run(where: str, run: records.Run) -> Chosen:
+    label = f"run {run.id} ({called(run)}), {run.state}"
+    return Chosen(where, [one.ref(where) for one in run.datasets], label)
 
 
 def location(root: str) -> str:

@@ -1,27 +1,29 @@
 """Trying the model: one question to every system of a run, and texts of your own into vectors. Both build nothing."""
 
-import json
 import os
 import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import orjson
 import polars as pl
 import typer
 from rich.columns import Columns
 from rich.markup import escape
 
-from flows.cli.options import Config, Json, Set, out, write_json
+from flows.cli.carry import stored_model
+from flows.cli.options import Config, Json, LastGood, Set, out, writable, write_json
 from flows.configs import PipelineConfig, load_config
 from flows.run.pipeline import Pipeline
 from flows.run.progress import Bars
 from flows.settings_file import ConfigError
 from flows.show.frames import frame_table
 from flows.weave import weave
-from storage import DatasetRef, MissingDataset, inspect
+from storage import DatasetRef, MissingDataset, checkout, inspect
 from tasks.engine.build import state
 from tasks.engine.step import Promise, deferred
+from tasks.ingest.lines import BYTE_ORDER_MARK
 from tasks.models.layout import read_max_tokens
 
 ask = deferred("tasks.retrieve.ask_task")  # loads torch
@@ -91,12 +93,15 @@ def _print(query: Row, shown: dict[str, list[Row]]) -> None:
     named = {key: called for key, called in columns.items() if is_known or key != "relevance"}
     room = out.width // 2 - 1 if out.width >= _BESIDE else out.width
     tables = []
-    for name, rows in shown.items():
+    for name, rows in ((name, rows) for name, rows in shown.items() if rows):
         cells = {called: [row[key] for row in rows] for key, called in named.items()}
         cells["text"] = [_titled(**row) for row in rows]
         tables.append(frame_table(pl.DataFrame(cells), room))
         tables[-1].title = name
-    out.print(Columns(tables))
+    if tables:
+        out.print(Columns(tables))
+    for name in (name for name, rows in shown.items() if not rows):
+        out.print(f"{name}: found no document", highlight=False)
 
 
 def _titled(title: str, text: str, **_: Any) -> str:
@@ -129,9 +134,10 @@ def _query(pipeline: Pipeline, root: str, languages: Collection[str], words: str
         for row in inspect.rows(one.ref(root), **{name: words})
     ]
     possible = {one["language"] for one in known} or {*([language] if language else languages)}
-    if len(possible) > 1 or not words.strip():
-        what = f"one of {', '.join(sorted(possible))}, got none" if words.strip() else "and a question, got no words"
-        raise ConfigError(f"search: expected --language, {what}. Name it.")
+    if not words.strip():
+        raise ConfigError("search: expected a question, or the id of one of the run's queries, got no words. Ask one.")
+    if len(possible) > 1:
+        raise ConfigError(f"search: expected --language, one of {', '.join(sorted(possible))}, got none. Name it.")
     return known[0] if known else {"language": possible.pop(), "text": words}
 
 
@@ -188,18 +194,22 @@ def _not_shown(rows: list[Row], top: int, judged: dict[str, int]) -> str:
 
 def encode(
     model: Annotated[Path, typer.Argument(metavar="CONFIG.yaml|FOLDER", help="A run's model, or an exported one.")],
-    to: Annotated[Path, typer.Option(metavar="FILE", help=".parquet (id, vector), or .npy (a row per text).")],
+    to: Annotated[Path, typer.Option(metavar="FILE", help=".parquet (id, vector), or .npy.", callback=writable)],
     role: Annotated[Literal["query", "document"], typer.Option("--as", help="Whose prompt and length.")],
     system: Annotated[Literal["trained", "untrained"], typer.Option(help="Of the run.")] = "trained",
     set_: Set = None,
+    latest: LastGood = False,
 ) -> None:
     """Embed texts from standard input as a run does: one a line, or JSON lines with id, text and maybe title."""
     if to.suffix not in (".parquet", ".npy"):
         raise ConfigError(f"--to: expected a file that ends in .parquet or .npy, got {to}. Name it so.")
-    if model.is_dir():
-        given: Row = {"encoder": model, "max_tokens": read_max_tokens(model), "device": "auto"}
+    settings = None if model.is_dir() else load_config(model, tuple(set_ or ()))
+    if settings is None or latest:
+        folder = model if settings is None else checkout(stored_model(settings, last_good=True)) / "model"
+        if not (folder / "modules.json").is_file():
+            raise ConfigError(f"encode: expected a folder that `polyloom export` made, got {folder}. Name one.")
+        given: Row = {"encoder": folder, "max_tokens": read_max_tokens(folder), "device": "auto"}
     else:
-        settings = load_config(model, tuple(set_ or ()))
         ranked = _ranking(weave(settings), system).arguments
         given = _embedding(ranked["queries" if role == "query" else "documents"])
         device = settings.resources.device
@@ -214,13 +224,23 @@ def encode(
 def _rows() -> Iterator[dict[str, str]]:
     """Read standard input; a first line that begins with a brace says that all lines are JSON."""
     as_json = None
-    for number, line in enumerate(sys.stdin.buffer, start=1):
+    for number, line in enumerate(sys.stdin.buffer if sys.stdin else (), start=1):
+        line = line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
         as_json = line.startswith(b"{") if as_json is None else as_json
+        if as_json and not line.strip():
+            continue
         try:
-            row = json.loads(line) if as_json else {"text": line.decode().rstrip("\r\n")}
-            yield {"id": str(row.get("id", number)), "title": row.get("title") or "", "text": row["text"]}
+            yield _json_row(line, number) if as_json else {"id": str(number), "text": line.decode().rstrip("\r\n")}
         except (ValueError, KeyError, AttributeError) as error:
             what = 'JSON such as {"id": "d1", "text": "…"}' if as_json else "UTF-8"
             raise ConfigError(f"standard input, line {number}: expected {what}, got {error}. Mend it.") from error
     if as_json is None:
         raise ConfigError("standard input: expected texts, got none. Write one a line: polyloom encode … < FILE")
+
+
+def _json_row(line: bytes, number: int) -> dict[str, str]:
+    row = orjson.loads(line)
+    texts = {"title": row.get("title") or "", "text": row["text"]}
+    if wrong := [name for name, text in texts.items() if not isinstance(text, str)]:
+        raise ValueError(f"a {wrong[0]} that is no text")
+    return {"id": str(number if row.get("id") is None else row["id"]), **texts}

@@ -2,7 +2,6 @@
 
 import functools
 import logging
-import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,13 +18,14 @@ from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.configs import ResourcesConfig
-from flows.run.engines import engine_of, num_gpus
-from flows.run.pipeline import BuildResult, Pipeline, StagedPromise
+from flows.run.pipeline import Pipeline, StagedPromise, described
 from flows.run.progress import SHOWN, at_work, log_progress, with_artifact
-from flows.run.shares import share
+from flows.run.shares import surroundings
 from flows.run.stop import UNDER_WAY, ending
 from storage import DamagedDataset, DatasetRef, Manifest, StorageError
-from tasks.engine.build import Surroundings, build, commit_number, looking_at, state
+from storage.runs import RunDataset
+from tasks.engine.build import build, commit_number, looking_at, state
+from tasks.engine.job import Progress
 from tasks.engine.step import Promise
 from tasks.engine.told import called, label
 from tasks.engine.turn import sweep
@@ -42,7 +42,7 @@ class Execution:
     root: str
     resources: ResourcesConfig
     refresh: frozenset[str] = frozenset()
-    publish: Callable[[str, list[BuildResult]], None] = lambda _stage, _results: None
+    publish: Callable[[str, list[RunDataset]], None] = lambda _stage, _results: None
     """Shows what a stage made, in its flow run."""
 
     def __post_init__(self) -> None:
@@ -57,10 +57,10 @@ class Execution:
             for staged in self.pipeline.staged
             if staged.named(self.refresh)
         }
-        self.results: dict[str, BuildResult] = {}  # by the name of the dataset, as they come
+        self.results: dict[str, RunDataset] = {}  # by the name of the dataset, as they come
         self.failed: set[str] = set()
 
-    def run(self) -> list[BuildResult]:
+    def run(self) -> None:
         """Run stage after stage; where a Promise fails, what does not need it still runs, in later stages too.
 
         In a stage languages run side by side, `AT_A_TIME` Promises at a time: that bounds the memory.
@@ -84,7 +84,6 @@ class Execution:
                     first = first or error
             if first:
                 raise first
-        return [self.results[key] for key in self._by_key]
 
     def _ready(self, staged: Sequence[StagedPromise]) -> list[StagedPromise]:
         """Leave out what needs a Promise that failed; inputs come first."""
@@ -145,7 +144,7 @@ class Execution:
             self.publish(stage, self._done(staged))
         return done
 
-    def _done(self, staged: Sequence[StagedPromise]) -> list[BuildResult]:
+    def _done(self, staged: Sequence[StagedPromise]) -> list[RunDataset]:
         return [self.results[str(one.promise.ref(self.root))] for one in staged]
 
     def _submit(self, staged: Sequence[StagedPromise]) -> None:
@@ -184,26 +183,26 @@ class Execution:
 
         return make_dataset
 
-    def _make(self, staged: StagedPromise) -> BuildResult:
+    def _make(self, staged: StagedPromise) -> RunDataset:
         promise, log = staged.promise, logging.getLogger("polyloom.run")
         key = str(promise.ref(self.root))
         with self._one_at_a_time[key]:
             stored = state(promise, self.root)
             if stored.manifest and stored.manifest.number != self._replaces.get(key):
                 sweep(promise.ref(self.root))
-                return BuildResult.of(staged, stored.manifest, "cached")
+                return described(staged, stored.manifest, "cached")
             if stored.damaged:
                 log.warning("%s makes %s again: %s", staged.stage, called(promise), stored.reason)
             with at_work(f"{staged.stage}, {called(promise)}"):
                 manifest, reason = self._build(staged)
             if reason == "cached":
                 log.info("%s has %s from another run.", staged.stage, called(promise))
-                return BuildResult.of(staged, manifest, "cached")
+                return described(staged, manifest, "cached")
             why = "it was damaged" if stored.damaged else reason
             made = called(promise) + ("" if reason == "not built" else f" again ({why})")
             rows = f"{manifest.rows:,} row{'s' * (manifest.rows != 1)}"
             log.info("%s made %s: %s in %.1f s.", staged.stage, made, rows, manifest.seconds)
-            return BuildResult.of(staged, manifest, "built", reason)
+            return described(staged, manifest, "built", reason)
 
     def _build(self, staged: StagedPromise) -> tuple[Manifest, str]:
         try:
@@ -219,12 +218,10 @@ class Execution:
     def _build_in_turn(self, promise: Promise) -> tuple[Manifest, str]:
         """Build while holding the share of the resource that the step needs."""
         replaces = self._replaces.get(str(promise.ref(self.root)))
-        device = self.resources.chosen_device() if promise.step.resource == "model" else "cpu"
-        surroundings = self._surroundings(promise, device)
-        with share(promise.step.resource, device, num_gpus(promise, surroundings.engine)):
+        with surroundings(promise, self.resources, _progress(promise)) as given:
             UNDER_WAY[label(promise)] = ""
             try:
-                return build(promise, self.root, surroundings, replaces=replaces)
+                return build(promise, self.root, given, replaces=replaces)
             except Exception as error:
                 if (refused := no_room(error, promise.ref(self.root).uri)) is not None:
                     raise refused from error
@@ -232,16 +229,10 @@ class Execution:
             finally:
                 UNDER_WAY.pop(label(promise), None)  # another run in this process may have one of this name
 
-    def _surroundings(self, promise: Promise, device: str) -> Surroundings:
-        name = label(promise)
-        draw = functools.partial(SHOWN[-1].draw, name) if SHOWN else log_progress
-        return Surroundings(
-            device=device,
-            batch_tokens=self.resources.batch_tokens_on(device),
-            threads=os.cpu_count() or 1,
-            progress=functools.partial(with_artifact, draw, name),
-            engine=engine_of(self.resources, device),
-        )
+
+def _progress(promise: Promise) -> Progress:
+    draw = functools.partial(SHOWN[-1].draw, label(promise)) if SHOWN else log_progress
+    return functools.partial(with_artifact, draw, label(promise))
 
 
 def flow_run_id() -> UUID | None:

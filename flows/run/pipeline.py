@@ -1,16 +1,38 @@
 """Pipeline: all promises of a configuration, in an order in which they can run, and what became of each."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from storage import Manifest
+from storage.runs import Outcome, RunDataset
 from tasks.engine.build import looking_at, state
-from tasks.engine.step import Promise
+from tasks.engine.code import definition
+from tasks.engine.step import Promise, Step
 from tasks.engine.turn import sweep
 
 STAGES = ("ingest", "retrieve", "denoise", "supplement", "plan_batches", "train", "evaluate", "export")
 Promises = dict[str, Promise]  # by language
+
+
+def each(step: Step, shared: Mapping[str, Any] | None = None, **by_language: Promises) -> Promises:
+    """Promise what a step makes of every language.
+
+    Args:
+        step: makes something of one language; is told which, if its body has an argument `language`.
+        shared: arguments that are the same for all languages.
+        by_language: the others; the first says which languages there are.
+    """
+    is_told = any(one.arg == "language" for one in definition(step.path).args.kwonlyargs)
+    return {
+        language: step(
+            language,
+            **({"language": language} if is_told else {}),
+            **{name: promises[language] for name, promises in by_language.items()},
+            **(shared or {}),
+        )
+        for language in next(iter(by_language.values()))
+    }
 
 
 @dataclass(frozen=True)
@@ -115,53 +137,39 @@ def inputs_first(promise: Promise) -> Iterator[Promise]:
     yield from walk(promise)
 
 
-@dataclass(frozen=True)
-class BuildResult:
-    """One line of the table of stages."""
+def described(
+    staged: StagedPromise, manifest: Manifest | None = None, status: Outcome = "not run", reason: str = ""
+) -> RunDataset:
+    """Describe what became of a Promise, with its dataset's manifest if that is in the store."""
+    promise = staged.promise
+    one = RunDataset(
+        stage=staged.stage,
+        step=promise.step.name,
+        kind=promise.step.produces,
+        partition=promise.partition,
+        fingerprint=promise.fingerprint,
+    )
+    if manifest is None:
+        return one
+    one.status, one.reason, one.content, one.rows = status, reason or status, manifest.content, manifest.rows
+    one.seconds = manifest.seconds if status == "built" else 0.0
+    return one
 
-    stage: str
-    step: str
-    kind: str
-    partition: str
-    fingerprint: str
-    content: str
-    status: Literal["built", "cached"]
-    rows: int
-    seconds: float
-    """What this run spent; 0 where the dataset was there."""
-    reason: str
 
-    @classmethod
-    def of(
-        cls, staged: StagedPromise, manifest: Manifest, status: Literal["built", "cached"], reason: str = ""
-    ) -> "BuildResult":
-        """Describe a Promise whose dataset is in the store."""
-        return cls(
-            stage=staged.stage,
-            step=staged.promise.step.name,
-            kind=manifest.kind,
-            partition=manifest.partition,
-            fingerprint=manifest.fingerprint,
-            content=manifest.content,
-            status=status,
-            rows=manifest.rows,
-            seconds=manifest.seconds if status == "built" else 0.0,
-            reason=reason or status,
-        )
+def all_stored(pipeline: Pipeline, root: str) -> list[RunDataset] | None:
+    """Say what a run would say if everything is in the store, else None."""
+    found = []
+    with looking_at(pipeline.promises, root):
+        for staged in pipeline.staged:
+            stored = state(staged.promise, root)
+            if stored.manifest is None:
+                return None
+            sweep(staged.promise.ref(root))
+            found.append(described(staged, stored.manifest, "cached"))
+    return found
 
-    @classmethod
-    def of_stored(cls, pipeline: Pipeline, root: str) -> "list[BuildResult] | None":
-        """Say what a run would say if everything is in the store, else None."""
-        results = []
-        with looking_at(pipeline.promises, root):
-            for staged in pipeline.staged:
-                stored = state(staged.promise, root)
-                if stored.manifest is None:
-                    return None
-                sweep(staged.promise.ref(root))
-                results.append(cls.of(staged, stored.manifest, "cached"))
-        return results
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the entry of `stages` in `run --json`."""
-        return self.__dict__.copy()
+def count_built(datasets: Collection[RunDataset]) -> str:
+    """Sum up what became of a run's datasets."""
+    built = sum(one.status == "built" for one in datasets)
+    return f"{built} of {len(datasets)} datasets built, {len(datasets) - built} were in the store"

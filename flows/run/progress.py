@@ -12,6 +12,7 @@ from uuid import UUID
 from rich import progress as rich_progress
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
 
 from flows.run.stop import AT_STOP, UNDER_WAY
 from tasks.engine.job import Draw, Progress
@@ -54,14 +55,15 @@ class Bars:
     def __init__(self, console: Console) -> None:
         self.has_terminal = console.is_terminal
         self._progress = rich_progress.Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
+            TextColumn("{task.description}", table_column=Column(ratio=2, no_wrap=True)),  # these two share
+            BarColumn(bar_width=8),
             MofNCompleteColumn(),
             TextColumn("{task.fields[unit]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", table_column=Column(ratio=1, no_wrap=True)),  # what room is left
             console=console,
+            expand=True,
             transient=True,
             disable=not console.is_terminal,
         )

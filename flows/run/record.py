@@ -7,19 +7,16 @@ import importlib.metadata
 import json
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
 
 from flows.configs import PipelineConfig
-from flows.run.pipeline import BuildResult, Pipeline
+from flows.run.pipeline import Pipeline, described
 from flows.run.stop import Ending, ending
-from storage import Manifest, StorageError, backend, find, inspect, runs
+from storage import StorageError, backend, inspect, runs
 from storage.runs import Run, RunDataset
-from storage.telling import tell_stored
-from tasks.engine.step import Promise
-from tasks.engine.told import told
 
 BEAT_SECONDS = 60.0  # between two times that a record says that its run goes on
 
@@ -28,7 +25,7 @@ BEAT_SECONDS = 60.0  # between two times that a record says that its run goes on
 def recorded(
     config: PipelineConfig,
     pipeline: Pipeline,
-    results: Collection[BuildResult],
+    results: Collection[RunDataset],
     *,
     failed: set[str] | frozenset[str] = frozenset(),
     until: str | None = None,
@@ -68,12 +65,10 @@ def recorded(
         with writing:  # a last word that is under way would say that it goes on
             pass
         run.state, run.error = end.how, " ".join(end.text.split()) or None
-        done = {(result.kind, result.partition, result.fingerprint): result for result in list(results)}
+        done = {one.ref(root): one for one in list(results)}
+        run.datasets = [done.get(one.ref(root), one) for one in run.datasets]
         for one in run.datasets:
-            if result := done.get((one.kind, one.partition, one.fingerprint)):
-                one.status, one.rows, one.seconds = result.status, result.rows, result.seconds
-                one.reason, one.content = result.reason, result.content
-            elif str(one.ref(root)) in failed:
+            if str(one.ref(root)) in failed and one.status == "not run":
                 one.status = "failed"
         measured = [one.ref(root) for one in run.of("metrics") if one.status in ("built", "cached")]
         run.metrics = [row for ref in measured for row in inspect.metrics_means(ref)]
@@ -90,7 +85,7 @@ def recorded(
 
 def _begin(config: PipelineConfig, pipeline: Pipeline, until: str | None, refresh: list[str] | None, flow: str) -> Run:
     # A language of the sample's stands in for the run's own, which the default layout may not know.
-    default = _plain(PipelineConfig(languages=("en",))) | {"languages": _plain(config.languages)}
+    default = plain(PipelineConfig(languages=("en",))) | {"languages": plain(config.languages)}
     return Run(
         id=runs.new_id(config.storage.location),
         flow=flow,
@@ -99,10 +94,10 @@ def _begin(config: PipelineConfig, pipeline: Pipeline, until: str | None, refres
         variant=config.origin.variant,
         until=until,
         refresh=refresh or [],
-        changed={name: value for name, (value, _) in differing(_plain(config), default).items()},
-        settings=_plain(config),
+        changed={name: value for name, (value, _) in differing(plain(config), default).items()},
+        settings=plain(config),
         codes={promise.step.name: promise.step.code for promise in pipeline.promises},
-        datasets=[_dataset(staged.stage, staged.promise) for staged in pipeline.staged],
+        datasets=[described(staged) for staged in pipeline.staged],
         started_at=_now(),
         alive_at=datetime.datetime.now(datetime.UTC),
         version=importlib.metadata.version("polyloom"),
@@ -134,67 +129,18 @@ def differing(settings: Mapping[str, Any], others: Mapping[str, Any], prefix: st
     return found
 
 
-def why(promise: Promise, config: PipelineConfig, earlier: Sequence[Run]) -> str:
-    """Say why a dataset is not there yet, by the last dataset of its step, partition, split and system of.
-
-    Args:
-        promise: of the dataset.
-        config: its settings, for their names.
-        earlier: the runs of its store, the newest first.
-    """
-    root, wanted, seen = config.storage.location, told(promise, by_model=False), set()
-    closest: tuple[bool, int, int, Manifest, Run] | None = None
-    for age, run in enumerate(earlier):
-        for one in run.datasets:
-            ref = one.ref(root)
-            if (one.step, one.partition) != (promise.step.name, promise.partition) or ref in seen:
-                continue
-            seen.add(ref)
-            if content := find(ref):
-                distance = len(differing(promise.settings, content.arguments))
-                found = (tell_stored(ref) != wanted, age, distance, content, run)
-                closest = min(closest or found, found, key=lambda one: one[:3])
-        if closest and not closest[0]:  # of the same split and system; an older one is no better
-            break
-    return _differs(promise, config, *closest[3:]) if closest else "not built before"
-
-
-def _differs(promise: Promise, config: PipelineConfig, before: Manifest, run: Run) -> str:
-    """Say what is not as it was when a dataset was built, by a run's names of settings."""
-    reasons = [f"code of {promise.step.name} changed"] if before.code != promise.step.code else []
-    changed, inputs = differing(_plain(config), run.settings), []
-    for name, (now, then) in differing(promise.settings, before.arguments).items():
-        leaf = name.rpartition(".")[2]
-        called = [one for one in changed if one.rpartition(".")[2] == leaf]
-        if name in promise.inputs or any(one.startswith(f"{name}.") for one in promise.inputs):
-            inputs.append(f"input {name} changed")
-        else:
-            reasons.append(f"{called[0] if called else name} {write_value(then)} → {write_value(now)}")
-    return ", ".join(reasons or inputs[:1]) or "gone from the store"
-
-
 def write_value(value: Any) -> str:
     """Write a setting's value in one line."""
     return "–" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _dataset(stage: str, promise: Promise) -> RunDataset:
-    return RunDataset(
-        stage=stage,
-        step=promise.step.name,
-        kind=promise.step.produces,
-        partition=promise.partition,
-        fingerprint=promise.fingerprint,
-    )
-
-
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return settings as JSON knows them, those that are kept out of fingerprints included."""
     if isinstance(value, BaseModel) or dataclasses.is_dataclass(value):
-        return {name: _plain(inner) for name, inner in value.__dict__.items()}
+        return {name: plain(inner) for name, inner in value.__dict__.items()}
     if isinstance(value, Mapping):
-        return {str(name): _plain(inner) for name, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+        return {str(name): plain(inner) for name, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _now() -> str:

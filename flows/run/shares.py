@@ -7,10 +7,23 @@ import os
 import threading
 from collections.abc import Iterator
 
+from flows.configs import ResourcesConfig
+from flows.run.engines import engine_of, num_gpus
 from storage import backend
-from tasks.engine.step import Resource
+from tasks.engine.build import Surroundings
+from tasks.engine.job import Progress
+from tasks.engine.step import Promise, Resource
 
 _NETWORKS = threading.Semaphore(1)  # on the CPU: of this process alone, so that no short run waits for a long one
+
+
+@contextlib.contextmanager
+def surroundings(promise: Promise, resources: ResourcesConfig, progress: Progress) -> Iterator[Surroundings]:
+    """Wait for what a step needs, hold it, and say what the step may use."""
+    device = resources.chosen_device() if promise.step.resource == "model" else "cpu"
+    engine = engine_of(resources, device)
+    with share(promise.step.resource, device, num_gpus(promise, engine)):
+        yield Surroundings(device, resources.batch_tokens_on(device), os.cpu_count() or 1, progress, engine)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import httpx
 from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
 
 from flows.configs import PipelineConfig
-from flows.run.pipeline import BuildResult, Pipeline
+from flows.run.pipeline import Pipeline
 from flows.show.bake_off_table import by_strategy
 from flows.show.console import human_bytes
 from flows.show.report.mining import CLASSES
@@ -21,14 +21,14 @@ from flows.show.report.training import batches
 from flows.show.results import result_notes
 from storage import inspect, read
 from storage.care import Waste
-from storage.runs import Run
+from storage.runs import Run, RunDataset
 from tasks.engine.step import Promise
 
 _WIDTH = 36  # characters of a name in a table of the UI
 
 
 def publish_stage(
-    stage: str, results: Sequence[BuildResult], *, run: Run, pipeline: Pipeline, config: PipelineConfig
+    stage: str, results: Sequence[RunDataset], *, run: Run, pipeline: Pipeline, config: PipelineConfig
 ) -> None:
     """Publish what a stage made, in its flow run: its datasets, and the figures and pictures that tell of it."""
     root = config.storage.location

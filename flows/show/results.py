@@ -11,11 +11,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows.configs import PipelineConfig
-from flows.run.pipeline import BuildResult, Pipeline
+from flows.run.pipeline import Pipeline
 from flows.run.record import differing, write_value
 from flows.show.console import human_seconds, plain_table
 from storage import MissingDataset, find, inspect, read, scan
-from storage.runs import PIPELINE, Run
+from storage.runs import PIPELINE, Run, RunDataset
 from tasks.engine.step import deferred
 from tasks.steps import count_copies
 
@@ -25,10 +25,10 @@ _LONG = 16  # cells of a setting and its value in a narrow column
 _BESIDE = 3  # systems from which a line has all measures of them; of more there is a block per measure
 
 
-def stages_table(results: Sequence[BuildResult]) -> Table:
+def stages_table(results: Sequence[RunDataset]) -> Table:
     """Sum a run up, one line per stage and kind of dataset."""
     table = plain_table("Stages", ("stage", "dataset", "partitions"), ("built", "cached", "rows", "seconds"))
-    groups: dict[tuple[str, str], list[BuildResult]] = {}
+    groups: dict[tuple[str, str], list[RunDataset]] = {}
     for result in results:
         groups.setdefault((result.stage, result.kind), []).append(result)
     previous = None
@@ -41,7 +41,7 @@ def stages_table(results: Sequence[BuildResult]) -> Table:
             " ".join(partitions) if len(partitions) <= 6 else f"{len(partitions)} languages",
             f"[green]{built}[/]" if built else "·",
             str(len(group) - built) if len(group) > built else "·",
-            f"{sum(result.rows for result in group):,}",
+            f"{sum(result.rows or 0 for result in group):,}",
             f"{sum(result.seconds for result in group):.1f}",
         )
         previous = stage

@@ -11,6 +11,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -32,12 +33,13 @@ from storage import (
 )
 from storage.manifest import Adopted
 from storage.reader import sound_path
-from tasks.engine.build import Surroundings, new_job, recorded_input, state
+from tasks.engine.build import Surroundings, recorded_input, state
 from tasks.engine.step import Promise
 from tasks.engine.turn import turn
 
 _ASKS_AN_LLM = ("judge_pairs", "generate_from_positives")  # never twice alike, and for money
 _NAMES_ITS_INPUTS = ("export_model",)  # in the model's card: made again in a second, with today's names
+Around = Callable[[Promise], AbstractContextManager[Surroundings]]
 EQUAL, EQUAL_ROWS = "equal", "equal rows, other bytes"
 WAITS = "an input is to be built first"
 
@@ -74,7 +76,7 @@ def adopt(
     *,
     at_most: float,
     trusted: Collection[str] = (),
-    surroundings: Callable[[Promise], Surroundings] | None = None,
+    surroundings: Around | None = None,
 ) -> Iterator[Finding]:
     """Compare and take over, inputs first; says what became of each dataset that is not there.
 
@@ -83,7 +85,8 @@ def adopt(
         root: the store.
         at_most: seconds for comparing a dataset, as its manifest tells them; of one in shards, one is always compared.
         trusted: names of steps whose datasets are taken over without comparing.
-        surroundings: for computing a Promise's rows. None: say what would be compared, and do nothing.
+        surroundings: for computing a Promise's rows, once its share of the machine is free. None: say what would be
+            compared, and do nothing.
     """
     stored: dict[tuple[str, str, str], list[Manifest]] = {}
     for ref, manifest in inspect.datasets(root):
@@ -97,7 +100,7 @@ def adopt(
         finding = _choose(promise, same, contents, at_most, trusted)
         if (earlier := finding.earlier) and surroundings is not None:
             try:
-                finding = _compare(finding, earlier, root, surroundings(promise)) if finding.sample else finding
+                finding = _compare(finding, earlier, root, surroundings) if finding.sample else finding
                 if finding.result == "taken":
                     _take(finding, earlier, root)
             except (DamagedDataset, MissingDataset) as gone:  # `gc` may have been there
@@ -149,7 +152,7 @@ def _made_of(arguments: Mapping[str, object], contents: Mapping[str, str]) -> st
     return text
 
 
-def _compare(finding: Finding, earlier: Manifest, root: str, surroundings: Surroundings) -> Finding:
+def _compare(finding: Finding, earlier: Manifest, root: str, surroundings: Around) -> Finding:
     """Compute the sample anew, and say what differs."""
     promise, folder = finding.promise, backend.spool(f"{root}/adopt")  # `gc` knows such names, should this be killed
     is_whole, asked = len(finding.sample) == len(earlier.parts), set[int]()
@@ -161,7 +164,8 @@ def _compare(finding: Finding, earlier: Manifest, root: str, surroundings: Surro
     try:
         (folder / "work").mkdir(parents=True)
         writer = Writer(promise.ref(str(folder)), share)
-        promise.run(new_job(promise.step, writer, surroundings, folder / "work"), root)
+        with surroundings(promise) as given:
+            promise.run(given.job(promise.step.name, writer, folder / "work", given.progress), root)
         if is_whole:
             writer.check()
         why = _difference(finding, earlier, promise.ref(root), writer, len(writer.parts) if is_whole else len(asked))

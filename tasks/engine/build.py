@@ -28,22 +28,19 @@ from storage import (
 )
 from storage.manifest import NAME as MANIFEST
 from tasks.engine.earlier import find_earlier
-from tasks.engine.job import Job, Progress
+from tasks.engine.job import Progress
 from tasks.engine.known import Earlier
-from tasks.engine.shares import Engine, hand_out
-from tasks.engine.step import Promise, Step
+from tasks.engine.shares import Engine, Place, hand_out
+from tasks.engine.step import Promise
 from tasks.engine.turn import scratch, turn
 
 _LIBRARIES = ("faiss-cpu", "polars", "pyarrow", "pyserini", "scikit-learn", "tokenizers", "torch", "transformers")
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What a build may use; none of it changes a result."""
+class Surroundings(Place):
+    """Where a build is, and who shows and helps it."""
 
-    device: str
-    batch_tokens: int
-    threads: int
     progress: Progress
     engine: Engine | None = None
     """Makes shards of a step that is sharded; None: this process alone."""
@@ -169,7 +166,7 @@ def _run(
     engine = surroundings.engine if promise.step.sharded else None
     give = hand_out(engine, promise, root, surroundings.progress, earlier) if engine else None
     writer = Writer(promise.ref(root), hand_out=give)
-    job = new_job(promise.step, writer, surroundings, work, earlier)
+    job = surroundings.job(promise.step.name, writer, work, surroundings.progress, earlier)
     promise.run(job, root)
     if taken := sum(part.taken for part in writer.parts):
         job.log.info("%s rows are taken over from an earlier dataset, where their texts are the same.", f"{taken:,}")
@@ -184,20 +181,6 @@ def _run(
         created_at=created.isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - started, 3),
         peak_memory_bytes=_peak_memory_bytes(),
-    )
-
-
-def new_job(step: Step, writer: Writer, surroundings: Surroundings, work: Path, earlier: Earlier | None = None) -> Job:
-    """Put together what a body gets besides its arguments; without `earlier` it computes every row."""
-    return Job(
-        out=writer,
-        device=surroundings.device,
-        batch_tokens=surroundings.batch_tokens,
-        threads=surroundings.threads,
-        scratch=work,
-        progress=surroundings.progress,
-        log=logging.getLogger(f"polyloom.{step.name}"),
-        earlier=earlier,
     )
 
 

@@ -25,11 +25,16 @@ _ROUNDS = 3  # so often are shards handed out; what a lost worker has left is di
 
 @dataclass(frozen=True)
 class Place:
-    """What a worker may use."""
+    """What a build may use of a machine; none of it changes a result."""
 
     device: str
     batch_tokens: int
     threads: int
+
+    def job(self, step: str, out: Writer, scratch: Path, progress: Progress, earlier: Earlier | None = None) -> Job:
+        """Put together what a body gets besides its arguments; without `earlier` it computes every row."""
+        log = logging.getLogger(f"polyloom.{step}")
+        return Job(out, self.device, self.batch_tokens, self.threads, scratch, progress, log, earlier)
 
 
 @dataclass(frozen=True)
@@ -117,16 +122,8 @@ def _make(share: Share) -> None:
             "the same version of Polyloom on every machine."
         )
     with tempfile.TemporaryDirectory() as scratch:
-        job = Job(
-            out=Writer(share.ref, share.shards.__contains__),
-            device=share.place.device,
-            batch_tokens=share.place.batch_tokens,
-            threads=share.place.threads,
-            scratch=Path(scratch),
-            progress=_unseen,
-            log=logging.getLogger(f"polyloom.{share.step.name}"),
-            earlier=share.earlier,
-        )
+        out = Writer(share.ref, share.shards.__contains__)
+        job = share.place.job(share.step.name, out, Path(scratch), _unseen, share.earlier)
         share.step.body(job, **share.arguments)
 
 

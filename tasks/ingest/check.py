@@ -60,11 +60,6 @@ def check_files(config: IngestConfig, language: str, text: str, runs: Iterable[s
     dev = pl.col("split") == "dev"
     for pattern in runs:
         problems += _run_problems(pattern, language, asked.filter(dev)["query_id"], corpus["doc_id"])
-    if config.dev_split and not problems:
-        try:
-            check_measurable(judged.join(asked.filter(dev), on="query_id", how="semi"), language)
-        except ValueError as error:
-            problems.append(str(error))
     repeated = asked.filter(dev).join(asked.filter(~dev), on="same", how="semi").height
     copies = asked.group_by("split").agg(num_copies=pl.len() - pl.col("same").n_unique())
     splits = count_by_split(asked, judged).join(copies, on="split", maintain_order="left")
@@ -164,6 +159,11 @@ def _read_asked(
         given = judgements_of(judging, corpus.lazy(), known, config.relevant_from if part == "train" else 1)
         told = (row for row in given if is_whole or getattr(row, "reason", "") != "unknown document")
         judged.append(qrels_frame(list(_usable(told, problems))))
+        if part == "dev" and not problems:
+            try:
+                check_measurable(judged[-1].join(asked[part], on="query_id", how="semi"), judging.files[0].path)
+            except ValueError as error:
+                problems.append(str(error))
     return pl.concat([queries_frame([]), *asked.values()]), pl.concat([qrels_frame([]), *judged])
 
 

@@ -66,6 +66,7 @@ def unique_documents(
     reread: Callable[[], Rows],
     repeats: bool = False,
     hash_ids: Callable[[list[str]], np.ndarray] = hash_ids,
+    where: str = "corpus",
 ) -> Rows:
     """Turn documents whose id came before into bad rows.
 
@@ -76,16 +77,20 @@ def unique_documents(
             rows with the same content are left out and not called bad.
         hash_ids: ids -> uint64, shape [N]; the result does not depend on it but for the place of a document
             whose hash another id has.
+        where: the first file, for the error.
 
     Returns:
         All rows in order, but what was held back comes after the others.
+
+    Raises:
+        ValueError: at the end; there is no document that can be used.
     """
     seen = SeenHashes()
     held: dict[Any, tuple[int, Document]] = {}
-    numbered = enumerate(rows)
+    numbered, is_empty = enumerate(rows), True
     while batch := list(itertools.islice(numbered, BATCH_ROWS)):
         hashes = hash_ids([row.doc_id for _, row in batch if isinstance(row, Document)])
-        again = iter(seen.add(hashes).tolist())
+        again, is_empty = iter(seen.add(hashes).tolist()), is_empty and not len(hashes)
         for number, row in batch:
             if isinstance(row, BadRow) or not next(again):
                 yield row
@@ -96,6 +101,8 @@ def unique_documents(
             held.clear()
     if held:
         yield from _second_look(list(held.values()), reread(), repeats)
+    if is_empty:
+        raise ValueError(f"{where}: expected documents, got none that can be used. Correct the files of ingest.corpus.")
 
 
 def corpus_parts(documents: Iterable[Document], *, part_rows: int = PART_ROWS) -> Iterator[pl.DataFrame]:

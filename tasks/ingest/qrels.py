@@ -91,7 +91,7 @@ def qrels_frame(rows: Sequence[Judgement]) -> pl.DataFrame:
     ).sort("query_id", "doc_id")
 
 
-def check_measurable(qrels: pl.DataFrame, language: str) -> None:
+def check_measurable(qrels: pl.DataFrame, where: str) -> None:
     """See that dev has judgements: else nothing can be measured, which would be found after the training.
 
     Raises:
@@ -99,8 +99,8 @@ def check_measurable(qrels: pl.DataFrame, language: str) -> None:
     """
     if qrels.is_empty():
         raise ValueError(
-            f"ingest qrels of '{language}': expected judgements of the dev queries, got none. Fill the files, or run "
-            "with --until train."
+            f"{where}: expected judgements of the dev queries, got none that can be used. Fill the files, "
+            "or run with --until train."
         )
 
 

@@ -43,7 +43,7 @@ def read_documents(files: Iterable[File], *, form: str, columns: Mapping[str, st
             be empty.
 
     Raises:
-        ValueError: a TSV or Parquet file lacks a column, or cannot be read to its end (DamagedFile).
+        ValueError: a file lacks a column, or cannot be read to its end (DamagedFile).
         FileNotFoundError: a file does not exist.
     """
     columns = _COLUMNS.get(form, columns)
@@ -62,7 +62,7 @@ def read_queries(files: Iterable[File], *, form: str, columns: Mapping[str, str]
         columns: a table's names of `query_id` and `query`.
 
     Raises:
-        ValueError: a TSV or Parquet file lacks a column.
+        ValueError: a file lacks a column.
         FileNotFoundError: a file does not exist.
     """
     columns = _COLUMNS.get(form, columns)
@@ -81,7 +81,7 @@ def read_judgements(files: Iterable[File], *, form: str, columns: Mapping[str, s
         columns: a table's names of `query_id`, `doc_id` and `relevance`.
 
     Raises:
-        ValueError: a TSV or Parquet file lacks a column.
+        ValueError: a file lacks a column.
         FileNotFoundError: a file does not exist.
     """
     columns = _COLUMNS.get(form, columns)

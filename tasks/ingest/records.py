@@ -28,13 +28,21 @@ class Record(NamedTuple):
     raw: bytes
 
 
-def read_jsonl(path: str) -> Iterator[Record | BadRow]:
+def read_jsonl(path: str, names: Sequence[str] = ()) -> Iterator[Record | BadRow]:
     """Yield one record per line; what is not a JSON object in UTF-8, every key once, is a bad row.
 
     Raises:
+        ValueError: at the end; there are rows, and none has one of the `names`.
         DamagedFile: as `read_lines`; or not one line is a JSON object.
     """
-    return _some_readable(path, (_object(path, number, raw) for number, raw in read_lines(path)))
+    shown, missing = None, {*names}
+    for row in _some_readable(path, (_object(path, number, raw) for number, raw in read_lines(path))):
+        if missing and isinstance(row, Record):
+            shown = shown or [*row.fields]
+            missing -= row.fields.keys()
+        yield row
+    if shown and missing:
+        check_columns(path, [name for name in shown if name not in missing], names)
 
 
 def _object(path: str, number: int, raw: bytes) -> Record | BadRow:

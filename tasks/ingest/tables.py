@@ -21,15 +21,15 @@ def read_records(path: str, file_format: str, names: Sequence[str], optional: st
     Args:
         path: local path or fsspec URL.
         file_format: `jsonl`, `tsv` (the first line names the columns) or `parquet`.
-        names: the columns to read; a TSV or Parquet file must have them.
+        names: the columns to read; a file must have them, one of JSONL in some row.
         optional: one more column that may be missing.
 
     Raises:
-        ValueError: a TSV or Parquet file lacks one of the columns.
+        ValueError: the file lacks one of the columns.
         FileNotFoundError: there is no such file.
     """
     if file_format == "jsonl":
-        return read_jsonl(path)
+        return read_jsonl(path, names)
     if file_format == "parquet":
         return _read_parquet(path, names, optional)
     return read_tsv(path, names, headed=True)

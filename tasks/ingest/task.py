@@ -1,4 +1,4 @@
-"""Stage 1: raw files, or the generated sample atlas -> corpus, queries, qrels; truth; quarantine."""
+"""Stage 1: raw files -> corpus, queries, qrels; quarantine."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -12,8 +12,7 @@ from tasks.ingest import corpus as documents
 from tasks.ingest import qrels as judgements
 from tasks.ingest import queries as questions
 from tasks.ingest import read, rows
-from tasks.ingest.atlas import generate as atlas
-from tasks.ingest.config import AtlasConfig, Source
+from tasks.ingest.config import Source
 from tasks.ingest.rows import BadRow, Document, Judgement, Query
 
 
@@ -79,7 +78,7 @@ def ingest_qrels(
     asked = scan(queries[split]).collect()
     frame = judgements.qrels_frame(good).join(asked, on="query_id", how="semi", maintain_order="left")
     if split == "dev":
-        judgements.check_measurable(frame, corpus.partition)
+        judgements.check_measurable(frame, source.files[0].path)
     for counts in judgements.count_by_split(asked, frame).iter_rows(named=True):
         job.log.info("%s: %s", corpus.partition, judgements.COUNTED.format(**counts))
     job.out.write(frame)
@@ -109,49 +108,6 @@ def quarantine_rows(
         job.out.write(rows_of_part)
 
 
-def generate_corpus(job: Job, *, language: str, config: AtlasConfig, babel: str) -> None:
-    """Generate the documents of atlas."""
-    job.out.write(_atlas(language, config).corpus)
-
-
-def generate_queries(
-    job: Job,
-    *,
-    language: str,
-    config: AtlasConfig,
-    babel: str,
-    split: str,
-    validation_share: float = 0.0,
-    seed: int = 0,
-) -> None:
-    """Generate the queries of atlas of one split; a share of the train queries is held out as validation."""
-    job.out.write(_generated_queries(job, language, config, split, validation_share, seed))
-
-
-def generate_qrels(
-    job: Job,
-    *,
-    language: str,
-    config: AtlasConfig,
-    babel: str,
-    split: str,
-    validation_share: float = 0.0,
-    seed: int = 0,
-) -> None:
-    """Generate the judgements of atlas of one split, which leave many a relevant document out."""
-    asked = _generated_queries(job, language, config, split, validation_share, seed)
-    job.out.write(_atlas(language, config).qrels.join(asked, on="query_id", how="semi", maintain_order="left"))
-
-
-def generate_truth(job: Job, *, language: str, config: AtlasConfig, babel: str) -> None:
-    """List the relevant documents that the judgements of atlas leave out."""
-    job.out.write(_atlas(language, config).truth)
-
-
-def _atlas(language: str, config: AtlasConfig) -> atlas.Atlas:
-    return atlas.generate(language, **config.model_dump())
-
-
 def documents_of(source: Source, advance: Callable[[int], None]) -> Iterator[Document | BadRow]:
     """Yield the documents of a corpus, each id once; `advance` is told of each file."""
 
@@ -160,23 +116,13 @@ def documents_of(source: Source, advance: Callable[[int], None]) -> Iterator[Doc
             yield file
             advance(1)
 
-    reread = partial(read.read_documents, _files(source), form=source.form, columns=source.columns)
+    read_all = partial(read.read_documents, form=source.form, columns=source.columns)
     return documents.unique_documents(
-        read.read_documents(announced(), form=source.form, columns=source.columns),
-        reread=reread,
+        read_all(announced()),
+        reread=partial(read_all, _files(source)),
         repeats=source.form == "passages",
+        where=source.files[0].path,
     )
-
-
-def _generated_queries(
-    job: Job, language: str, config: AtlasConfig, split: str, validation_share: float, seed: int
-) -> pl.DataFrame:
-    sample = _atlas(language, config)
-    frame = sample.queries
-    if validation_share:
-        hold_out = partial(questions.hold_out_validation, language=language, share=validation_share, seed=seed)
-        frame = hold_out(frame, sample.qrels, say=job.log.warning)
-    return frame.filter(pl.col("split") == split)
 
 
 def _part(split: str) -> str:

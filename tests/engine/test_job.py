@@ -1,15 +1,11 @@
 """The one rule of progress: a body tells what is newly done, the bar is told how much that is in all."""
 
 import contextlib
-import dataclasses
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support.loom import SURROUNDINGS
-
-from tasks.engine.build import new_job
-from tasks.steps import embed_queries
 
 
 @pytest.fixture
@@ -28,8 +24,7 @@ def job(drawn, tmp_path):
         drawn.append((total, unit))
         yield draw
 
-    surroundings = dataclasses.replace(SURROUNDINGS, progress=progress)
-    return new_job(embed_queries, None, surroundings, tmp_path)
+    return SURROUNDINGS.job("embed_queries", None, tmp_path, progress)
 
 
 def test_bar_adds_up_what_is_newly_done(job, drawn):

@@ -184,10 +184,7 @@ def test_a_share_of_the_shards_is_right_by_itself(root):
         build(needed, root, SURROUNDINGS)
     writer = storage.Writer(wanted.ref(root), share=lambda shard: shard == 1)
     storage.begin(wanted.ref(root), "x")
-    job = Job(
-        out=writer, device="cpu", batch_tokens=1, threads=1, scratch=Path(root), progress=SURROUNDINGS.progress,
-        log=logging.getLogger("polyloom.test"), earlier=find_earlier(wanted, root),
-    )  # fmt: skip
+    job = SURROUNDINGS.job(wanted.step.name, writer, Path(root), SURROUNDINGS.progress, find_earlier(wanted, root))
     wanted.run(job, root)
     (part,) = writer.parts
     assert (part.name[:10], part.taken) == ("part-00001", 2)

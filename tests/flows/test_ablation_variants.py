@@ -109,3 +109,11 @@ def test_rejects_wrong_settings_and_names(write, tmp_path):
         list_variants(load_ablation(path), path, seeds=(3,))
     with pytest.raises(ConfigError, match="expected a YAML file, got none"):
         load_ablation(tmp_path / "nothing.yaml")
+
+
+def test_a_pipelines_file_is_no_ablation():
+    file = REPOSITORY / "configs" / "quickstart.yaml"
+    with pytest.raises(
+        ConfigError, match=r"its variants, got the settings of one pipeline\. See benchmarks/.*/atlas\.yaml"
+    ):
+        load_ablation(file)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support.bad_inputs import BAD, BORNE, CONFIG, GOOD, Bad
+from support.bad_inputs import BAD, BORNE, Bad, write_good
 from support.command import REPOSITORY
 from support.datasets import FACTS, qrels
 from support.in_process import build_missing
@@ -43,9 +43,7 @@ WRITING = bool(os.environ.get("POLYLOOM_WRITE_PAGES"))
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    for name, content in {"mine.yaml": CONFIG, **{f"in/{name}": content for name, content in GOOD.items()}}.items():
-        Path(name).parent.mkdir(exist_ok=True)
-        Path(name).write_text(content, encoding="utf-8")
+    write_good()
     writer = Writer(DatasetRef(kind="qrels", partition="en", fingerprint="e" * 32, root="store"))
     writer.write(qrels("a"))
     commit(writer, **FACTS)

@@ -57,7 +57,7 @@ def test_counts_are_those_of_the_files(tmp_path):
 def test_dev_without_judgements_is_a_problem_unless_there_is_to_be_no_dev(tmp_path):
     collection(tmp_path, DOCUMENTS, QUERIES, {"train": QRELS["train"]})
     (problem,) = checked(tmp_path)["problems"]
-    assert problem.startswith("ingest qrels of 'en': expected judgements of the dev queries, got none.")
+    assert problem.startswith(f"{tmp_path}/qrels-dev.tsv: expected judgements of the dev queries, got none")
     assert checked(tmp_path, dev_split="")["problems"] == []
 
 

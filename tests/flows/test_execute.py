@@ -46,7 +46,9 @@ def pipeline(factor=2):
 def run(root, woven, refresh=()):
     @flow(name="test", persist_result=False)
     def execute():
-        return Execution(woven, root, ResourcesConfig(), frozenset(refresh)).run()
+        execution = Execution(woven, root, ResourcesConfig(), frozenset(refresh))
+        execution.run()
+        return [execution.results[str(one.ref(root))] for one in woven.promises]
 
     return execute()
 

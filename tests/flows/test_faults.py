@@ -70,8 +70,16 @@ def test_other_server_is_not_taken_for_prefect(server, path, got):
 
 
 @pytest.mark.parametrize("url", ["{server}/page", "http://127.0.0.1:1/api", "nonsense", "http://nowhere.invalid/api"])
-def test_what_does_not_answer_is_one_sentence(server, url):
-    with pytest.raises(PrefectUnavailable, match=r"expected Prefect's API to answer at .*, got: .*\. Start the server"):
+@pytest.mark.parametrize("named", [True, False])
+def test_what_does_not_answer_is_one_sentence(server, url, named, monkeypatch):
+    if named:
+        monkeypatch.setenv("PREFECT_API_URL", url.format(server=server))
+    said = (
+        "Prefect's API to answer at .*, got: .*\\. Start"
+        if named
+        else "the run's own server to answer at .*, got: .*\\. Run"
+    )
+    with pytest.raises(PrefectUnavailable, match=f"expected {said} the"):
         check(url.format(server=server))
 
 

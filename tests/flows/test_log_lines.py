@@ -2,6 +2,7 @@
 
 import io
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,19 @@ def test_bars_stand_on_a_terminal_alone(terminal):
     with shown(Bars(Console(file=io.StringIO(), force_terminal=terminal))):
         assert bool(SHOWN) is terminal
     assert not SHOWN
+
+
+def test_bars_fit_80_columns_with_the_figures_of_a_training():
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    bars = Bars(console)
+    with (
+        bars.draw("train_encoder-all", 57, "steps") as train,
+        bars.draw("embed_documents-sw multilingual-e5-small", 300, "documents") as embed,
+    ):
+        with bars:
+            train(20, "loss 2.3, 244.3 examples/s, 40226 tokens/s, 0% padding, 0.83 GB")
+            embed(100)
+        last = [line for line in console.file.getvalue().splitlines() if "/" in line][-2:]
+    for line, words in zip(last, (["train_encoder-all", "20/57", "steps", "loss 2.3"], ["100/300"]), strict=True):
+        assert [word for word in words if word not in line] == []
+        assert len(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).split("\r")[-1].rstrip()) <= 80

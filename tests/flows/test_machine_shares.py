@@ -63,7 +63,7 @@ def test_another_process_is_waited_for_until_it_is_done_or_dies(holder, caplog, 
     else:
         other.communicate("go on\n")
     assert held.wait(60)
-    what = "Java" if resource == "jvm" else f"the device {device}"
+    what = "Java" if resource == "jvm" else f"the device cuda-{device.partition(':')[2] or 0}"
     assert f"waits until no other step uses {what}." in caplog.messages
 
 

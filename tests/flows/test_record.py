@@ -1,21 +1,19 @@
 """The record of a run: written at its beginning, and however it ends."""
 
 import threading
-from dataclasses import replace
 
 import pytest
 from prefect import flow
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_LEVEL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 from support.in_process import build_missing
-from support.loom import NumberConfig, choose_numbers, double_numbers, fail, make_numbers, sum_numbers
+from support.loom import NumberConfig, fail, make_numbers, sum_numbers
 
 from flows.configs import PipelineConfig
 from flows.run import record
 from flows.run.execute import Execution
-from flows.run.pipeline import BuildResult, Pipeline
-from flows.run.record import differing, recorded, same_report, why
+from flows.run.pipeline import Pipeline, all_stored
+from flows.run.record import differing, recorded, same_report
 from storage import backend, runs
-from tasks.engine.step import Promise
 
 
 @pytest.fixture
@@ -102,7 +100,7 @@ def test_differing_settings_are_named_with_dots():
 def test_the_report_of_the_run_before_is_this_ones_where_nothing_is_new(config):
     root, pipeline = config.storage.location, woven()
     build_missing(pipeline, root)
-    results = BuildResult.of_stored(pipeline, root)
+    results = all_stored(pipeline, root)
     found = []
 
     def take(run, root):
@@ -143,40 +141,3 @@ def test_what_was_done_before_a_step_failed_is_on_record(config, prefect_api):
         ("sum_numbers", "not run", None),
     ]
     assert (run.state, run.error[:17]) == ("failed", "ValueError: fail:")
-
-
-def test_why_names_the_setting_the_input_or_the_code_that_changed(config):
-    root = config.storage.location
-    numbers = make_numbers("en", config=NumberConfig(values=(1,)))
-    doubled = double_numbers("en", numbers=numbers, factor=2)
-    before = Pipeline.weave({"ingest": [numbers], "train": [doubled, sum_numbers(parts={"en": doubled})]}, metrics=[])
-    build_missing(before, root)
-    with recorded(config, before, []):
-        pass
-    earlier = runs.runs(root)
-    assert why(double_numbers("en", numbers=numbers, factor=3), config, earlier) == "factor 2 → 3"
-    other = make_numbers("en", config=NumberConfig(values=(1, 5)))
-    assert why(other, config, earlier) == "config.values [1] → [1, 5]"
-    assert why(double_numbers("en", numbers=other, factor=2), config, earlier) == "input numbers changed"
-    added = sum_numbers(parts={"en": doubled, "sw": double_numbers("sw", numbers=numbers, factor=2)})
-    assert why(added, config, earlier) == "input parts.sw changed"
-    assert why(double_numbers("sw", numbers=numbers, factor=2), config, earlier) == "not built before"
-    sums = replace(before.promises[-1].step)
-    sums.__dict__["code"] = "another"
-    assert why(Promise(sums, "all", before.promises[-1].arguments), config, earlier) == "code of sum_numbers changed"
-
-
-def test_why_compares_with_the_same_split_though_the_newest_run_had_another_alone(config):
-    root = config.storage.location
-    numbers = make_numbers("en", config=NumberConfig(values=(1,)))
-    chosen = [choose_numbers("en", numbers=numbers, split=split) for split in ("train", "dev")]
-    whole = Pipeline.weave({"ingest": [numbers], "train": chosen}, metrics=[])
-    build_missing(whole, root)
-    for pipeline in (whole, Pipeline.weave({"ingest": [numbers], "train": chosen[:1]}, metrics=[])):
-        with recorded(config, pipeline, []):
-            pass
-    earlier = runs.runs(root)
-    assert [len(run.datasets) for run in earlier] == [2, 3]
-    other = make_numbers("en", config=NumberConfig(values=(5,)))
-    assert why(choose_numbers("en", numbers=other, split="dev"), config, earlier) == "input numbers changed"
-    assert why(choose_numbers("en", numbers=numbers, split="test"), config, earlier) == "split train → test"

@@ -172,12 +172,23 @@ def test_run_that_was_not_measured_is_told_as_far_as_it_got(tmp_path):
     failed = run.model_copy(update={"datasets": mined, "metrics": [], "state": "failed", "error": "ValueError: no"})
     html = page(failed, root)
     assert "<h1>This run failed; nothing was measured.</h1>" in html
-    assert top_of(html) == ["This run failed. ValueError: no"]
+    assert top_of(html) == ["This run failed: ValueError: no"]
     assert 'id="funnel"' in html
     assert 'id="training"' not in html
     changes = page(failed.model_copy(update={"datasets": []}), root, run).partition('id="changes"')[2]
     assert "<dt>Data</dt><dd>not read</dd>" in changes
     assert 'id="cost"' in changes
+
+
+def test_run_that_stopped_before_its_model_was_measured_has_no_verdict_on_the_others(tmp_path):
+    root = str(tmp_path)
+    run = FinishedRun(root, ["en", "sw"]).write()
+    shutil.rmtree(Path(next(one for one in run.of("metrics") if one.fingerprint == "metrics-trained-0").ref(root).uri))
+    error = "stopped at 8 of 44 steps of train_encoder-all; run the same command again to go on"
+    html = page(run.model_copy(update={"state": "stopped", "error": error}), root)
+    assert "<h1>This run was stopped; 2 of its 3 systems are measured.</h1>" in html
+    assert top_of(html) == [f"This run was stopped: {error.removeprefix('stopped ')}"]
+    assert 'id="results"' in html
 
 
 @pytest.mark.parametrize("facts", [{"flow": "bake_off", "until": None}, {"variant": "w/o topic balance, seed 13"}])

@@ -11,12 +11,13 @@ from flows.show.results import runs_table
 from storage import MissingDataset, runs
 from storage.runs import Run
 
-FIRST, STOPPED, LATER = "20261126-120000-abcd", "20261126-130000-bcde", "20261126-140000-cdef"
+FIRST, STOPPED, LATER, PART = (f"20261126-{hour}0000-{name}" for hour, name in
+                              ((12, "abcd"), (13, "bcde"), (14, "cdef"), (15, "defa")))  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Write a complete run, one of another seed that was stopped before it measured, and a complete one."""
+    """Write a complete run, one of another seed that was stopped before it measured, a complete one, a part."""
     root = str(tmp_path_factory.mktemp("runs"))
     first = FinishedRun(root, ["en", "sw"]).write(FIRST)
     seeded = {**first.settings, "plan_batches": {**first.settings["plan_batches"], "seed": 14}}
@@ -30,6 +31,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
     runs.write(root, first)
     runs.write(root, first.model_copy(update={"id": STOPPED, "settings": seeded, **stopped}))
     runs.write(root, first.model_copy(update={"id": LATER}))
+    part = [one for one in first.datasets if one.stage == "ingest"]
+    runs.write(root, first.model_copy(update={"id": PART, "until": "ingest", "datasets": part, "metrics": []}))
     return root
 
 
@@ -57,7 +60,7 @@ def test_those_of_several_runs_that_were_measured_are_compared(store):
 
 def test_run_is_not_compared_with_itself(store):
     with pytest.raises(ValueError, match=f"compare: expected runs that differ, got {LATER} twice. Name each once."):
-        said(store, "compare", FIRST, LATER, "latest")
+        said(store, "compare", FIRST, LATER, "cdef")
 
 
 def test_systems_of_a_run_without_measures_are_not_compared(store):
@@ -68,6 +71,13 @@ def test_systems_of_a_run_without_measures_are_not_compared(store):
 def test_run_and_configuration_are_not_both_taken(store):
     with pytest.raises(ValueError, match="--run latest: expected it without --config c.yaml, got both"):
         said(store, "show", "corpus/en", "--run", "latest", "--config", "c.yaml")
+
+
+def test_dataset_is_that_of_the_last_completed_run_that_has_it(store):
+    assert f"run {PART} (sixteen, until ingest), completed" in said(store, "show", "corpus/sw")
+    assert f"run {LATER} (sixteen), completed" in said(store, "show", "hard_negatives/sw")
+    with pytest.raises(MissingDataset, match=r"dataset 'hard_negatives/sw': expected one of run .* until ingest"):
+        said(store, "show", "hard_negatives/sw", "--run", "latest")
 
 
 def test_long_setting_is_broken_before_the_last_part_of_its_name():

@@ -13,7 +13,7 @@ from flows.weave import weave
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("weave")
-    write_tiny_encoder(folder / "model")
+    write_tiny_encoder(folder / "model", max_tokens=256)
     (folder / "instructions.jsonl").write_text(json.dumps({"instruction": "a", "output": "b"}), encoding="utf-8")
     return folder
 

@@ -13,10 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from support import ddp_training
-from support.tiny_training import pool, run_training, tiny_encoder
+from support.tiny_training import pool, run_training, tiny_encoder, watch_scales
 
 from tasks.models.memory import ran_out_of_memory
-from tasks.train.state import TrainingState
 
 pytestmark = pytest.mark.slow
 
@@ -75,15 +74,7 @@ def test_half_precision_is_near_and_keeps_float32_weights(tmp_path, precision):
 
 
 def test_fp16_leaves_out_a_step_that_overflows_and_lowers_the_scale(tmp_path, monkeypatch):
-    monkeypatch.setattr("tasks.train.state._START_SCALE", 2.0**40)
-    scales = []
-    take_step = TrainingState.take_step
-
-    def watched(self, *arguments, **rest):
-        scales.append(self.loss_scale.value)
-        return take_step(self, *arguments, **rest)
-
-    monkeypatch.setattr(TrainingState, "take_step", watched)
+    scales = watch_scales(monkeypatch, start=2.0**40)
     _, log = trained(tmp_path, "a", precision="fp16")
     assert scales[:2] == [2.0**40, 2.0**39]
     assert log[0].gradient_norm == math.inf

@@ -77,8 +77,18 @@ def test_many_repeats_are_looked_at_in_bounded_lots(monkeypatch):
     assert sorted(row.line for row in found if isinstance(row, BadRow)) == list(range(4, 40))
 
 
+@pytest.mark.parametrize("rows", [[], [BadRow("a.jsonl", 1, "docid", "missing id", "None", "")]])
+def test_corpus_without_a_document_that_can_be_used_is_an_error(rows):
+    found = unique_documents(iter(rows), reread=lambda: iter(rows), where="a.jsonl")
+    with pytest.raises(ValueError, match="a.jsonl: expected documents, got none that can be used"):
+        list(found)
+
+
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(["a", "b", "cc", "dd", "eee"]), st.sampled_from("xy"))), st.booleans())
+@given(
+    st.lists(st.tuples(st.sampled_from(["a", "b", "cc", "dd", "eee"]), st.sampled_from("xy")), min_size=1),
+    st.booleans(),
+)
 def test_equals_a_plain_dictionary(rows, bad_hash):
     documents = [document(line, doc_id, text) for line, (doc_id, text) in enumerate(rows)]
     firsts: dict[str, Document] = {}

@@ -259,6 +259,16 @@ def test_file_without_a_line_that_can_be_read_is_an_error(tmp_path, name, conten
         list(good_rows(rows, Tally()))
 
 
+def test_jsonl_of_which_no_row_has_a_column_is_an_error_as_other_tables_are(tmp_path):
+    rows, path = [{"docid": "1", "body": "one"}, {"docid": "2", "text": "two"}], tmp_path / "b.jsonl"
+    files = [(str(write(path, jsonl(rows))), "jsonl", "")]
+    assert [row.doc_id for row in good_rows(read_documents(files, form="table", columns=COLUMNS), Tally())] == ["2"]
+    write(path, jsonl(rows[:1] * 2))
+    kept = good_rows(read_documents(files, form="table", columns=COLUMNS), Tally())
+    with pytest.raises(ValueError, match=r"b.jsonl: expected columns \['docid', 'text'\], .* without \['text'\]"):
+        list(kept)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "end"),
     [
@@ -405,6 +415,6 @@ def test_any_text_survives_jsonl(tmp_path_factory, rows):
 def test_any_bytes_give_documents_or_bad_rows(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("bytes") / "a.jsonl"
     path.write_bytes(content)
-    with contextlib.suppress(DamagedFile):  # not one line of it can be read
+    with contextlib.suppress(ValueError):  # not one line of it can be read, or has the columns
         for row in read_documents([(str(path), "jsonl", "")], form="table", columns=COLUMNS):
             assert isinstance(row, Document | BadRow)

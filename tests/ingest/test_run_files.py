@@ -10,7 +10,7 @@ import ir_measures
 import polars as pl
 import pytest
 from ir_measures import AP, RR, P, nDCG
-from support.bad_inputs import CONFIG, GOOD
+from support.bad_inputs import write_good
 from support.in_process import build_missing
 
 import storage
@@ -56,9 +56,7 @@ def test_values_are_those_of_trec_eval_on_the_same_file(tmp_path, seed):
 def folder(tmp_path, monkeypatch) -> Path:
     """Three documents, the dev query q3, and a configuration that measures a run file."""
     monkeypatch.chdir(tmp_path)
-    for name, content in {"mine.yaml": CONFIG, **{f"in/{name}": content for name, content in GOOD.items()}}.items():
-        Path(name).parent.mkdir(exist_ok=True)
-        Path(name).write_text(content, encoding="utf-8")
+    write_good()
     return tmp_path
 
 

@@ -12,12 +12,13 @@ from typer.testing import CliRunner
 
 import storage
 from flows.cli.main import app
-from flows.run.pipeline import BuildResult
+from flows.run.pipeline import all_stored
 from flows.run.record import recorded
 from flows.show.report.page import page
 from flows.show.report.results import results
 from flows.show.results import metrics_table
 from flows.weave import weave
+from storage.runs import RunDataset
 from tasks.retrieve.fuse import fuse_candidates
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -41,10 +42,10 @@ def measured(woven, tmp_path_factory):
     ]
     sets = (f"evaluate.systems=[{', '.join(systems)}]", f"storage.root={folder / 'data'}")
     pipeline = weave(woven.settings(*sets))
-    done: list[BuildResult] = []
+    done: list[RunDataset] = []
     with recorded(woven.settings(*sets), pipeline, done) as run:
         built = build_missing(pipeline, str(folder / "data"))
-        done += BuildResult.of_stored(pipeline, str(folder / "data")) or []
+        done += all_stored(pipeline, str(folder / "data")) or []
     return folder, pipeline, built, run, sets
 
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from flows.cli.carry import export_model
 from flows.cli.main import app
 from flows.weave import weave
-from storage import inspect, read
+from storage import inspect, latest, read
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -84,6 +84,9 @@ def test_search_knows_a_query_by_its_text_and_says_where_the_relevant_ones_are(c
 def test_words_of_no_query_need_a_language(call):
     with pytest.raises(ValueError, match="search: expected --language, one of en, sw, got none"):
         call("search", "where is it")
+    with pytest.raises(ValueError, match="search: expected a question, or the id of one of the run's queries, got no"):
+        call("search", " ", "--language", "en")
+    assert call("search", "qqqq", "--language", "en", "--system", "bm25") == "qqqq (en)\nbm25: found no document\n"
     output = call("search", "where is it", "--language", "en", "--system", "bm25")
     assert "where is it (en)" in output
     assert "judged" not in output
@@ -136,13 +139,33 @@ def test_encode_reads_plain_lines_and_an_exported_model(call, woven, tmp_path):
     settings = woven.settings()
     export_model(settings, tmp_path / "model")
     plain = "wapi?\nlini hasa\n"
-    call("encode", "--as", "query", "--to", str(tmp_path / "a.npy"), texts=plain)
+    call("encode", "--as", "query", "--to", str(tmp_path / "a.npy"), texts=f"\ufeff{plain}")  # as Windows marks UTF-8
     of_folder = ["encode", str(tmp_path / "model"), "--as", "query", "--to", str(tmp_path / "b.npy")]
     assert CliRunner().invoke(app, of_folder, input=plain, catch_exceptions=False).exit_code == 0
     ours, theirs = np.load(tmp_path / "a.npy"), np.load(tmp_path / "b.npy")
     assert (ours.shape[0], ours.dtype) == (2, np.float32)
     np.testing.assert_allclose(np.linalg.norm(ours, axis=1), 1, atol=2e-3)
     np.testing.assert_array_equal(ours, theirs)
+
+
+def test_encode_takes_the_last_good_model_of_the_pipelines_name(call, woven, tmp_path):
+    model, metrics = (
+        next(one for one in weave(woven.settings()).promises if one.step.produces == kind).ref("")
+        for kind in ("model", "metrics")
+    )
+    names = [f"{ref.kind}/{ref.partition}/{ref.fingerprint}" for ref in (model, metrics)]
+    latest.write(
+        str(woven.folder / "data"),
+        latest.Latest(name="tiny", run="r", model=names[0], metrics=names[1], metric="nDCG@10", value=0.5),
+    )
+    words = ["encode", "--as", "query", "--to", str(tmp_path / "v.npy")]
+    other = ["--set", "train.learning_rate=0.5"]  # which nothing has trained
+    with pytest.raises(FileNotFoundError, match="training_log/all/.* is not built"):
+        call(*words, *other, texts="wapi?")
+    call(*words, *other, "--latest", texts="wapi?")
+    last_good = np.load(tmp_path / "v.npy")
+    call(*words, texts="wapi?")
+    np.testing.assert_array_equal(np.load(tmp_path / "v.npy"), last_good)
 
 
 @pytest.mark.parametrize(
@@ -152,11 +175,19 @@ def test_encode_reads_plain_lines_and_an_exported_model(call, woven, tmp_path):
         (b"good\n\xff\n", "standard input, line 2: expected UTF-8, got"),
         (b'{"text": "a"}\nplain\n', "standard input, line 2: expected JSON such as"),
         (b'{"id": "a"}\n', "standard input, line 1: expected JSON such as .* got 'text'"),
+        (
+            b'{"text": "a"}\n\n{"text": 5}\n',
+            "standard input, line 3: expected JSON such as .* got a text that is no text",
+        ),
+        (b'{"text": "a", "title": ["b"]}\n', "standard input, line 1: .* got a title that is no text"),
+        (b'{"text": "\\ud800"}\n', "standard input, line 1: expected JSON such as .* surrogate"),
     ],
 )
 def test_encode_refuses_what_is_no_text(call, tmp_path, texts, message):
     with pytest.raises(ValueError, match=message):
         call("encode", "--as", "query", "--to", str(tmp_path / "v.npy"), texts=texts)
     assert not (tmp_path / "v.npy").exists()
-    with pytest.raises(ValueError, match=r"--to: expected a file that ends in \.parquet or \.npy, got v\.csv"):
-        call("encode", "--as", "query", "--to", "v.csv", texts=texts)
+    with pytest.raises(ValueError, match=r"--to: expected a file that ends in \.parquet or \.npy, got .*v\.csv"):
+        call("encode", "--as", "query", "--to", str(tmp_path / "v.csv"), texts=texts)
+    with pytest.raises(ValueError, match=r"--to: expected a file that can be written, got .*: No such file"):
+        call("encode", "--as", "query", "--to", str(tmp_path / "nowhere/v.npy"), texts=texts)

@@ -19,7 +19,7 @@ from tasks.engine.step import Promise
 from tasks.models.layout import read_pooling, read_prompts
 from tasks.models.locate import model_digest
 from tasks.models.tokenizer import TextTokenizer
-from tasks.retrieve import fuse_task, task
+from tasks.retrieve import embed_task, fuse_task, task
 from tasks.retrieve.analyzers import analyzer_of
 from tasks.retrieve.config import Bm25Config, EncoderConfig, EnsembleEncoder, FuseConfig, SearchConfig
 
@@ -223,7 +223,7 @@ def test_two_encoders_are_fused_as_one_whatever_their_shards(root):
 
 def test_queries_in_batches_are_searched_and_fused_as_together(root, monkeypatch):
     found, fused = made(search_fruit(), root), made(concatenate_fruit(), root)
-    for module in (task, fuse_task):
+    for module in (task, embed_task, fuse_task):
         monkeypatch.setattr(module, "QUERIES_AT_ONCE", 1)
     for promise, whole in ((search_fruit(), found), (concatenate_fruit(), fused)):
         assert made(promise, f"{root}-2").equals(whole)

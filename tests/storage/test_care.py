@@ -97,7 +97,7 @@ def test_gc_takes_reports_and_records_with_their_runs_a_killed_ones_too(root):
     record(root, killed, ref, state="running", process=f"{socket.gethostname()} {os.getpid()} 0")
     record(root, kept, ref)
     record(root, cached, ref, report=runs.report_uri(root, kept))
-    for one in (old, killed, kept):
+    for one in (old, killed, kept, runs.ABLATION):
         path = Path(runs.report_uri(root, one))
         path.parent.mkdir(exist_ok=True)
         path.write_text("<html>")
@@ -107,7 +107,7 @@ def test_gc_takes_reports_and_records_with_their_runs_a_killed_ones_too(root):
     assert Path(runs.report_uri(root, kept)) not in [Path(one.uri) for one in newest]  # the newest run points to it
     for one in newest:
         care.remove(one)
-    assert [path.stem for path in Path(root, "reports").iterdir()] == [kept]
+    assert {path.stem for path in Path(root, "reports").iterdir()} == {kept, runs.ABLATION}
     assert runs.ids(root) == [cached]
 
 

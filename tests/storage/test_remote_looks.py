@@ -9,7 +9,7 @@ from support.faulty_proxy import proxy_before
 from support.loom import SURROUNDINGS, NumberConfig, double_numbers, make_numbers
 
 import storage
-from flows.run.pipeline import BuildResult, Pipeline
+from flows.run.pipeline import Pipeline, all_stored
 from storage import DatasetRef, Writer, backend, commit, inspect
 from tasks.engine.build import build, state
 
@@ -40,7 +40,7 @@ def test_cached_run_of_50_datasets_asks_twice_for_each(proxy, s3_server):
             list(pool.map(lambda promise: build(promise, root, SURROUNDINGS), some))
     proxy.requests.clear()
     proxy.seconds = 0.02
-    results = BuildResult.of_stored(pipeline, root)
+    results = all_stored(pipeline, root)
     assert [result.status for result in results] == ["cached"] * 50
     assert len(proxy.requests) == 100  # one listing, one manifest
     proxy.requests.clear()
@@ -54,13 +54,13 @@ def test_damage_and_missing_files_are_seen_in_a_look(proxy, s3_server):
     other = double_numbers(numbers=promise, factor=3)
     manifest, _ = build(promise, root, SURROUNDINGS)
     pipeline = Pipeline.weave({"ingest": [promise, other]}, [])
-    assert BuildResult.of_stored(pipeline, root) is None
+    assert all_stored(pipeline, root) is None
     build(other, root, SURROUNDINGS)
-    assert len(BuildResult.of_stored(pipeline, root)) == 2
+    assert len(all_stored(pipeline, root)) == 2
     uri = f"{promise.ref(root).uri}/{manifest.parts[0].name}"
     fsspec.filesystem("s3").pipe(uri, b"short")
     assert "expected" in state(promise, root).reason
-    assert BuildResult.of_stored(pipeline, root) is None
+    assert all_stored(pipeline, root) is None
     backend.remove(uri)
     assert "bytes, got none" in state(promise, root).reason
     assert state(promise, root).damaged

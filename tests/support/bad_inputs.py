@@ -3,6 +3,7 @@
 import gzip
 import io
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +21,15 @@ CONFIG = """languages: [en]
 storage: {root: store}
 ingest: {layout: table, path: in, corpus: docs.jsonl, queries: "{split}.tsv", qrels: "qrels-{split}.tsv"}
 """
+
+
+def write_good() -> None:
+    """Write the collection and its configuration, mine.yaml, into the folder that is the current one."""
+    Path("in").mkdir()
+    for name, content in {"mine.yaml": CONFIG, **{f"in/{name}": content for name, content in GOOD.items()}}.items():
+        Path(name).write_text(content, encoding="utf-8")
+
+
 TREC = {
     **{f"in/{split}.tsv": GOOD[f"{split}.tsv"].partition("\n")[2].encode() for split in ("train", "dev")},
     **{
@@ -119,7 +129,9 @@ PASSAGE = '{"query_id": "q1", "query": "a", "positive_passages": "x"}\n'
 SOUND_PARQUET = parquet(["one", "two", "three"])
 PACKED = gzip.compress(GOOD["docs.jsonl"].encode() * 50, mtime=0)
 CORPORA = [
-    corpus("JSONL: a line that is cut off", "docs.jsonl", GOOD["docs.jsonl"][:-9]),
+    corpus("JSONL: a line that is cut off", "docs.jsonl", GOOD["docs.jsonl"][:-9] + "\n"),
+    corpus("JSONL: cut off in its last line", "docs.jsonl", GOOD["docs.jsonl"][:-9]),
+    corpus("JSONL: a column is missing", "docs.jsonl", GOOD["docs.jsonl"].replace('"text"', '"body"')),
     corpus("JSONL: a line that is a list", "docs.jsonl", GOOD["docs.jsonl"] + '["d4"]\n'),
     corpus("JSONL: Latin-1", "docs.jsonl", GOOD["docs.jsonl"].encode() + b'{"doc_id": "d4", "text": "k\xf6"}\n'),
     corpus("JSONL: UTF-16", "docs.jsonl", GOOD["docs.jsonl"].encode("utf-16")),
@@ -139,7 +151,7 @@ CORPORA = [
     corpus("JSONL: a text of spaces", "docs.jsonl", GOOD["docs.jsonl"] + '{"doc_id": "d4", "text": " "}\n'),
     corpus("JSONL: an id twice, the same text", "docs.jsonl", GOOD["docs.jsonl"] + GOOD["docs.jsonl"]),
     corpus("JSONL: an id twice, another text", "docs.jsonl", GOOD["docs.jsonl"] + '{"doc_id": "d1", "text": "a"}\n'),
-    of_file("qrels, of an empty corpus", "docs.jsonl", ""),
+    of_file("corpus, empty", "docs.jsonl", ""),
     corpus("gzip: cut off", "docs.jsonl.gz", PACKED[:-20]),
     corpus("gzip: a byte changed", "docs.jsonl.gz", PACKED[:-8] + bytes([PACKED[-8] ^ 1]) + PACKED[-7:]),
     corpus("gzip by name alone", "docs.jsonl.gz", GOOD["docs.jsonl"]),
@@ -179,6 +191,7 @@ ASKED = [
     of_file("queries, TSV: an id twice, another text", "train.tsv", GOOD["train.tsv"] + "q1\tWhy?\n"),
     of_file("queries, TSV: in train and dev", "dev.tsv", GOOD["dev.tsv"] + "q1\tWhere?\n"),
     of_file("queries, TSV: an empty text", "train.tsv", GOOD["train.tsv"] + "q9\t\n"),
+    of_file("queries, TSV: the id 'all'", "train.tsv", GOOD["train.tsv"] + "all\tWhere?\n"),
     of_file("queries, TSV: no header", "train.tsv", "q1\tWhere?\nq2\tWho?\n"),
     of_file("qrels, TSV: an unknown query", "qrels-train.tsv", GOOD["qrels-train.tsv"] + "q9\td1\t1\n"),
     of_file("qrels, TSV: an unknown document", "qrels-train.tsv", GOOD["qrels-train.tsv"] + "q1\td9\t1\n"),
@@ -187,6 +200,7 @@ ASKED = [
     of_file("qrels, TSV: a relevance of 20 digits", "qrels-train.tsv", GOOD["qrels-train.tsv"] + f"q1\td2\t{10**20}\n"),
     of_file("qrels, TSV: a pair twice", "qrels-train.tsv", GOOD["qrels-train.tsv"] + "q1\td1\t1\n"),
     of_file("qrels, TSV: a pair twice, otherwise", "qrels-train.tsv", GOOD["qrels-train.tsv"] + "q1\td1\t0\n"),
+    of_file("qrels, TSV: none of dev", "qrels-dev.tsv", GOOD["qrels-dev.tsv"].split("\n")[0] + "\n"),
     of_file("qrels, TSV: no file of dev", "qrels-dev.tsv", None),
     trec("topics, TREC: a header line", "train.tsv", "query_id\tquery\nq1\tWhere?\n"),
     trec("topics, TREC: a line of spaces", "train.tsv", "q1\tWhere?\n   \n"),

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from support.tiny_model import write_tiny_encoder
 from support.token_folders import token_folder
 
@@ -15,6 +16,7 @@ from tasks.train.data import TrainingData
 from tasks.train.events import LogRow, Report
 from tasks.train.loop import train
 from tasks.train.plan import PlanStep, Sample
+from tasks.train.state import TrainingState
 from tasks.train.tokens import TokenTable, open_tokens
 from tasks.train.validation import ValidationPool
 from tasks.train.workers import ALONE, Workers
@@ -112,3 +114,17 @@ def run_training(
         workers=workers,
     )
     return encoder, log
+
+
+def watch_scales(monkeypatch: pytest.MonkeyPatch, start: float) -> list[float]:
+    """Begin with a loss scale, and list it as it is before each step of the trainings to come."""
+    monkeypatch.setattr("tasks.train.state._START_SCALE", start)
+    scales: list[float] = []
+    take_step = TrainingState.take_step
+
+    def watched(self: TrainingState, *arguments: float, **rest: float) -> float:
+        scales.append(self.loss_scale.value)
+        return take_step(self, *arguments, **rest)
+
+    monkeypatch.setattr(TrainingState, "take_step", watched)
+    return scales

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from support.tiny_training import CONFIG, run_training, tiny_encoder
+from support.tiny_training import CONFIG, run_training, tiny_encoder, watch_scales
 
 from tasks.train.network import Network
 from tasks.train.state import LossScale, TrainingState
@@ -52,15 +52,7 @@ def test_fp16_trains_float32_weights_close_to_fp32(tmp_path):
 
 
 def test_fp16_leaves_out_a_step_that_overflows_and_lowers_the_scale(tmp_path, monkeypatch):
-    monkeypatch.setattr("tasks.train.state._START_SCALE", 2.0**40)
-    scales = []
-    take_step = TrainingState.take_step
-
-    def watched(self, *arguments, **rest):
-        scales.append(self.loss_scale.value)
-        return take_step(self, *arguments, **rest)
-
-    monkeypatch.setattr(TrainingState, "take_step", watched)
+    scales = watch_scales(monkeypatch, start=2.0**40)
     _, log = run_training(tmp_path, precision="fp16")
     assert scales[:2] == [2.0**40, 2.0**39]
     assert log[0].gradient_norm == math.inf

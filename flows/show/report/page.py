@@ -62,7 +62,7 @@ def page(run: Run, root: str, before: Run | None = None) -> str:
 
 def write_comparison(table: Table, root: str) -> str:
     """Write an ablation's table as a page into the store, in place of the one before; return where it lies."""
-    uri = runs.report_uri(root, "ablation")
+    uri = runs.report_uri(root, runs.ABLATION)
     backend.put_bytes(render({"title": table.title, "tables": [cells(table)]}, "comparison.html").encode(), uri)
     return uri
 
@@ -70,8 +70,10 @@ def write_comparison(table: Table, root: str) -> str:
 def _facts(run: Run, root: str, before: Run | None) -> dict[str, Any]:
     source = Source(run, root)
     measured, mined, tables = _results(source), mining_facts(source), _tables(source)
-    verdict = f"This run {_ENDS[run.state]}; nothing was measured."
-    if measured:
+    verdict, asked = f"This run {_ENDS[run.state]}; nothing was measured.", len(run.of("metrics"))
+    if measured and len(measured["runs"]) < asked:
+        verdict = f"This run {_ENDS[run.state]}; {len(measured['runs'])} of its {asked} systems are measured."
+    elif measured:
         verdict = results.verdict(measured["table"])
     elif tables:
         verdict = f"{len({strategy for _, strategy, *_ in tables[0].rows})} strategies over one table of scores."
@@ -218,7 +220,10 @@ def _differences(source: Source, before: Source, mined: dict[str, Any] | None) -
 
 
 def _faults(source: Source, measured: dict[str, Any] | None, mined: dict[str, Any] | None) -> list[str]:
-    lines = [] if source.run.state == "completed" else [f"This run {_ENDS[source.run.state]}. {source.run.error or ''}"]
+    run, lines = source.run, []
+    if run.state != "completed":
+        why = f": {run.error.removeprefix('stopped ')}" if run.error else "."
+        lines.append(f"This run {_ENDS[run.state]}{why}")
     documents = {language: one.manifest.rows for language, one in source.of("corpus").items()}
     lists = {}
     if measured:
@@ -235,9 +240,9 @@ def _faults(source: Source, measured: dict[str, Any] | None, mined: dict[str, An
     ledger, qrels = source.frame("hard_negatives"), source.frame("qrels", split="train")
     if mined and ledger is not None and qrels is not None:
         lines += faults.lost_answers(faults.reciprocal_ranks(ledger, qrels), "train")
-        lines += faults.odd_judges(mined["funnel"], source.run.settings["denoise"]["strategy"])
+        lines += faults.odd_judges(mined["funnel"], run.settings["denoise"]["strategy"])
         for row in mined["funnel"]:
-            asked = min(source.run.settings["retrieve"]["fuse"]["top_k"], documents.get(row["language"], 0))
+            asked = min(run.settings["retrieve"]["fuse"]["top_k"], documents.get(row["language"], 0))
             per_query = (row["candidates"] - row["supplemented"]) / row["num_queries"]
             lists["the list of candidates has", row["language"]] = (per_query, asked)
     return lines + faults.short_lists(lists)
