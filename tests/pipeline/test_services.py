@@ -1,7 +1,6 @@
 """Server on Postgres with login, Redis, background services and two workers, as docker-compose.yml has them."""
 
 import base64
-import fcntl
 import re
 import shlex
 import shutil
@@ -12,8 +11,6 @@ from support.browser import visiting
 from support.command import REPOSITORY
 from support.operated import operated
 from support.services import LOGIN
-
-from storage import backend
 
 pytestmark = [pytest.mark.slow, pytest.mark.prefect, pytest.mark.timeout(600)]
 
@@ -82,24 +79,6 @@ def test_changed_setting_through_the_api_leaves_the_rest_cached_while_another_de
     built, cached = team.built(changed)
     assert built == ["plan_batches-all"]
     assert cached > 25
-
-
-def test_two_deployments_at_once_wait_for_the_one_jvm(team):
-    with (backend.cache() / "jvm.lock").open("a") as jvm:
-        fcntl.flock(jvm, fcntl.LOCK_EX)
-        changes = [[{"setting": "retrieve.bm25.k1", "value": value}] for value in ("0.8", "1.4")]
-        runs = [
-            team.trigger("train_retriever/retrieve", config=TINY, changes=changes[0]),
-            team.trigger(PIPELINE, config=TINY, changes=changes[1], until="retrieve"),
-        ]
-        waits = "waiting for another step that uses jvm"
-        for run in runs:
-            team.running.await_("the run to wait", lambda run=run: team.has_logged(run, waits))
-    for run in runs:
-        assert team.ended(run).name == "Completed"
-        built, cached = team.built(run)
-        assert {"retrieve_bm25-en train", "retrieve_bm25-sw train"} <= {*built}
-        assert cached > 10
 
 
 @pytest.fixture(scope="module")

@@ -95,11 +95,6 @@ class Operated:
         wanted = {"event": {"name": ["prefect.flow-run.heartbeat"]}, "resource": {"id": [f"prefect.flow-run.{run}"]}}
         return bool(self._found("/events/filter", {"filter": wanted})["events"])
 
-    def has_logged(self, run: UUID, text: str) -> bool:
-        """Say whether a run, or a stage of it, has said something."""
-        wanted = {"logs": {"flow_run_id": {"any_": [str(run), *self.stages(run).values()]}}, "limit": 200}
-        return any(text in one["message"] for one in self._found("/logs/filter", wanted))
-
     def _found(self, path: str, wanted: dict[str, Any]) -> Any:
         return self.client.request("POST", path, json=wanted).json()
 
