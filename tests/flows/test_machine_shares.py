@@ -77,10 +77,11 @@ def test_the_first_gpu_has_one_share_whatever_it_is_called(holder):
 
 def test_training_on_several_gpus_holds_each_of_them(holder):
     others = [holder("model", "cuda:0"), holder("model", "cuda:2")]
-    held, three = take("model", "cuda", 2), take("model", "cuda", 4)
-    assert not held.wait(0.3)
+    two = take("model", "cuda", 2)
+    assert not two.wait(0.3)
     others[0].kill()
-    assert held.wait(60)
+    assert two.wait(60)
+    three = take("model", "cuda", 3)  # only now: it would hold the first two while it waits for the third
     assert not three.wait(0.3)
     others[1].kill()
     assert three.wait(60)
